@@ -1,0 +1,94 @@
+"""The vocabulary of a circuit: heads, receivers of a path, and edges between them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import total_ordering
+from typing import Literal
+
+HeadInput = Literal["q", "k", "v"]
+HEAD_INPUTS: tuple[HeadInput, ...] = ("q", "k", "v")
+_LOGITS = "logits"
+
+
+@dataclass(frozen=True, order=True)
+class Head:
+    """One attention (query) head; prints as `layer.index`, for example `9.6`."""
+
+    layer: int
+    index: int
+
+    def __post_init__(self) -> None:
+        if self.layer < 0 or self.index < 0:
+            raise ValueError(f"layer and index must be >= 0, got {self.layer} and {self.index}")
+
+    def __str__(self) -> str:
+        return f"{self.layer}.{self.index}"
+
+    @classmethod
+    def parse(cls, text: str) -> Head:
+        """Read `9.6`. Raises ValueError on any other form."""
+        match = re.fullmatch(r"(\d+)\.(\d+)", text.strip())
+        if match is None:
+            raise ValueError(f"a head is written layer.index, for example 9.6; got {text!r}")
+        return cls(int(match[1]), int(match[2]))
+
+
+@total_ordering
+@dataclass(frozen=True)
+class Receiver:
+    """Where a path ends: the q, k or v input of a head, or the logits.
+
+    A key or value input belongs to a key/value head. Under grouped-query attention several
+    query heads share it, so receivers of one group have the same effects.
+    """
+
+    head: Head | None
+    input: HeadInput | Literal["logits"]
+
+    def __post_init__(self) -> None:
+        allowed = (_LOGITS,) if self.head is None else HEAD_INPUTS
+        if self.input not in allowed:
+            raise ValueError(f"input of receiver {self.head} must be one of {allowed}, got {self.input!r}")
+
+    @classmethod
+    def logits(cls) -> Receiver:
+        """The final residual stream, read by the unembedding."""
+        return cls(None, _LOGITS)
+
+    @classmethod
+    def parse(cls, text: str) -> Receiver:
+        """Read `9.6.q` or `logits`. Raises ValueError on any other form."""
+        if text.strip() == _LOGITS:
+            return cls.logits()
+        head, _, head_input = text.strip().rpartition(".")
+        if head_input not in HEAD_INPUTS:
+            raise ValueError(f"a receiver is written 9.6.q, 9.6.k, 9.6.v or logits; got {text!r}")
+        return cls(Head.parse(head), head_input)
+
+    def __str__(self) -> str:
+        return _LOGITS if self.head is None else f"{self.head}.{self.input}"
+
+    def __lt__(self, other: Receiver) -> bool:
+        return self._order() < other._order()
+
+    def _order(self) -> tuple[bool, Head, str]:
+        return (self.head is None, self.head or Head(0, 0), self.input)
+
+
+@dataclass(frozen=True, order=True)
+class Edge:
+    """A path from a sender to a receiver with its normalised effect (0: none, -1: all the harm)."""
+
+    sender: Head
+    receiver: Receiver
+    effect: float
+
+    def __str__(self) -> str:
+        return f"{self.sender} -> {self.receiver} ({self.effect:+.3f})"
+
+
+def all_heads(n_layers: int, n_heads: int) -> tuple[Head, ...]:
+    """Every head of a model, in order."""
+    return tuple(Head(layer, index) for layer in range(n_layers) for index in range(n_heads))

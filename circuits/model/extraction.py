@@ -1,0 +1,181 @@
+"""Reading the pieces of each block from a TransformerBridge."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+from transformer_lens.model_bridge import TransformerBridge
+from transformers.pytorch_utils import Conv1D
+
+
+@dataclass(frozen=True, eq=False)
+class Projection:
+    """From the residual stream to heads."""
+
+    weight: Float[Tensor, "head d_head d_model"]
+    bias: Float[Tensor, "head d_head"] | None
+
+    def __call__(
+        self, x: Float[Tensor, "*batch d_model"], heads: list[int] | None = None
+    ) -> Float[Tensor, "*batch chosen d_head"]:
+        weight = self.weight if heads is None else self.weight[heads]
+        bias = self.bias if heads is None or self.bias is None else self.bias[heads]
+        flat = functional.linear(
+            x,
+            rearrange(weight, "head d_head d_model -> (head d_head) d_model"),
+            None if bias is None else rearrange(bias, "head d_head -> (head d_head)"),
+        )
+        return rearrange(flat, "... (head d_head) -> ... head d_head", head=weight.shape[0])
+
+
+@dataclass(frozen=True, eq=False)
+class ProjectionOut:
+    """From heads back to the residual stream."""
+
+    weight: Float[Tensor, "head d_head d_model"]
+    bias: Float[Tensor, "d_model"] | None
+
+    def __call__(self, z: Float[Tensor, "*batch head d_head"]) -> Float[Tensor, "*batch d_model"]:
+        flat = rearrange(self.weight, "head d_head d_model -> d_model (head d_head)")
+        return functional.linear(rearrange(z, "... head d_head -> ... (head d_head)"), flat, self.bias)
+
+    def of_heads(
+        self, z: Float[Tensor, "*batch chosen d_head"], heads: list[int]
+    ) -> Float[Tensor, "*batch d_model"]:
+        """The share of some heads, without the bias."""
+        return einsum(z, self.weight[heads], "... head d_head, head d_head d_model -> ... d_model")
+
+    def per_head(
+        self, z: Float[Tensor, "*batch chosen d_head"], heads: list[int]
+    ) -> Float[Tensor, "chosen *batch d_model"]:
+        """The share of each of some heads on its own, heads first."""
+        return einsum(z, self.weight[heads], "... head d_head, head d_head d_model -> head ... d_model")
+
+
+@dataclass(frozen=True, eq=False)
+class RotaryTable:
+    """Cosines and sines of rotary position embeddings, in the layout of halves."""
+
+    cos: Float[Tensor, "pos d_rotary"]
+    sin: Float[Tensor, "pos d_rotary"]
+
+    def rotate(
+        self, x: Float[Tensor, "*batch token head d_head"], positions: Int[Tensor, "token"]
+    ) -> Float[Tensor, "*batch token head d_head"]:
+        """Rotate the first d_rotary entries of each head (all of them in most families)."""
+        cos = rearrange(self.cos[positions], "token d -> token 1 d")
+        sin = rearrange(self.sin[positions], "token d -> token 1 d")
+        turned, kept = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
+        first, second = turned.chunk(2, dim=-1)
+        turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
+        return torch.cat([turned, kept], dim=-1) if kept.shape[-1] else turned
+
+
+class RotaryTables:
+    """Every layer's rotary table, recorded from the model's own forward pass.
+
+    Recording asks nothing of how a family computes them (scaling, two bases, partial rotation).
+    """
+
+    def __init__(self, bridge: TransformerBridge) -> None:
+        self._bridge = bridge
+        self._tables: dict[int, RotaryTable] = {}
+        self._length = 0
+        self._rotary = any(name.endswith("attn.hook_cos") for name in bridge.hook_dict)
+
+    def table(self, layer: int, length: int) -> RotaryTable | None:
+        """The table of one layer for at least `length` positions; None without rotation."""
+        if not self._rotary:
+            return None
+        if length > self._length:
+            self._record(length)
+        return self._tables[layer]
+
+    def _record(self, length: int) -> None:
+        found: dict[tuple[int, str], Tensor] = {}
+
+        def keep(layer: int, name: str) -> Callable[..., None]:
+            def hook(value: Tensor, hook: object) -> None:
+                found[layer, name] = value.detach()[0]
+
+            return hook
+
+        layers = range(len(self._bridge.blocks))
+        hooks = [
+            (f"blocks.{layer}.attn.hook_{name}", keep(layer, name))
+            for layer in layers
+            for name in ("cos", "sin")
+        ]
+        tokens = torch.zeros(1, length, dtype=torch.long, device=self._bridge.cfg.device)
+        with torch.no_grad():
+            self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+        self._tables = {n: RotaryTable(found[n, "cos"], found[n, "sin"]) for n in layers if (n, "cos") in found}
+        self._length = length
+
+
+def layer_parts(bridge: TransformerBridge) -> Iterator[dict[str, Any]]:
+    """The keyword arguments of each `Layer`. Raises where a block lacks a piece."""
+    tables = RotaryTables(bridge)
+    for index, block in enumerate(bridge.blocks):
+        attention = block.attn
+        n_heads = bridge.cfg.n_heads
+        n_kv_heads = getattr(bridge.cfg, "n_key_value_heads", None) or n_heads
+        original = attention.original_component
+        yield {
+            "query": _projection(attention.q, n_heads),
+            "key": _projection(attention.k, n_kv_heads),
+            "value": _projection(attention.v, n_kv_heads),
+            "output": _output_projection(attention.o, n_heads),
+            "norm_attention": block.ln1,
+            "norm_query": _optional(attention, "q_norm"),
+            "norm_key": _optional(attention, "k_norm"),
+            "norm_attention_output": _optional(block, "ln1_post"),
+            "norm_mlp": _optional(block, "ln2"),
+            "mlp": _optional(block, "mlp"),
+            "norm_mlp_output": _optional(block, "ln2_post"),
+            "rotary": lambda length, index=index: tables.table(index, length),
+            "scale": _scale(original, bridge.cfg.d_head),
+            "soft_cap": getattr(original, "attn_logit_softcapping", None),
+            "window": getattr(original, "sliding_window", None),
+            "parallel": bool(getattr(bridge.cfg, "parallel_attn_mlp", False)),
+        }
+
+
+def _optional(parent: nn.Module, name: str) -> nn.Module | None:
+    module = parent._modules.get(name)
+    return module if isinstance(module, nn.Module) else None
+
+
+def _scale(attention: nn.Module, d_head: int) -> float:
+    scaling = getattr(attention, "scaling", None)
+    return float(scaling) if scaling is not None else d_head**-0.5
+
+
+def _weight_and_bias(module: Any) -> tuple[Float[Tensor, "out in"], Float[Tensor, "out"] | None]:
+    linear = module.original_component
+    if isinstance(linear, Conv1D):
+        return linear.weight.detach().T, linear.bias.detach()
+    if type(linear) is nn.Linear:
+        return linear.weight.detach(), None if linear.bias is None else linear.bias.detach()
+    raise TypeError(f"projection {module.name!r} is a {type(linear).__name__}, not a linear map")
+
+
+def _projection(module: Any, n_heads: int) -> Projection:
+    weight, bias = _weight_and_bias(module)
+    return Projection(
+        rearrange(weight, "(head d_head) d_model -> head d_head d_model", head=n_heads),
+        None if bias is None else rearrange(bias, "(head d_head) -> head d_head", head=n_heads),
+    )
+
+
+def _output_projection(module: Any, n_heads: int) -> ProjectionOut:
+    weight, bias = _weight_and_bias(module)
+    split = rearrange(weight, "d_model (head d_head) -> head d_head d_model", head=n_heads)
+    return ProjectionOut(split, bias)

@@ -1,0 +1,81 @@
+"""Path patching the naive way: hooks on the bridge, two full forward passes per sender.
+
+The slow twin of every other engine, short enough to be checked by eye against the definition
+(Wang et al. 2022, arXiv 2211.00593, appendix B; Goldowsky-Dill et al. 2023, arXiv 2304.05969).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from circuits.components import Head, Receiver
+from circuits.metrics import Metric
+from circuits.patching.runs import at_end
+from tasks import PromptPairs
+
+Hook = Callable[..., Tensor | None]
+
+
+def metric_changes(
+    bridge: TransformerBridge,
+    pairs: PromptPairs,
+    receiver: Receiver,
+    senders: tuple[Head, ...],
+    metric: Metric,
+) -> Float[Tensor, "sender prompt"]:
+    """Metric minus clean metric for each sender, per prompt."""
+    n_layers = bridge.cfg.n_layers
+    z_names = [f"blocks.{layer}.attn.hook_z" for layer in range(n_layers)]
+    input_name, unit = receiver_site(bridge, receiver)
+    with torch.no_grad():
+        clean_logits, clean = _record(bridge, pairs.clean, [*z_names, input_name])
+        _, corrupted = _record(bridge, pairs.corrupted, z_names)
+        clean_metric = metric(at_end(clean_logits, pairs), pairs)
+        changes = []
+        for sender in senders:
+            frozen = {name: clean[name].clone() for name in z_names}
+            name = z_names[sender.layer]
+            frozen[name][:, :, sender.index] = corrupted[name][:, :, sender.index]
+            _, recorded = _record(bridge, pairs.clean, [input_name], replace=frozen)
+            patched = recorded[input_name]
+            if unit is not None:
+                patched = clean[input_name].clone()
+                patched[:, :, unit] = recorded[input_name][:, :, unit]
+            logits, _ = _record(bridge, pairs.clean, [], replace={input_name: patched})
+            changes.append(metric(at_end(logits, pairs), pairs) - clean_metric)
+    return torch.stack(changes)
+
+
+def receiver_site(bridge: TransformerBridge, receiver: Receiver) -> tuple[str, int | None]:
+    """Hook name of a receiver's input, and which head of it (None: all of it)."""
+    if receiver.head is None:
+        return f"blocks.{bridge.cfg.n_layers - 1}.hook_resid_post", None
+    name = f"blocks.{receiver.head.layer}.attn.hook_{receiver.input}"
+    if receiver.input == "q":
+        return name, receiver.head.index
+    n_kv_heads = getattr(bridge.cfg, "n_key_value_heads", None) or bridge.cfg.n_heads
+    return name, receiver.head.index * n_kv_heads // bridge.cfg.n_heads
+
+
+def _record(
+    bridge: TransformerBridge,
+    tokens: Tensor,
+    names: list[str],
+    replace: dict[str, Tensor] | None = None,
+) -> tuple[Float[Tensor, "prompt pos vocab"], dict[str, Tensor]]:
+    recorded: dict[str, Tensor] = {}
+
+    def keep(name: str) -> Hook:
+        return lambda value, hook: recorded.__setitem__(name, value.clone())
+
+    def put(value: Tensor) -> Hook:
+        return lambda _, hook: value
+
+    hooks = [(name, put(value)) for name, value in (replace or {}).items()]
+    hooks += [(name, keep(name)) for name in names]
+    return bridge.run_with_hooks(tokens, fwd_hooks=hooks), recorded

@@ -1,0 +1,93 @@
+"""The clean and the corrupted run that every path effect starts from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from circuits.metrics import Metric
+from circuits.model import Layer, LayeredModel
+from circuits.patching.positions import ActivePositions
+from tasks import PromptPairs
+
+
+@dataclass(frozen=True, eq=False)
+class LayerRun:
+    """What one layer computed, at every position (`pos`) of each prompt."""
+
+    resid_pre: Float[Tensor, "prompt pos d_model"]
+    queries: Float[Tensor, "prompt pos head d_head"]
+    keys: Float[Tensor, "prompt pos kv_head d_head"]
+    values: Float[Tensor, "prompt pos kv_head d_head"]
+    z: Float[Tensor, "prompt pos head d_head"]
+
+
+@dataclass(frozen=True, eq=False)
+class PairedRun:
+    """Clean run, corrupted head outputs, and the metric on both."""
+
+    model: LayeredModel
+    pairs: PromptPairs
+    metric: Metric
+    clean: tuple[LayerRun, ...]
+    corrupted_z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
+    clean_metric: Float[Tensor, "prompt"]
+    corrupted_metric: Float[Tensor, "prompt"]
+
+    @classmethod
+    def of(cls, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> PairedRun:
+        """Run both prompts of every pair once, without gradients."""
+        pairs = trim(pairs.to(model.device))
+        with torch.no_grad():
+            clean, clean_resid = run_layers(model, pairs, pairs.clean)
+            corrupted, corrupted_resid = run_layers(model, pairs, pairs.corrupted)
+            metrics = [
+                metric(model.unembed(at_end(resid, pairs)), pairs)
+                for resid in (clean_resid, corrupted_resid)
+            ]
+        return cls(model, pairs, metric, clean, tuple(layer.z for layer in corrupted), *metrics)
+
+    def z_change(
+        self, layer: int, tokens: ActivePositions
+    ) -> Float[Tensor, "token head d_head"]:
+        """Corrupted minus clean head outputs at some tokens."""
+        return tokens.pack(self.corrupted_z[layer] - self.clean[layer].z)
+
+
+def trim(pairs: PromptPairs) -> PromptPairs:
+    """Drop the columns behind the last answer position: causal attention never sees them."""
+    length = int(pairs.end.max()) + 1
+    return replace(pairs, clean=pairs.clean[:, :length], corrupted=pairs.corrupted[:, :length])
+
+
+def at_end(x: Float[Tensor, "prompt pos *rest"], pairs: PromptPairs) -> Float[Tensor, "prompt *rest"]:
+    """Each prompt's row where the answer is read."""
+    return x[torch.arange(len(pairs), device=x.device), pairs.end]
+
+
+def run_layers(
+    model: LayeredModel, pairs: PromptPairs, tokens: Tensor
+) -> tuple[tuple[LayerRun, ...], Float[Tensor, "prompt pos d_model"]]:
+    """Every layer's record and the final residual stream of a full forward pass."""
+    n_prompts, length = tokens.shape
+    positions = torch.arange(length, device=tokens.device)
+    resid = model.embed(tokens)
+    records = []
+    for layer in model.layers:
+        record = _run_heads(layer, resid, layer.allowed(positions.expand(n_prompts, -1), length))
+        records.append(record)
+        resid = layer.finish(resid, layer.attention_output(record.z))
+    return tuple(records), resid
+
+
+def _run_heads(
+    layer: Layer, resid: Float[Tensor, "prompt pos d_model"], allowed: Bool[Tensor, "prompt pos key_pos"]
+) -> LayerRun:
+    positions = torch.arange(resid.shape[1], device=resid.device)
+    normed = layer.norm_attention(resid)
+    queries = layer.queries(normed, positions)
+    keys, values = layer.keys(normed, positions), layer.values(normed)
+    return LayerRun(resid, queries, keys, values, layer.attend(queries, keys, values, allowed))

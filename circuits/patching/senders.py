@@ -1,0 +1,74 @@
+"""Carrying every sender's change upward at once while all attention stays frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.components import Head
+from circuits.patching.positions import ActivePositions
+from circuits.patching.runs import PairedRun
+
+
+@dataclass(frozen=True, eq=False)
+class SenderState:
+    """resid_pre of one layer, for each sender when only that sender is corrupted."""
+
+    senders: tuple[Head, ...]
+    resid_pre: Float[Tensor, "sender token d_model"]
+
+    @classmethod
+    def empty(cls, run: PairedRun, tokens: ActivePositions) -> SenderState:
+        """Below the first layer nothing has been sent yet."""
+        clean = run.clean[0].resid_pre
+        return cls((), clean.new_empty(0, len(tokens), clean.shape[-1]))
+
+    def at_end(self, run: PairedRun, tokens: ActivePositions) -> SenderState:
+        """The same state at the answer positions alone."""
+        return SenderState(self.senders, self.resid_pre[:, tokens.end_token(run.pairs)])
+
+
+def advance(
+    run: PairedRun,
+    index: int,
+    state: SenderState,
+    tokens: ActivePositions,
+    senders: tuple[Head, ...],
+    max_rows: int,
+) -> SenderState:
+    """Take the state of layer `index` to the next, where that layer's own `senders` join.
+
+    Heads are frozen at their clean outputs except the sender; MLPs and norms are recomputed.
+    `max_rows` bounds how many (sender, token) rows pass through the MLP at once.
+    """
+    layer, clean = run.model.layers[index], run.clean[index]
+    own = [sender.index for sender in senders if sender.layer == index]
+    projected = layer.output(tokens.pack(clean.z))
+    frozen = layer.norm_output(projected)
+
+    def finish(resid: Tensor, attention_output: Tensor) -> Tensor:
+        return layer.finish(resid, attention_output)
+
+    above = [in_chunks(lambda resid: finish(resid, frozen), max_rows, state.resid_pre)]
+    if own:
+        change = layer.output.per_head(run.z_change(index, tokens)[:, own], own)
+        own_output = layer.norm_output(projected + change)
+        own_resid = tokens.pack(clean.resid_pre).expand_as(own_output)
+        above.append(in_chunks(finish, max_rows, own_resid, own_output))
+    joined = state.senders + tuple(Head(index, head) for head in own)
+    return SenderState(joined, torch.cat(above))
+
+
+def in_chunks(
+    function: Callable[..., Tensor], max_rows: int, *inputs: Float[Tensor, "sender token d_model"]
+) -> Tensor:
+    """Apply a function to a few senders at a time and join the results."""
+    step = max(1, max_rows // inputs[0].shape[1])
+    if inputs[0].shape[0] <= step:
+        return function(*inputs)
+    pieces = zip(*(tensor.split(step) for tensor in inputs), strict=True)
+    return torch.cat([function(*piece) for piece in pieces])
