@@ -22,8 +22,8 @@ from circuits.patching.upward import metric_above, read_tokens
 
 def metric_changes(
     run: PairedRun, receiver: Receiver, senders: tuple[Head, ...], max_rows: int
-) -> tuple[tuple[Head, ...], Float[Tensor, "sender prompt"]]:
-    """Metric minus clean metric for each sender below the receiver, per prompt."""
+) -> Float[Tensor, "sender prompt"]:
+    """Metric minus clean metric for each sender (sorted, below the receiver), per prompt."""
     with torch.no_grad():
         if receiver.head is None:
             tokens = ActivePositions.at_end(run.pairs)
@@ -33,7 +33,7 @@ def metric_changes(
             tokens = ActivePositions.between_difference_and_end(run.pairs)
             state = _state_at(run, receiver.head.layer, tokens, senders, max_rows)
             changes = list(_receiver_passes(run, receiver.head, receiver.input, state, tokens, max_rows))
-    return state.senders, torch.cat(changes) - run.clean_metric
+    return torch.cat(changes) - run.clean_metric
 
 
 def _state_at(

@@ -1,0 +1,147 @@
+"""Every receiver input and every sender in one upward sweep.
+
+Exact from the sender through MLPs, norms and the receiver's own attention; downstream of the
+receiver first order: the change of the receiver head's output is contracted with the gradient of
+the metric there, taken on the clean run (one backward pass for all layers). The logits receiver is
+exact. Slow twin: differentiate the second pass of `reference` (tests/circuits/patching).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.components import HEAD_INPUTS, Head, HeadInput
+from circuits.model import Layer
+from circuits.patching.effects import EffectSums
+from circuits.patching.positions import ActivePositions
+from circuits.patching.receivers import group_sum, heads_reading, patched_z
+from circuits.patching.runs import LayerRun, PairedRun
+from circuits.patching.senders import SenderState, advance
+from circuits.patching.upward import metric_above, metric_gradients, read_tokens
+
+Progress = Callable[[float], None]
+
+
+def sweep(
+    run: PairedRun,
+    heads: tuple[Head, ...],
+    sums: EffectSums,
+    max_rows: int,
+    progress: Progress = lambda fraction: None,
+) -> None:
+    """Add the metric changes of one batch of prompts to `sums`; `heads` send and receive."""
+    tokens = ActivePositions.between_difference_and_end(run.pairs)
+    gradients = metric_gradients(run, tokens)
+    below = _work_below(run.model.n_layers, heads)
+    last = run.model.n_layers - 1
+    with torch.no_grad():
+        state = SenderState.empty(run, tokens)
+        for index in range(run.model.n_layers):
+            receivers = [head.index for head in heads if head.layer == index]
+            if state.senders and receivers:
+                contraction = _LayerContraction(run, index, receivers, tokens, gradients[index])
+                contraction.add_to(sums, state, max_rows)
+            if index == last:
+                state, tokens = state.at_end(run, tokens), ActivePositions.at_end(run.pairs)
+            state = advance(run, index, state, tokens, heads, max_rows)
+            progress(below[index + 1] / max(below[-1], 1))
+        change = metric_above(run, last + 1, state.resid_pre, tokens) - run.clean_metric
+        sums.add_logits(state.senders, change.sum(-1))
+
+
+def _work_below(n_layers: int, heads: Iterable[Head]) -> list[int]:
+    """Senders carried through all layers below each layer: what the work is proportional to."""
+    joining: defaultdict[int, int] = defaultdict(int)
+    for head in heads:
+        joining[head.layer] += 1
+    carried, total = 0, [0]
+    for layer in range(n_layers):
+        carried += joining[layer]
+        total.append(total[-1] + carried)
+    return total
+
+
+class _LayerContraction:
+    """The receivers of one layer: what depends on the clean run alone, shared by all senders."""
+
+    def __init__(
+        self,
+        run: PairedRun,
+        index: int,
+        heads: list[int],
+        tokens: ActivePositions,
+        gradient: Float[Tensor, "read_token head d_head"],
+    ) -> None:
+        self.run, self.index, self.tokens, self.gradient = run, index, tokens, gradient
+        self.layer: Layer = run.model.layers[index]
+        self.clean: LayerRun = run.clean[index]
+        self.reading = read_tokens(run, index, tokens)
+        kv_heads = sorted({self.layer.kv_head(head) for head in heads})
+        self.units: dict[HeadInput, list[int]] = {"q": heads, "k": kv_heads, "v": kv_heads}
+        self.clean_z = self.reading.pack(self.clean.z)
+        self.clean_normed = self.layer.norm_attention(tokens.pack(self.clean.resid_pre))
+        self.value_gradient = self._value_gradient(kv_heads)
+
+    def add_to(self, sums: EffectSums, state: SenderState, max_rows: int) -> None:
+        """Add the effects on this layer's receivers, a few senders at a time."""
+        step = max(1, max_rows // len(self.tokens))
+        chunks: dict[HeadInput, list[Tensor]] = {head_input: [] for head_input in HEAD_INPUTS}
+        for resid_pre in state.resid_pre.split(step):
+            normed = self.layer.norm_attention(resid_pre)
+            chunks["q"].append(self._through_softmax("q", self._at_reading(normed)))
+            chunks["k"].append(self._through_softmax("k", normed))
+            chunks["v"].append(self._through_values(normed))
+        for head_input, changes in chunks.items():
+            units = self.units[head_input]
+            sums.add(self.index, head_input, units, state.senders, torch.cat(changes))
+
+    def _at_reading(self, normed: Tensor) -> Tensor:
+        if self.reading is self.tokens:
+            return normed
+        return normed[:, self.tokens.end_token(self.run.pairs)]
+
+    def _through_softmax(
+        self, head_input: HeadInput, normed: Float[Tensor, "sender token d_model"]
+    ) -> Float[Tensor, "sender unit"]:
+        units = self.units[head_input]
+        heads = heads_reading(self.layer, head_input, units)
+        z = patched_z(self.run, self.index, head_input, units, normed, self.tokens, self.reading)
+        change = z - self.clean_z[:, heads]
+        per_head = einsum(
+            change, self.gradient[:, heads], "sender token head d, token head d -> sender head"
+        )
+        return group_sum(self.layer, head_input, per_head)
+
+    def _through_values(
+        self, normed: Float[Tensor, "sender token d_model"]
+    ) -> Float[Tensor, "sender unit"]:
+        change = normed - self.clean_normed
+        return einsum(change, self.value_gradient, "sender token d, token unit d -> sender unit")
+
+    def _value_gradient(self, kv_heads: list[int]) -> Float[Tensor, "token unit d_model"]:
+        """Head outputs are linear in the values: their gradient goes back to the normed input."""
+        heads = heads_reading(self.layer, "v", kv_heads)
+        queries = self.reading.to_slots(self.reading.pack(self.clean.queries[:, :, heads]))
+        keys = self.clean.keys[:, :, kv_heads]
+        allowed = self.layer.allowed(self.reading.slot_position, keys.shape[1])
+        pattern = self.layer.pattern(queries, keys, allowed)
+        gradient = rearrange(
+            self.reading.to_slots(self.gradient[:, heads]),
+            "prompt slot (unit group) d -> prompt slot unit group d",
+            unit=len(kv_heads),
+        )
+        values = einsum(
+            pattern,
+            gradient,
+            "prompt unit group slot pos, prompt slot unit group d -> prompt pos unit d",
+        )
+        weight = self.layer.value.weight[kv_heads]
+        return einsum(
+            self.tokens.pack(values), weight, "token unit d, unit d d_model -> token unit d_model"
+        )
