@@ -1,0 +1,109 @@
+"""The task interface: a subclass draws text pairs, `Task` turns them into checked batches."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import ClassVar
+
+from tasks.pairs import PromptPair, PromptPairs, TaskError
+from tasks.tokenization import EncodedPair, PairEncoder, Tokenizer, collate, single_token_words
+
+Words = Mapping[str, Sequence[str]]
+"""Word lists by name, such as {"name": ("Mary", "John"), "place": ("store",)}."""
+
+MAX_REJECTED_IN_A_ROW = 1000
+
+
+class Task(ABC):
+    """A behaviour of language models, as a source of contrastive prompt pairs.
+
+    A subclass gives `name`, `description` and `draw`; a task with word lists names them in
+    `word_lists`, and `draw` receives those of their words that are one token of the tokenizer.
+
+    Attributes:
+        name: What `get_task` knows the task by.
+        description: One sentence on what a model must do.
+        source: The publication that the task follows.
+        n_variants: Number of templates or structural variants; `sample` takes them in turn.
+        word_lists: The words to draw from, without leading spaces.
+        min_words: A tokenizer must know this many words of each list, or all of a shorter list.
+
+    """
+
+    name: ClassVar[str]
+    description: ClassVar[str]
+    source: ClassVar[str] = ""
+    n_variants: ClassVar[int] = 1
+    word_lists: ClassVar[Words] = {}
+    min_words: ClassVar[int] = 8
+
+    @abstractmethod
+    def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
+        """Draw one pair of the given variant (0 to `n_variants` - 1), all chance from `rng`."""
+
+    def usable_words(self, tokenizer: Tokenizer) -> Words:
+        """Return the words that keep every prompt of a template at one length.
+
+        Raises:
+            TaskError: Too few words of a list are single tokens.
+
+        """
+        usable = {
+            name: single_token_words(tokenizer, words) for name, words in self.word_lists.items()
+        }
+        for name, words in self.word_lists.items():
+            needed = min(self.min_words, len(words))
+            if len(usable[name]) < needed:
+                raise TaskError(
+                    f"task {self.name!r} needs {needed} {name} words that are single tokens, but "
+                    f"this tokenizer has {len(usable[name])} of our {len(words)}; use a tokenizer "
+                    f"with a larger English vocabulary, or extend word_lists[{name!r}]"
+                )
+        return usable
+
+    def example(self, seed: int = 0, variant: int = 0) -> PromptPair:
+        """Return one pair as text; this needs no tokenizer, and so no model."""
+        return self.draw(Random(seed), variant, self.word_lists)
+
+    def sample(self, tokenizer: Tokenizer, n: int = 64, seed: int = 0) -> PromptPairs:
+        """Return `n` distinct pairs, the same for the same tokenizer and seed.
+
+        The variants take turns, and a smaller `n` gives the first pairs of a larger one.
+
+        Raises:
+            TaskError: `n` is not positive, or this tokenizer does not allow so many pairs.
+
+        """
+        if n < 1:
+            raise TaskError(f"n must be at least 1 prompt pair, got {n}")
+        rng = Random(seed)
+        words = self.usable_words(tokenizer)
+        encoder = PairEncoder(tokenizer)
+        encoded: list[EncodedPair] = []
+        seen: set[str] = set()
+        while len(encoded) < n:
+            pair = self._next_pair(rng, words, encoder, len(encoded), seen, n)
+            seen.add(pair.text.clean)
+            encoded.append(pair)
+        return collate(self.name, seed, tokenizer, encoded)
+
+    def _next_pair(
+        self, rng: Random, words: Words, encoder: PairEncoder, found: int, seen: set[str], n: int
+    ) -> EncodedPair:
+        reason = ""
+        for _ in range(MAX_REJECTED_IN_A_ROW):
+            pair = self.draw(rng, found % self.n_variants, words)
+            if pair.clean in seen:
+                reason = f"drawn before: {pair.clean!r}"
+                continue
+            try:
+                return encoder.encode(pair)
+            except TaskError as error:
+                reason = str(error)
+        raise TaskError(
+            f"task {self.name!r} was asked for {n} distinct pairs and gives {found} with this "
+            f"tokenizer: {MAX_REJECTED_IN_A_ROW} draws in a row were rejected, the last because "
+            f"{reason}; ask for n <= {found}, or give the task more words or templates"
+        )

@@ -1,0 +1,137 @@
+"""From text pairs to token ids, with the tokenizer's own rules checked rather than assumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Int
+from torch import Tensor
+
+from tasks.pairs import NO_ANSWER, PromptPair, PromptPairs, TaskError
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """What a task needs of a tokenizer; every Hugging Face tokenizer has it."""
+
+    @property
+    def pad_token_id(self) -> Any: ...
+
+    @property
+    def eos_token_id(self) -> Any: ...
+
+    def __call__(self, text: Any, /) -> Mapping[str, Any]: ...
+
+
+def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Return the tokens of `text` with whatever special tokens the tokenizer adds by itself."""
+    return list(tokenizer(text)["input_ids"])
+
+
+def single_token_words(tokenizer: Tokenizer, words: Iterable[str]) -> tuple[str, ...]:
+    """Return the words that are one token when a space and other text stand before them."""
+    before = token_ids(tokenizer, "of the")
+    return tuple(
+        word
+        for word in words
+        if (ids := token_ids(tokenizer, f"of the {word}"))[:-1] == before and len(ids) > 1
+    )
+
+
+@dataclass(frozen=True)
+class EncodedPair:
+    """One pair as token ids; `clean` and `corrupted` have equal length."""
+
+    text: PromptPair
+    clean: tuple[int, ...]
+    corrupted: tuple[int, ...]
+    correct: tuple[int, ...]
+    wrong: tuple[int, ...]
+
+
+class PairEncoder:
+    """Tokenizes pairs one by one and refuses those that a position-wise comparison cannot use."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self._answer_ids: dict[tuple[str, str], int] = {}
+
+    def encode(self, pair: PromptPair) -> EncodedPair:
+        """Tokenize one pair.
+
+        Raises:
+            TaskError: The prompts differ in length or not at all, an answer is not exactly one
+                token after the clean prompt, or an answer is both correct and wrong.
+
+        """
+        clean = token_ids(self._tokenizer, pair.clean)
+        corrupted = token_ids(self._tokenizer, pair.corrupted)
+        if len(clean) != len(corrupted):
+            raise TaskError(
+                f"the clean prompt has {len(clean)} tokens and the corrupted one {len(corrupted)}, "
+                f"but they must be equally long: {pair.clean!r} and {pair.corrupted!r}"
+            )
+        if clean == corrupted:
+            raise TaskError(f"the clean and the corrupted prompt are the same: {pair.clean!r}")
+        correct = self._encode_answers(pair.clean, clean, pair.correct)
+        wrong = self._encode_answers(pair.clean, clean, pair.wrong)
+        if shared := set(correct) & set(wrong):
+            raise TaskError(f"tokens {sorted(shared)} are both correct and wrong: {pair!r}")
+        if not correct or not wrong:
+            raise TaskError(f"a pair needs a correct and a wrong answer, got {pair!r}")
+        return EncodedPair(pair, tuple(clean), tuple(corrupted), correct, wrong)
+
+    def _encode_answers(
+        self, prompt: str, prompt_ids: list[int], answers: Sequence[str]
+    ) -> tuple[int, ...]:
+        # Tokenizers do not merge across the last space, so the last word settles how an answer
+        # continues it; a hundred two-digit years per prompt would otherwise take seconds.
+        last_word = prompt[prompt.rfind(" ") :]
+        ids = []
+        for answer in answers:
+            key = (last_word, answer)
+            if key not in self._answer_ids:
+                self._answer_ids[key] = self._answer_id(prompt, prompt_ids, answer)
+            ids.append(self._answer_ids[key])
+        return tuple(dict.fromkeys(ids))
+
+    def _answer_id(self, prompt: str, prompt_ids: list[int], answer: str) -> int:
+        together = token_ids(self._tokenizer, prompt + answer)
+        if together[:-1] != prompt_ids:
+            raise TaskError(
+                f"the answer {answer!r} is not exactly one token after {prompt!r}: the prompt is "
+                f"{prompt_ids}, with the answer it is {together}; choose an answer that is one "
+                "token of this tokenizer, with its leading space"
+            )
+        return together[-1]
+
+
+def collate(
+    task: str, seed: int, tokenizer: Tokenizer, encoded: Sequence[EncodedPair]
+) -> PromptPairs:
+    """Put encoded pairs, at least one, into one right-padded batch."""
+    padding = tokenizer.pad_token_id
+    if padding is None:
+        padding = tokenizer.eos_token_id
+    if padding is None:
+        padding = 0
+    return PromptPairs(
+        task=task,
+        seed=seed,
+        clean=_padded([pair.clean for pair in encoded], padding),
+        corrupted=_padded([pair.corrupted for pair in encoded], padding),
+        end=torch.tensor([len(pair.clean) - 1 for pair in encoded]),
+        correct=_padded([pair.correct for pair in encoded], NO_ANSWER),
+        wrong=_padded([pair.wrong for pair in encoded], NO_ANSWER),
+        template=torch.tensor([pair.text.template for pair in encoded]),
+        clean_text=tuple(pair.text.clean for pair in encoded),
+        corrupted_text=tuple(pair.text.corrupted for pair in encoded),
+    )
+
+
+def _padded(rows: Sequence[tuple[int, ...]], fill: int) -> Int[Tensor, "row column"]:
+    width = max(len(row) for row in rows)
+    return torch.tensor([[*row, *[fill] * (width - len(row))] for row in rows])
