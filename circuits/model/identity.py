@@ -1,0 +1,79 @@
+"""Which model a result came from, down to its weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+import xxhash
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+_Versions = tuple[tuple[str, int, int], ...]
+_hashes: WeakKeyDictionary[TransformerBridge, tuple[_Versions, str]] = WeakKeyDictionary()
+
+
+@dataclass(frozen=True)
+class ModelIdentity:
+    """A model's name and shape, and a hash of its weights (XXH3, 128 bits, hexadecimal).
+
+    The hash tells weights apart, dtype included, wherever they are stored; it is no signature.
+    """
+
+    name: str
+    architecture: str
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    d_model: int
+    d_head: int
+    dtype: str
+    weight_hash: str
+
+
+def identify(bridge: TransformerBridge) -> ModelIdentity:
+    """Name, shape and weight hash of a model.
+
+    Hashing reads every weight (about 0.1 seconds per GB where they are in memory); the result is
+    kept until a weight is changed by an in-place operation.
+    """
+    config = bridge.cfg
+    architecture = getattr(config, "architecture", None) or type(bridge.original_model).__name__
+    return ModelIdentity(
+        name=str(config.model_name),
+        architecture=architecture,
+        n_layers=config.n_layers,
+        n_heads=config.n_heads,
+        n_kv_heads=getattr(config, "n_key_value_heads", None) or config.n_heads,
+        d_model=config.d_model,
+        d_head=config.d_head,
+        dtype=str(next(bridge.parameters()).dtype).removeprefix("torch."),
+        weight_hash=_weight_hash(bridge),
+    )
+
+
+def _weight_hash(bridge: TransformerBridge) -> str:
+    weights = dict(sorted(bridge.state_dict().items()))
+    versions = tuple(
+        (name, tensor.data_ptr(), _version(tensor)) for name, tensor in weights.items()
+    )
+    known = _hashes.get(bridge)
+    if known is not None and known[0] == versions:
+        return known[1]
+    digest = xxhash.xxh3_128()
+    for name, tensor in weights.items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}\n".encode())
+        digest.update(_bytes_of(tensor))
+    _hashes[bridge] = (versions, digest.hexdigest())
+    return digest.hexdigest()
+
+
+def _version(tensor: Tensor) -> int:
+    return 0 if tensor.is_inference() else tensor._version
+
+
+def _bytes_of(tensor: Tensor) -> memoryview:
+    # numpy knows no bfloat16, hence the view as bytes.
+    flat = tensor.detach().cpu().contiguous().reshape(-1)
+    return flat.view(torch.uint8).numpy().data

@@ -1,0 +1,170 @@
+"""From a name or a path to a TransformerBridge that our forward pass reproduces."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources import build_bridge_from_module
+from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+from circuits.model.catalogue import DEFAULT_MODEL, model_directory
+from circuits.model.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
+from circuits.model.layers import check_reproduces
+from circuits.model.tokenizers import read_tokenizer, remember_tokenizer
+from circuits.model.weights import Progress, quiet_transformers
+
+_DTYPES = {"float64": torch.float64, "float32": torch.float32}
+_DTYPES |= {"bfloat16": torch.bfloat16, "float16": torch.float16}
+_DEVICES = "give cpu, or cuda on a machine with a GPU"
+_SEE_MODELS = "see `circuits models` for ones that work"
+
+
+def load_model(
+    name_or_path: str | Path = DEFAULT_MODEL,
+    *,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | str = torch.float32,
+    check: bool = True,
+    progress: Progress | None = None,
+) -> TransformerBridge:
+    """Load a causal language model, ready for `discover_circuit`.
+
+    `name_or_path`: a name of `list_models()`, any Hugging Face name, or a checkpoint directory.
+    `device`: by default "cuda" where there is one, else "cpu". `dtype`: float32, bfloat16,
+    float16 or float64. `check` runs two short prompts and compares our forward pass with the
+    model's own. `progress` is called with a line of text when a step takes long.
+
+    The model is in evaluation mode, needs no gradients and runs eager attention. Its tokenizer, as
+    published, is `tokenizer_of(model)`.
+
+    Raises UnknownModelError, DownloadError, NotEnoughSpaceError, UnsupportedModelError,
+    ModelOptionError (dtype or device), or their base ModelError for a broken checkpoint.
+    """
+    chosen_dtype, chosen_device = _dtype(dtype), _device(device)
+    directory = model_directory(name_or_path, progress)
+    name = str(name_or_path)
+    config = _read_config(directory, name)
+    architecture = _causal_architecture(config, name)
+    tokenizer = read_tokenizer(directory)
+    model = _read_weights(directory, name, config, chosen_dtype)
+    _move(model, chosen_device, name)
+    try:
+        # TransformerLens changes the tokenizer it is given, so it gets a copy.
+        bridge = build_bridge_from_module(
+            model,
+            architecture,
+            hf_config=model.config,
+            tokenizer=deepcopy(tokenizer),
+            model_name=name,
+        )
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"TransformerLens cannot wrap {name} ({architecture}: {cause(error)}): {_SEE_MODELS}"
+        ) from error
+    bridge.eval().requires_grad_(False)
+    if check:
+        check_reproduces(bridge)
+    if tokenizer is not None:
+        remember_tokenizer(bridge, tokenizer)
+    return bridge
+
+
+def _dtype(dtype: torch.dtype | str) -> torch.dtype:
+    chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
+    if chosen is None or chosen not in _DTYPES.values():
+        raise ModelOptionError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype}")
+    return chosen
+
+
+def _device(device: str | torch.device | None) -> torch.device:
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    # A torch built without CUDA says so with an AssertionError.
+    except (AssertionError, RuntimeError, NotImplementedError) as error:
+        raise ModelOptionError(
+            f"device {device} cannot be used here ({cause(error)}): {_DEVICES}"
+        ) from error
+    if chosen.type == "meta":
+        raise ModelOptionError(f"device meta holds no weights: {_DEVICES}")
+    return chosen
+
+
+def _read_config(directory: Path, name: str) -> PreTrainedConfig:
+    try:
+        with quiet_transformers():
+            return AutoConfig.from_pretrained(
+                directory, local_files_only=True, trust_remote_code=False
+            )
+    except (OSError, ValueError, KeyError) as error:
+        raise UnsupportedModelError(
+            f"transformers cannot read the configuration of {name} ({cause(error)}): {_SEE_MODELS}"
+        ) from error
+
+
+def _causal_architecture(config: PreTrainedConfig, name: str) -> str:
+    """Name the class of a decoder-only model. Raises UnsupportedModelError for any other."""
+    declared = ", ".join(config.architectures or [config.model_type])
+    try:
+        architecture = determine_architecture_from_hf_config(config)
+    except ValueError:
+        architecture = ""
+    causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
+    if config.is_encoder_decoder or not causal & {architecture, *(config.architectures or ())}:
+        reason = "is not a causal language model (it is an encoder, or has one)"
+    elif architecture not in causal:
+        reason = "is not known to TransformerLens as a causal language model"
+    elif getattr(config, "quantization_config", None) is not None:
+        reason = "has quantised weights, whose heads cannot be taken apart"
+    else:
+        return architecture
+    raise UnsupportedModelError(f"{name} ({declared}) {reason}: {_SEE_MODELS}")
+
+
+def _read_weights(
+    directory: Path, name: str, config: PreTrainedConfig, dtype: torch.dtype
+) -> PreTrainedModel:
+    try:
+        with quiet_transformers():
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
+                directory,
+                config=config,
+                dtype=dtype,
+                # FLOPs are counted, and patterns seen, under eager attention only.
+                attn_implementation="eager",
+                local_files_only=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+            )
+    except (OSError, RuntimeError, ValueError, KeyError, ImportError, SafetensorError) as error:
+        raise ModelError(
+            f"the weights of {name} cannot be read ({cause(error)}): "
+            "download or save the checkpoint again"
+        ) from error
+    model, report = loaded
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"the checkpoint of {name} lacks {len(missing)} of its weights ({missing[0]} for one), "
+            "which would be random numbers: download or save it again, "
+            "with all weights of the language model"
+        )
+    return model
+
+
+def _move(model: PreTrainedModel, device: torch.device, name: str) -> None:
+    try:
+        torch.nn.Module.to(model, device)
+    except torch.OutOfMemoryError as error:
+        raise ModelError(
+            f"{name} does not fit in the memory of {device}: try dtype='bfloat16', or device='cpu'"
+        ) from error

@@ -1,0 +1,99 @@
+"""Tokenizers as their authors made them.
+
+TransformerLens gives its bridges a tokenizer that puts a start token before every text, which most
+models here were not trained on and which shifts every position; prompts are written with the
+original one instead.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
+
+from circuits.model.catalogue import DEFAULT_MODEL, has_vocabulary, model_directory
+from circuits.model.errors import ModelError, cause
+from circuits.model.weights import Progress, quiet_transformers
+
+_originals: WeakKeyDictionary[TransformerBridge, PreTrainedTokenizerBase] = WeakKeyDictionary()
+
+
+def load_tokenizer(
+    name: str | Path = DEFAULT_MODEL, progress: Progress | None = None
+) -> PreTrainedTokenizerBase:
+    """Load a model's tokenizer with its own conventions, without loading the model.
+
+    Raises ModelError where there is none, and what `load_model` raises for an unknown name or a
+    failed download.
+    """
+    tokenizer = read_tokenizer(model_directory(name, progress, weights=False))
+    if tokenizer is None:
+        raise ModelError(f"{name} has no tokenizer: give a model that has one, or pass token ids")
+    return tokenizer
+
+
+def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase | None:
+    """Read the tokenizer in a checkpoint directory, None where there is none. Raises ModelError."""
+    # transformers makes up an empty tokenizer for a directory without one.
+    if not has_vocabulary(directory):
+        return None
+    try:
+        with quiet_transformers():
+            return _from_pretrained(directory)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(
+            f"the tokenizer in {directory} cannot be read ({cause(error)}): download the model "
+            "again, or remove the tokenizer's files and pass token ids"
+        ) from error
+
+
+def remember_tokenizer(bridge: TransformerBridge, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Note which tokenizer a bridge was booted from, for `tokenizer_of`."""
+    _originals[bridge] = tokenizer
+
+
+def tokenizer_of(bridge: TransformerBridge) -> PreTrainedTokenizerBase:
+    """Return the tokenizer of a bridge's model, free of the start token of TransformerLens.
+
+    Exact for bridges from `load_model`. For others the tokenizer's files are read again from where
+    they came; where they are gone, a copy that adds no start token stands in for it.
+
+    Raises ModelError for a bridge without a tokenizer.
+    """
+    original = _originals.get(bridge)
+    if original is not None:
+        return original
+    present = getattr(bridge, "tokenizer", None)
+    if present is None:
+        raise ModelError(
+            "this model has no tokenizer: pass token ids (PromptPairs), "
+            "or boot the bridge with tokenizer=AutoTokenizer.from_pretrained(…)"
+        )
+    reread = _reread(present)
+    return _without_start_token(present) if reread is None else reread
+
+
+def _from_pretrained(name: str | Path) -> PreTrainedTokenizerBase:
+    return AutoTokenizer.from_pretrained(name, local_files_only=True, trust_remote_code=False)
+
+
+def _reread(present: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase | None:
+    if not present.name_or_path:
+        return None
+    try:
+        with quiet_transformers():
+            reread = _from_pretrained(present.name_or_path)
+    except (OSError, ValueError, KeyError, ImportError):
+        return None
+    # A name can be reused: the files must still hold the vocabulary that the bridge speaks.
+    return reread if reread.get_vocab().items() <= present.get_vocab().items() else None
+
+
+def _without_start_token(present: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase:
+    copied = deepcopy(present)
+    if getattr(copied, "add_bos_token", False):
+        copied.add_bos_token = False
+    return copied
