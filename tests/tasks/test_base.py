@@ -1,0 +1,68 @@
+import pytest
+
+from tasks import PromptPair, Task, TaskError, get_task
+from tests.tasks.fakes import PieceTokenizer
+
+
+class Pets(Task):
+    """Two variants of different length, with four pairs each."""
+
+    name = "pets"
+    description = "Say the animal again."
+    n_variants = 2
+    word_lists = {"animal": ("cat", "dog", "cow", "horse")}  # noqa: RUF012
+
+    def draw(self, rng, variant, words):
+        animal, other = rng.sample(words["animal"], 2)
+        start = ("My", "My old")[variant]
+        return PromptPair(
+            clean=f"{start} {animal} is a",
+            corrupted=f"{start} thing is a",
+            correct=(f" {animal}",),
+            wrong=(f" {other}",),
+            template=variant,
+        )
+
+
+def test_variants_take_turns_in_one_ragged_batch(piece_tokenizer):
+    pairs = Pets().sample(piece_tokenizer, n=5)
+    assert pairs.template.tolist() == [0, 1, 0, 1, 0]
+    assert pairs.end.tolist() == [3, 4, 3, 4, 3]
+
+
+def test_all_distinct_pairs_can_be_had_and_no_more(piece_tokenizer):
+    pairs = Pets().sample(piece_tokenizer, n=8)
+    assert len(set(pairs.clean_text)) == 8
+    with pytest.raises(TaskError, match=r"asked for 9 distinct pairs and gives 8 .*n <= 8"):
+        Pets().sample(piece_tokenizer, n=9)
+
+
+def test_draws_that_the_tokenizer_cannot_use_are_passed_over():
+    # "horse" is two tokens, so prompts with it are longer than their corrupted twins.
+    tokenizer = PieceTokenizer(r" hor|se| ?\w+|\W")
+    task = Pets()
+    task.usable_words = lambda tokenizer: task.word_lists
+    pairs = task.sample(tokenizer, n=6)
+    assert not any("horse" in text for text in pairs.clean_text)
+    with pytest.raises(TaskError, match="gives 6 "):
+        task.sample(tokenizer, n=7)
+
+
+def test_too_few_single_token_words_are_an_error_that_names_the_list():
+    with pytest.raises(TaskError, match=r"'pets' needs 4 animal words .* has 0 of our 4"):
+        Pets().sample(PieceTokenizer(r"\w|\W"))
+
+
+@pytest.mark.parametrize("n", [0, -3])
+def test_n_must_be_positive(piece_tokenizer, n):
+    with pytest.raises(TaskError, match=f"n must be at least 1 prompt pair, got {n}"):
+        Pets().sample(piece_tokenizer, n=n)
+
+
+def test_a_character_tokenizer_is_refused_by_the_five(task_name):
+    with pytest.raises(TaskError, match=f"task '{task_name}' needs"):
+        get_task(task_name).sample(PieceTokenizer(r"(?s)."))
+
+
+def test_an_example_can_be_had_of_each_variant():
+    assert Pets().example(variant=1).clean.startswith("My old ")
