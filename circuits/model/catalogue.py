@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +19,7 @@ DEFAULT_MODEL = "smollm2-135m"
 HUB = "needs the Hugging Face hub"
 
 _HUB_TIMEOUT_SECONDS = 10
+_log = logging.getLogger(__name__)
 _TEXT_FILES = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
 _SAFETENSORS = "model*.safetensors"
 _TORCH_WEIGHTS = "pytorch_model*.bin"
@@ -108,7 +110,7 @@ def model_directory(
             f"there is no directory {path}: give a checkpoint directory, a Hugging Face name, "
             f"or {DEFAULT_MODEL}"
         )
-    return _hub_directory(name, weights)
+    return _hub_directory(name, weights, progress or _log.info)
 
 
 def has_vocabulary(directory: Path) -> bool:
@@ -141,11 +143,12 @@ def _checkpoint(path: Path) -> Path:
     return path
 
 
-def _hub_directory(name: str, weights: bool) -> Path:
+def _hub_directory(name: str, weights: bool, progress: Progress) -> Path:
     cached = _cached(name)
     usable = cached is not None and (has_weights(cached) if weights else has_vocabulary(cached))
     if cached is not None and usable and has_vocabulary(cached):
         return cached
+    progress(f"downloading {name} from the Hugging Face hub")
     try:
         return _download(name, weights)
     except DownloadError:

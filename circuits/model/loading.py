@@ -11,7 +11,13 @@ from safetensors import SafetensorError
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from circuits.model.catalogue import DEFAULT_MODEL, model_directory
@@ -55,19 +61,7 @@ def load_model(
     tokenizer = read_tokenizer(directory)
     model = _read_weights(directory, name, config, chosen_dtype)
     _move(model, chosen_device, name)
-    try:
-        # TransformerLens changes the tokenizer it is given, so it gets a copy.
-        bridge = build_bridge_from_module(
-            model,
-            architecture,
-            hf_config=model.config,
-            tokenizer=deepcopy(tokenizer),
-            model_name=name,
-        )
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UnsupportedModelError(
-            f"TransformerLens cannot wrap {name} ({architecture}: {cause(error)}): {_SEE_MODELS}"
-        ) from error
+    bridge = _wrap(model, architecture, name, tokenizer)
     bridge.eval().requires_grad_(False)
     if check:
         check_reproduces(bridge)
@@ -167,4 +161,25 @@ def _move(model: PreTrainedModel, device: torch.device, name: str) -> None:
     except torch.OutOfMemoryError as error:
         raise ModelError(
             f"{name} does not fit in the memory of {device}: try dtype='bfloat16', or device='cpu'"
+        ) from error
+
+
+def _wrap(
+    model: PreTrainedModel,
+    architecture: str,
+    name: str,
+    tokenizer: PreTrainedTokenizerBase | None,
+) -> TransformerBridge:
+    try:
+        # TransformerLens changes the tokenizer it is given, so it gets a copy.
+        return build_bridge_from_module(
+            model,
+            architecture,
+            hf_config=model.config,
+            tokenizer=deepcopy(tokenizer),
+            model_name=name,
+        )
+    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise UnsupportedModelError(
+            f"TransformerLens cannot wrap {name} ({architecture}: {cause(error)}): {_SEE_MODELS}"
         ) from error
