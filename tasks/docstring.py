@@ -56,7 +56,7 @@ class Docstring(Task):
 
     After Heimersheim and Janiak 2023: `:param` lines document the first parameters of the
     signature, and the prompt ends where the next name is due. The corrupted prompt has other names
-    in the signature and others again in the docstring ("random random"). `correct` is the next
+    in the signature and others again in the docstring. `correct` is the next
     parameter; `wrong` are all other parameters of the clean signature and the new names of the
     corrupted one.
     """

@@ -47,9 +47,9 @@ class GenderedPronouns(Task):
     """A statement about a named person and a tag question: the model must add the pronoun.
 
     After Mathwin and Corlouer 2023: "So Mary is such a good cook, isn't" continues with " she".
-    Women and men take turns. The corrupted prompt names a person whose name tells neither, which
-    changes the model's first layers far less than a word that is no name. `correct` is the pronoun
-    that fits, `wrong` the other one.
+    Women and men take turns. The corrupted prompt has a name that tells neither, which changes the
+    first layers about half as much as "someone" or "they" in the same place. `correct` is the
+    pronoun that fits, `wrong` the other one.
     """
 
     name = "gendered-pronouns"

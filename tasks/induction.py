@@ -38,8 +38,8 @@ class Induction(Task):
     The prompt is a sequence of different words, then the same words again up to a cue A, which
     stood earlier before B: `correct` is B, `wrong` another word of the sequence. In the corrupted
     prompt A's earlier occurrence is another word, so that A has never been followed by anything.
-    The shorter form "... A B ... A" is too hard for small models (SmolLM2-135M puts B first in one
-    prompt of thirty), hence the words before A are repeated with it.
+    The shorter form "... A B ... A" is too hard for small models (SmolLM2-135M puts B first in
+    one prompt of thirty), hence the words before A are repeated with it.
     """
 
     name = "induction"

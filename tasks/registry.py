@@ -25,13 +25,17 @@ def register_task(task_class: TaskType) -> TaskType:
         raise TaskError(f"{task_class.__name__} has no name; give the class a `name` attribute")
     known = _TASKS.get(name)
     # A notebook cell that is run again defines the same class anew; that is no clash.
-    if known is not None and known.__qualname__ != task_class.__qualname__:
+    if known is not None and _path(known) != _path(task_class):
         raise TaskError(
             f"the task name {name!r} of {task_class.__name__} is taken by {known.__name__}; "
             f"choose a name other than {', '.join(_TASKS)}"
         )
     _TASKS[name] = task_class
     return task_class
+
+
+def _path(task_class: type[Task]) -> tuple[str, str]:
+    return task_class.__module__, task_class.__qualname__
 
 
 def get_task(name: str | Task) -> Task:

@@ -15,13 +15,12 @@ from tasks.pairs import NO_ANSWER, PromptPair, PromptPairs, TaskError
 
 @runtime_checkable
 class Tokenizer(Protocol):
-    """What a task needs of a tokenizer; every Hugging Face tokenizer has it."""
+    """What a task needs of a tokenizer; every Hugging Face tokenizer has it.
 
-    @property
-    def pad_token_id(self) -> Any: ...
-
-    @property
-    def eos_token_id(self) -> Any: ...
+    A call returns token ids under "input_ids". Prompts are padded with `pad_token_id`, else
+    `eos_token_id`, else 0; these are not part of the protocol because Hugging Face declares neither
+    to type checkers.
+    """
 
     def __call__(self, text: Any, /) -> Mapping[str, Any]: ...
 
@@ -113,11 +112,7 @@ def collate(
     task: str, seed: int, tokenizer: Tokenizer, encoded: Sequence[EncodedPair]
 ) -> PromptPairs:
     """Put encoded pairs, at least one, into one right-padded batch."""
-    padding = tokenizer.pad_token_id
-    if padding is None:
-        padding = tokenizer.eos_token_id
-    if padding is None:
-        padding = 0
+    padding = _padding_token(tokenizer)
     return PromptPairs(
         task=task,
         seed=seed,
@@ -130,6 +125,14 @@ def collate(
         clean_text=tuple(pair.text.clean for pair in encoded),
         corrupted_text=tuple(pair.text.corrupted for pair in encoded),
     )
+
+
+def _padding_token(tokenizer: Tokenizer) -> int:
+    for name in ("pad_token_id", "eos_token_id"):
+        token = getattr(tokenizer, name, None)
+        if token is not None:
+            return token
+    return 0
 
 
 def _padded(rows: Sequence[tuple[int, ...]], fill: int) -> Int[Tensor, "row column"]:

@@ -21,6 +21,7 @@ def test_two_digit_tokens_are_scored_as_whole_years(gpt2_tokenizer):
     for row, text in enumerate(pairs.clean_text):
         start, century = years(text)
         assert start[:2] == century
+        assert gpt2_tokenizer.tokenize(" " + start) == ["Ġ" + century, start[2:]]
         correct = answers(gpt2_tokenizer, pairs.correct[row])
         wrong = answers(gpt2_tokenizer, pairs.wrong[row])
         assert all(len(year) == 2 and year > start[2:] for year in correct)

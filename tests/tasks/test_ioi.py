@@ -3,6 +3,7 @@ import re
 import pytest
 
 from tasks import get_task
+from tasks.ioi import SENTENCES
 from tasks.words import FEMALE_NAMES, MALE_NAMES
 
 NAMES = {*FEMALE_NAMES, *MALE_NAMES}
@@ -32,6 +33,7 @@ def test_the_subject_occurs_twice_and_the_indirect_object_once(pairs, tokenizer)
 def test_both_orders_are_equally_frequent_and_told_apart_by_the_template(pairs):
     subject_first = [names_in(text)[0] == names_in(text)[2] for text in pairs.clean_text]
     assert sum(subject_first) == 32
+    assert len(pairs.template.unique()) == 2 * len(SENTENCES)
     of_template = dict(zip(pairs.template.tolist(), subject_first, strict=True))
     assert [of_template[template] for template in pairs.template.tolist()] == subject_first
 

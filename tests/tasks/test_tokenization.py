@@ -44,12 +44,12 @@ def test_unusable_pairs_are_refused(piece_tokenizer, bad, message):
 
 def test_an_answer_is_checked_after_each_new_last_word(piece_tokenizer):
     encoder = PairEncoder(piece_tokenizer)
-    encoder.encode(pair(correct=("!",)))
+    encoder.encode(pair(clean="one two.", corrupted="one six.", correct=("5",)))
     with pytest.raises(TaskError, match="answer '5' is not exactly one token"):
         encoder.encode(pair(clean="one three", correct=("5",)))
 
 
-def test_a_tokenizer_that_ends_every_text_is_refused(gpt2_tokenizer):
+def test_a_tokenizer_that_ends_every_text_is_refused():
     class WithEnd(PieceTokenizer):
         def __call__(self, text):
             return {"input_ids": [*super().__call__(text)["input_ids"], 2]}
