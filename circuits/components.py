@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import total_ordering
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainSerializer
 
 HeadInput = Literal["q", "k", "v"]
 HEAD_INPUTS: tuple[HeadInput, ...] = ("q", "k", "v")
@@ -50,7 +52,9 @@ class Receiver:
     def __post_init__(self) -> None:
         allowed = (_LOGITS,) if self.head is None else HEAD_INPUTS
         if self.input not in allowed:
-            raise ValueError(f"input of receiver {self.head} must be one of {allowed}, got {self.input!r}")
+            raise ValueError(
+                f"input of receiver {self.head} must be one of {allowed}, got {self.input!r}"
+            )
 
     @classmethod
     def logits(cls) -> Receiver:
@@ -66,6 +70,12 @@ class Receiver:
         if head_input not in HEAD_INPUTS:
             raise ValueError(f"a receiver is written 9.6.q, 9.6.k, 9.6.v or logits; got {text!r}")
         return cls(Head.parse(head), head_input)
+
+    def on_head(self) -> tuple[Head, HeadInput]:
+        """The head and its input. Raises ValueError for the logits."""
+        if self.head is None or self.input == _LOGITS:
+            raise ValueError("the logits receiver is no head's input")
+        return self.head, self.input
 
     def __str__(self) -> str:
         return _LOGITS if self.head is None else f"{self.head}.{self.input}"
@@ -92,3 +102,17 @@ class Edge:
 def all_heads(n_layers: int, n_heads: int) -> tuple[Head, ...]:
     """Every head of a model, in order."""
     return tuple(Head(layer, index) for layer in range(n_layers) for index in range(n_heads))
+
+
+def _parse_heads(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return frozenset(Head.parse(item) if isinstance(item, str) else item for item in value)
+    return value
+
+
+HeadSet = Annotated[
+    frozenset[Head],
+    BeforeValidator(_parse_heads),
+    PlainSerializer(lambda heads: [str(head) for head in sorted(heads)]),
+]
+"""A set of heads; in JSON a sorted list of names."""

@@ -10,7 +10,9 @@ from torch import Tensor
 
 from tasks import PromptPairs
 
-Metric = Callable[[Float[Tensor, "*batch prompt vocab"], PromptPairs], Float[Tensor, "*batch prompt"]]
+Metric = Callable[
+    [Float[Tensor, "*batch prompt vocab"], PromptPairs], Float[Tensor, "*batch prompt"]
+]
 
 
 def logit_diff(
@@ -34,12 +36,12 @@ def prob_diff(
     return _answer_sum(probabilities, pairs.correct) - _answer_sum(probabilities, pairs.wrong)
 
 
-def accuracy(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Bool[Tensor, "prompt"]:
+def accuracy(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Bool[Tensor, " prompt"]:
     """Whether the likeliest of all correct and wrong answers is a correct one."""
     return _answer_max(logits, pairs.correct) > _answer_max(logits, pairs.wrong)
 
 
-def top_1(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Bool[Tensor, "prompt"]:
+def top_1(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Bool[Tensor, " prompt"]:
     """Whether the likeliest token of the whole vocabulary is a correct answer."""
     return (logits.argmax(-1, keepdim=True) == pairs.correct).any(-1)
 
@@ -76,6 +78,6 @@ def _answer_mean(
 
 def _answer_max(
     values: Float[Tensor, "prompt vocab"], answers: Int[Tensor, "prompt answer"]
-) -> Float[Tensor, "prompt"]:
+) -> Float[Tensor, " prompt"]:
     gathered, present = _gather(values, answers)
     return gathered.where(present, -torch.inf).amax(-1)

@@ -1,5 +1,30 @@
 """Language models: loading them, and running their forward pass in pieces."""
 
-from circuits.model.layers import Layer, LayeredModel, check_reproduces
+from transformer_lens.model_bridge import TransformerBridge
 
-__all__ = ["Layer", "LayeredModel", "check_reproduces"]
+from circuits.model.catalogue import DEFAULT_MODEL, CatalogueEntry, list_models
+from circuits.model.check import check_reproduces
+from circuits.model.errors import ModelError
+from circuits.model.identity import ModelIdentity, identify
+from circuits.model.layers import Layer, LayeredModel
+from circuits.model.loading import load_model
+from circuits.model.runs import LayerRun, PairedRun
+from circuits.model.tokenizers import load_tokenizer, tokenizer_of
+
+__all__ = [
+    "DEFAULT_MODEL",
+    "CatalogueEntry",
+    "Layer",
+    "LayerRun",
+    "LayeredModel",
+    "ModelError",
+    "ModelIdentity",
+    "PairedRun",
+    "TransformerBridge",
+    "check_reproduces",
+    "identify",
+    "list_models",
+    "load_model",
+    "load_tokenizer",
+    "tokenizer_of",
+]

@@ -40,11 +40,13 @@ class ProjectionOut:
     """From heads back to the residual stream."""
 
     weight: Float[Tensor, "head d_head d_model"]
-    bias: Float[Tensor, "d_model"] | None
+    bias: Float[Tensor, " d_model"] | None
 
     def __call__(self, z: Float[Tensor, "*batch head d_head"]) -> Float[Tensor, "*batch d_model"]:
         flat = rearrange(self.weight, "head d_head d_model -> d_model (head d_head)")
-        return functional.linear(rearrange(z, "... head d_head -> ... (head d_head)"), flat, self.bias)
+        return functional.linear(
+            rearrange(z, "... head d_head -> ... (head d_head)"), flat, self.bias
+        )
 
     def of_heads(
         self, z: Float[Tensor, "*batch chosen d_head"], heads: list[int]
@@ -56,7 +58,9 @@ class ProjectionOut:
         self, z: Float[Tensor, "*batch chosen d_head"], heads: list[int]
     ) -> Float[Tensor, "chosen *batch d_model"]:
         """The share of each of some heads on its own, heads first."""
-        return einsum(z, self.weight[heads], "... head d_head, head d_head d_model -> head ... d_model")
+        return einsum(
+            z, self.weight[heads], "... head d_head, head d_head d_model -> head ... d_model"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +71,7 @@ class RotaryTable:
     sin: Float[Tensor, "pos d_rotary"]
 
     def rotate(
-        self, x: Float[Tensor, "*batch token head d_head"], positions: Int[Tensor, "token"]
+        self, x: Float[Tensor, "*batch token head d_head"], positions: Int[Tensor, " token"]
     ) -> Float[Tensor, "*batch token head d_head"]:
         """Rotate the first d_rotary entries of each head (all of them in most families)."""
         cos = rearrange(self.cos[positions], "token d -> token 1 d")
@@ -108,7 +112,7 @@ class RotaryTables:
             return hook
 
         layers = range(len(self._bridge.blocks))
-        hooks = [
+        hooks: list[Any] = [
             (f"blocks.{layer}.attn.hook_{name}", keep(layer, name))
             for layer in layers
             for name in ("cos", "sin")
@@ -116,7 +120,9 @@ class RotaryTables:
         tokens = torch.zeros(1, length, dtype=torch.long, device=self._bridge.cfg.device)
         with torch.no_grad():
             self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
-        self._tables = {n: RotaryTable(found[n, "cos"], found[n, "sin"]) for n in layers if (n, "cos") in found}
+        self._tables = {
+            n: RotaryTable(found[n, "cos"], found[n, "sin"]) for n in layers if (n, "cos") in found
+        }
         self._length = length
 
 
@@ -133,7 +139,7 @@ def layer_parts(bridge: TransformerBridge) -> Iterator[dict[str, Any]]:
             "key": _projection(attention.k, n_kv_heads),
             "value": _projection(attention.v, n_kv_heads),
             "output": _output_projection(attention.o, n_heads),
-            "norm_attention": block.ln1,
+            "norm_attention": _raw(block.ln1),
             "norm_query": _optional(attention, "q_norm"),
             "norm_key": _optional(attention, "k_norm"),
             "norm_attention_output": _optional(block, "ln1_post"),
@@ -150,7 +156,12 @@ def layer_parts(bridge: TransformerBridge) -> Iterator[dict[str, Any]]:
 
 def _optional(parent: nn.Module, name: str) -> nn.Module | None:
     module = parent._modules.get(name)
-    return module if isinstance(module, nn.Module) else None
+    return _raw(module) if isinstance(module, nn.Module) else None
+
+
+def _raw(module: Any) -> nn.Module:
+    # The bridge's wrappers keep their last input alive, which here is the state of all senders.
+    return module.original_component
 
 
 def _scale(attention: nn.Module, d_head: int) -> float:
@@ -158,7 +169,7 @@ def _scale(attention: nn.Module, d_head: int) -> float:
     return float(scaling) if scaling is not None else d_head**-0.5
 
 
-def _weight_and_bias(module: Any) -> tuple[Float[Tensor, "out in"], Float[Tensor, "out"] | None]:
+def _weight_and_bias(module: Any) -> tuple[Float[Tensor, "out in"], Float[Tensor, " out"] | None]:
     linear = module.original_component
     if isinstance(linear, Conv1D):
         return linear.weight.detach().T, linear.bias.detach()

@@ -17,7 +17,6 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.model.errors import UnsupportedModelError
 from circuits.model.extraction import Projection, ProjectionOut, RotaryTable, layer_parts
 
 TensorMap = Callable[[Tensor], Tensor]
@@ -59,7 +58,7 @@ class Layer:
     def queries(
         self,
         normed: Float[Tensor, "*batch token d_model"],
-        positions: Int[Tensor, "token"],
+        positions: Int[Tensor, " token"],
         heads: list[int] | None = None,
     ) -> Float[Tensor, "*batch token head d_head"]:
         """Queries, normalised and rotated, of the given heads (all without `heads`)."""
@@ -68,7 +67,7 @@ class Layer:
     def keys(
         self,
         normed: Float[Tensor, "*batch token d_model"],
-        positions: Int[Tensor, "token"],
+        positions: Int[Tensor, " token"],
         kv_heads: list[int] | None = None,
     ) -> Float[Tensor, "*batch token kv_head d_head"]:
         """Keys, normalised and rotated, of the given key/value heads."""
@@ -86,14 +85,20 @@ class Layer:
         allowed: Bool[Tensor, "prompt slot pos"],
     ) -> Float[Tensor, "*batch prompt kv_head group slot pos"]:
         """Attention patterns, the query heads grouped by the key/value head they share."""
-        grouped = rearrange(queries, "... (kv_head group) d -> ... kv_head group d", kv_head=keys.shape[-2])
+        grouped = rearrange(
+            queries, "... (kv_head group) d -> ... kv_head group d", kv_head=keys.shape[-2]
+        )
         scores = self.scale * einsum(
-            grouped, keys, "... slot kv_head group d, ... pos kv_head d -> ... kv_head group slot pos"
+            grouped,
+            keys,
+            "... slot kv_head group d, ... pos kv_head d -> ... kv_head group slot pos",
         )
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
         mask = rearrange(allowed, "prompt slot pos -> prompt 1 1 slot pos")
-        return scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32).to(scores.dtype)
+        return (
+            scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32).to(scores.dtype)
+        )
 
     def attend(
         self,
@@ -104,7 +109,11 @@ class Layer:
     ) -> Float[Tensor, "*batch prompt slot head d_head"]:
         """Head outputs z."""
         pattern = self.pattern(queries, keys, allowed)
-        z = einsum(pattern, values, "... kv_head group slot pos, ... pos kv_head d -> ... slot kv_head group d")
+        z = einsum(
+            pattern,
+            values,
+            "... kv_head group slot pos, ... pos kv_head d -> ... slot kv_head group d",
+        )
         return rearrange(z, "... kv_head group d -> ... (kv_head group) d")
 
     def attention_output(
@@ -145,7 +154,7 @@ class Layer:
         self,
         projected: Float[Tensor, "*batch token head d_head"],
         norm: TensorMap | None,
-        positions: Int[Tensor, "token"],
+        positions: Int[Tensor, " token"],
     ) -> Float[Tensor, "*batch token head d_head"]:
         normed = projected if norm is None else norm(projected)
         table = self.rotary(int(positions.max()) + 1)
@@ -198,54 +207,3 @@ class LayeredModel:
         logits = self.unembed_weights(self.norm_final(resid))
         cap = self.logit_soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
-
-
-def check_reproduces(
-    bridge: TransformerBridge, n_tokens: int = 24, tolerance: float | None = None
-) -> float:
-    """Compare the pieces with the model's own logits on two random prompts.
-
-    Returns the largest difference relative to the spread (standard deviation) of the logits.
-    Raises UnsupportedModelError, naming the architecture and the difference, where it is larger
-    than `tolerance` (by default what rounding in the model's dtype explains).
-    """
-    architecture = getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(0, bridge.cfg.d_vocab, (2, min(n_tokens, bridge.cfg.n_ctx)), generator=generator)
-    with torch.no_grad():
-        try:
-            model = LayeredModel.of(bridge)
-            tokens = tokens.to(model.device)
-            ours = forward(model, tokens)
-        except (AttributeError, RuntimeError, TypeError, KeyError, ValueError) as error:
-            raise UnsupportedModelError(
-                f"{architecture} cannot be run in pieces ({error}); "
-                "see `circuits models` for the families that can"
-            ) from error
-        theirs = bridge(tokens)
-    difference = float((ours - theirs).abs().max() / theirs.std())
-    limit = tolerance if tolerance is not None else 2 * torch.finfo(theirs.dtype).eps ** 0.5
-    if not difference <= limit:
-        raise UnsupportedModelError(
-            f"{architecture} is not supported: its forward pass in pieces differs from the model's own "
-            f"logits by {difference:.2g} standard deviations (allowed {limit:.2g}); "
-            "see `circuits models` for the families that are"
-        )
-    return difference
-
-
-def forward(
-    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
-) -> Float[Tensor, "prompt pos vocab"]:
-    """The whole forward pass, piece by piece."""
-    n_prompts, length = tokens.shape
-    positions = torch.arange(length, device=tokens.device)
-    resid = model.embed(tokens)
-    for layer in model.layers:
-        normed = layer.norm_attention(resid)
-        allowed = layer.allowed(positions.expand(n_prompts, -1), length)
-        z = layer.attend(
-            layer.queries(normed, positions), layer.keys(normed, positions), layer.values(normed), allowed
-        )
-        resid = layer.finish(resid, layer.attention_output(z))
-    return model.unembed(resid)

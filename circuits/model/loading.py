@@ -21,8 +21,8 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from circuits.model.catalogue import DEFAULT_MODEL, model_directory
+from circuits.model.check import check_reproduces
 from circuits.model.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
-from circuits.model.layers import check_reproduces
 from circuits.model.tokenizers import read_tokenizer, remember_tokenizer
 from circuits.model.weights import Progress, quiet_transformers
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import Head, HeadInput, Receiver
+from circuits.components import HEAD_INPUTS, Head, HeadInput, Receiver
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +24,26 @@ class EffectTable:
     key: Float[Tensor, "layer kv_head sender_layer sender_head"]
     value: Float[Tensor, "layer kv_head sender_layer sender_head"]
     logits: Float[Tensor, "sender_layer sender_head"]
+
+    @classmethod
+    def of_receivers(
+        cls,
+        known: Mapping[Receiver, Float[Tensor, "layer head"]],
+        n_layers: int,
+        n_heads: int,
+        n_kv_heads: int,
+    ) -> EffectTable:
+        """A table of some receivers; NaN for all others."""
+        tables = _missing_tables(n_layers, n_heads, n_kv_heads)
+        logits = _missing(n_layers, n_heads)
+        for receiver, effects in known.items():
+            if receiver.head is None:
+                logits[:] = effects
+            else:
+                head, head_input = receiver.on_head()
+                table = tables[head_input]
+                table[head.layer, head.index * table.shape[1] // n_heads] = effects
+        return cls(tables["q"].float(), tables["k"].float(), tables["v"].float(), logits.float())
 
     def effects(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         """Effects of all senders on one receiver input (for k and v its group's)."""
@@ -45,17 +66,12 @@ class EffectSums:
     """Metric changes summed over prompts, and what they are to be divided by."""
 
     def __init__(self, n_layers: int, n_heads: int, n_kv_heads: int) -> None:
-        senders = (n_layers, n_heads)
-        self._sums: dict[HeadInput, Float[Tensor, "layer unit sender_layer sender_head"]] = {
-            "q": _missing(n_layers, n_heads, *senders),
-            "k": _missing(n_layers, n_kv_heads, *senders),
-            "v": _missing(n_layers, n_kv_heads, *senders),
-        }
-        self._logits = _missing(*senders)
+        self._sums = _missing_tables(n_layers, n_heads, n_kv_heads)
+        self._logits = _missing(n_layers, n_heads)
         self._scale = 0.0
 
     def add_scale(
-        self, clean: Float[Tensor, "prompt"], corrupted: Float[Tensor, "prompt"]
+        self, clean: Float[Tensor, " prompt"], corrupted: Float[Tensor, " prompt"]
     ) -> None:
         """Count a batch's clean and corrupted metric."""
         self._scale += float((clean.double() - corrupted.double()).sum())
@@ -73,15 +89,15 @@ class EffectSums:
         for position, unit in enumerate(units):
             _accumulate(self._sums[head_input][layer, unit], rows, columns, change[:, position])
 
-    def add_logits(self, senders: tuple[Head, ...], change: Float[Tensor, "sender"]) -> None:
+    def add_logits(self, senders: tuple[Head, ...], change: Float[Tensor, " sender"]) -> None:
         """Add a batch's changes through the direct path to the logits."""
         _accumulate(self._logits, *_coordinates(senders), change)
 
     def table(self) -> EffectTable:
         """Normalise. Raises ValueError where clean and corrupted metric are equal."""
         scale = checked_scale(self._scale)
-        tables = [(self._sums[name] / scale).float() for name in ("q", "k", "v")]
-        return EffectTable(*tables, (self._logits / scale).float())
+        query, key, value = ((self._sums[name] / scale).float() for name in HEAD_INPUTS)
+        return EffectTable(query, key, value, (self._logits / scale).float())
 
 
 def checked_scale(scale: float) -> float:
@@ -92,6 +108,17 @@ def checked_scale(scale: float) -> float:
             "difference, so the task needs prompts that the corruption changes"
         )
     return scale
+
+
+def _missing_tables(
+    n_layers: int, n_heads: int, n_kv_heads: int
+) -> dict[HeadInput, Float[Tensor, "layer unit sender_layer sender_head"]]:
+    senders = (n_layers, n_heads)
+    return {
+        "q": _missing(n_layers, n_heads, *senders),
+        "k": _missing(n_layers, n_kv_heads, *senders),
+        "v": _missing(n_layers, n_kv_heads, *senders),
+    }
 
 
 def _missing(*shape: int) -> Tensor:

@@ -22,13 +22,11 @@ _RESIDUAL_TENSORS = 6
 class Split:
     """Index tensors of the prompts run together, and rows of (sender, token) computed at once."""
 
-    batches: tuple[Int[Tensor, "prompt"], ...]
+    batches: tuple[Int[Tensor, " prompt"], ...]
     max_rows: int
 
 
-def plan_split(
-    model: LayeredModel, pairs: PromptPairs, n_senders: int, memory_bytes: int
-) -> Split:
+def plan_split(model: LayeredModel, pairs: PromptPairs, n_senders: int, memory_bytes: int) -> Split:
     """Give half of the memory to the senders' residual streams, half to one layer's work."""
     if memory_bytes <= 0:
         raise ValueError(f"memory_bytes must be > 0, got {memory_bytes}")

@@ -8,15 +8,14 @@ from typing import Literal, get_args
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head, Receiver, all_heads
 from circuits.metrics import Metric, logit_diff
-from circuits.model import LayeredModel
+from circuits.model import LayeredModel, TransformerBridge
+from circuits.model.runs import PairedRun
 from circuits.patching import exact, reference
 from circuits.patching.effects import EffectSums, EffectTable, checked_scale
-from circuits.patching.memory import DEFAULT_MEMORY_BYTES, Split, plan_split
-from circuits.patching.runs import PairedRun
+from circuits.patching.memory import DEFAULT_MEMORY_BYTES, plan_split
 from circuits.patching.sweep import sweep
 from tasks import PromptPairs
 
@@ -55,24 +54,7 @@ def path_effects(
 
     """
     layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
-    chosen = _senders_below(layered, receiver, senders)
-    if engine not in get_args(PathEngine):
-        raise ValueError(f"unknown engine {engine!r}; known engines: {', '.join(get_args(PathEngine))}")
-    effects = torch.full((layered.n_layers, layered.n_heads), torch.nan)
-    total, scale = torch.zeros(len(chosen), dtype=torch.float64), 0.0
-    for run, split in _batches(layered, pairs, chosen, metric, memory_bytes):
-        scale += float((run.clean_metric - run.corrupted_metric).double().sum())
-        if not chosen:
-            continue
-        if engine == "reference":
-            changes = reference.metric_changes(layered.bridge, run.pairs, receiver, chosen, metric)
-        else:
-            changes = exact.metric_changes(run, receiver, chosen, split.max_rows)
-        total += changes.double().sum(-1).cpu()
-    normalised = total / checked_scale(scale)
-    for sender, effect in zip(chosen, normalised.tolist(), strict=True):
-        effects[sender.layer, sender.index] = effect
-    return effects
+    return ReceiverEffects(layered, pairs, senders, engine, metric, memory_bytes)(receiver)
 
 
 def effect_table(
@@ -104,13 +86,88 @@ def effect_table(
     heads = _known_heads(layered, candidates)
     sums = EffectSums(layered.n_layers, layered.n_heads, layered.n_kv_heads)
     done = 0
-    for run, split in _batches(layered, pairs, heads, metric, memory_bytes):
+    for run, max_rows in _batches(layered, pairs, heads, metric, memory_bytes):
         share = len(run.pairs) / len(pairs)
         sums.add_scale(run.clean_metric, run.corrupted_metric)
         before = done / len(pairs)
-        sweep(run, heads, sums, split.max_rows, lambda part, a=before, b=share: progress(a + b * part))
+        sweep(run, heads, sums, max_rows, lambda part, a=before, b=share: progress(a + b * part))
         done += len(run.pairs)
     return sums.table()
+
+
+class ReceiverEffects:
+    """Effects on one receiver at a time, sharing all that receivers have in common.
+
+    Calling it with a receiver gives the effects of all senders; nothing is computed twice.
+    """
+
+    def __init__(
+        self,
+        model: LayeredModel,
+        pairs: PromptPairs,
+        senders: Iterable[Head] | None,
+        engine: PathEngine,
+        metric: Metric,
+        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    ) -> None:
+        """Run the clean and corrupted prompts. Raises ValueError as `path_effects` does."""
+        if engine not in get_args(PathEngine):
+            known = ", ".join(get_args(PathEngine))
+            raise ValueError(f"unknown engine {engine!r}; known engines: {known}")
+        self._model, self._engine = model, engine
+        self._senders = _known_heads(model, senders)
+        batches = _batches(model, pairs, self._senders, metric, memory_bytes)
+        self._states = [exact.SenderStates(run, self._senders, rows) for run, rows in batches]
+        self._known: dict[Receiver, Float[Tensor, "layer head"]] = {}
+        differences = [s.run.clean_metric - s.run.corrupted_metric for s in self._states]
+        self._scale = checked_scale(float(torch.cat(differences).double().sum()))
+
+    def __call__(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
+        """Normalised effects of all senders on one receiver; NaN where there is no path."""
+        unit = self._unit(receiver)
+        if unit not in self._known:
+            self._known[unit] = self._measured(unit)
+        return self._known[unit]
+
+    def table(self) -> EffectTable:
+        """Everything measured so far; NaN for receivers that were not asked for."""
+        sizes = (self._model.n_layers, self._model.n_heads, self._model.n_kv_heads)
+        return EffectTable.of_receivers(self._known, *sizes)
+
+    def _unit(self, receiver: Receiver) -> Receiver:
+        """The receiver itself, or for k and v the first head of its group."""
+        if receiver.head is None:
+            return receiver
+        head, head_input = receiver.on_head()
+        _known_heads(self._model, [head])
+        if head_input == "q":
+            return receiver
+        group = self._model.n_heads // self._model.n_kv_heads
+        return Receiver(Head(head.layer, head.index // group * group), head_input)
+
+    def _measured(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
+        effects = torch.full((self._model.n_layers, self._model.n_heads), torch.nan)
+        below = self._model.n_layers if receiver.head is None else receiver.head.layer
+        senders = tuple(sender for sender in self._senders if sender.layer < below)
+        if not senders:
+            return effects
+        changes = [self._changes(states, receiver, senders) for states in self._states]
+        total = torch.stack(changes).sum(0)
+        for sender, effect in zip(senders, (total / self._scale).tolist(), strict=True):
+            effects[sender.layer, sender.index] = effect
+        return effects
+
+    def _changes(
+        self, states: exact.SenderStates, receiver: Receiver, senders: tuple[Head, ...]
+    ) -> Float[Tensor, " sender"]:
+        run = states.run
+        if self._engine == "exact":
+            changes = exact.metric_changes(states, receiver)
+        else:
+            changes = reference.metric_changes(
+                self._model.bridge, run.pairs, receiver, senders, run.metric
+            )
+        return changes.double().sum(-1).cpu()
 
 
 def _batches(
@@ -119,10 +176,10 @@ def _batches(
     senders: tuple[Head, ...],
     metric: Metric,
     memory_bytes: int,
-) -> Iterator[tuple[PairedRun, Split]]:
+) -> Iterator[tuple[PairedRun, int]]:
     split = plan_split(model, pairs, len(senders), memory_bytes)
     for rows in split.batches:
-        yield PairedRun.of(model, pairs[rows], metric), split
+        yield PairedRun.of(model, pairs[rows], metric), split.max_rows
 
 
 def _known_heads(model: LayeredModel, heads: Iterable[Head] | None) -> tuple[Head, ...]:
@@ -136,12 +193,3 @@ def _known_heads(model: LayeredModel, heads: Iterable[Head] | None) -> tuple[Hea
             f"which has {model.n_layers} layers x {model.n_heads} heads"
         )
     return tuple(sorted(chosen))
-
-
-def _senders_below(
-    model: LayeredModel, receiver: Receiver, senders: Iterable[Head] | None
-) -> tuple[Head, ...]:
-    if receiver.head is not None:
-        _known_heads(model, [receiver.head])
-    below = model.n_layers if receiver.head is None else receiver.head.layer
-    return tuple(head for head in _known_heads(model, senders) if head.layer < below)

@@ -21,8 +21,8 @@ from tasks import PromptPairs
 class ActivePositions:
     """A packed set of (prompt, position) tokens."""
 
-    prompt: Int[Tensor, "token"]
-    position: Int[Tensor, "token"]
+    prompt: Int[Tensor, " token"]
+    position: Int[Tensor, " token"]
     n_prompts: int
 
     @classmethod
@@ -42,7 +42,7 @@ class ActivePositions:
         return len(self.prompt)
 
     @cached_property
-    def slot(self) -> Int[Tensor, "token"]:
+    def slot(self) -> Int[Tensor, " token"]:
         """Running number of each token within its prompt."""
         first = torch.searchsorted(self.prompt, self.prompt)
         return torch.arange(len(self), device=self.prompt.device) - first
@@ -59,12 +59,12 @@ class ActivePositions:
         table[self.prompt, self.slot] = self.position
         return table
 
-    def end_token(self, pairs: PromptPairs) -> Int[Tensor, "prompt"]:
+    def end_token(self, pairs: PromptPairs) -> Int[Tensor, " prompt"]:
         """Index among the packed tokens of each prompt's answer position."""
-        is_end: Bool[Tensor, "token"] = self.position == pairs.end[self.prompt]
+        is_end: Bool[Tensor, " token"] = self.position == pairs.end[self.prompt]
         return is_end.nonzero()[:, 0]
 
-    def pack(self, x: Float[Tensor, "prompt pos *rest"]) -> Float[Tensor, "token *rest"]:
+    def pack(self, x: Float[Tensor, "prompt pos *rest"]) -> Float[Tensor, " token *rest"]:
         """Take these tokens out of a full [prompt, pos] tensor."""
         return x[self.prompt, self.position]
 
@@ -93,5 +93,5 @@ class ActivePositions:
         return merged
 
     @cached_property
-    def _prompts(self) -> Int[Tensor, "prompt"]:
+    def _prompts(self) -> Int[Tensor, " prompt"]:
         return torch.arange(self.n_prompts, device=self.prompt.device)

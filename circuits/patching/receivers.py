@@ -8,8 +8,8 @@ from torch import Tensor
 
 from circuits.components import HeadInput
 from circuits.model import Layer
+from circuits.model.runs import PairedRun
 from circuits.patching.positions import ActivePositions
-from circuits.patching.runs import PairedRun
 
 
 def heads_reading(layer: Layer, head_input: HeadInput, units: list[int]) -> list[int]:

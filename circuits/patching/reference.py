@@ -7,15 +7,16 @@ The slow twin of every other engine, short enough to be checked by eye against t
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head, Receiver
 from circuits.metrics import Metric
-from circuits.patching.runs import at_end
+from circuits.model import TransformerBridge
+from circuits.model.runs import at_end
 from tasks import PromptPairs
 
 Hook = Callable[..., Tensor | None]
@@ -76,6 +77,6 @@ def _record(
     def put(value: Tensor) -> Hook:
         return lambda _, hook: value
 
-    hooks = [(name, put(value)) for name, value in (replace or {}).items()]
+    hooks: list[Any] = [(name, put(value)) for name, value in (replace or {}).items()]
     hooks += [(name, keep(name)) for name in names]
     return bridge.run_with_hooks(tokens, fwd_hooks=hooks), recorded

@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head
+from circuits.model.runs import PairedRun
 from circuits.patching.positions import ActivePositions
-from circuits.patching.runs import PairedRun
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +55,8 @@ def advance(
 
     above = [in_chunks(lambda resid: finish(resid, frozen), max_rows, state.resid_pre)]
     if own:
-        change = layer.output.per_head(run.z_change(index, tokens)[:, own], own)
+        z_change = tokens.pack((run.corrupted_z[index] - clean.z)[:, :, own])
+        change = layer.output.per_head(z_change, own)
         own_output = layer.norm_output(projected + change)
         own_resid = tokens.pack(clean.resid_pre).expand_as(own_output)
         above.append(in_chunks(finish, max_rows, own_resid, own_output))

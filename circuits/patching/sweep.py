@@ -18,10 +18,10 @@ from torch import Tensor
 
 from circuits.components import HEAD_INPUTS, Head, HeadInput
 from circuits.model import Layer
+from circuits.model.runs import LayerRun, PairedRun
 from circuits.patching.effects import EffectSums
 from circuits.patching.positions import ActivePositions
 from circuits.patching.receivers import group_sum, heads_reading, patched_z
-from circuits.patching.runs import LayerRun, PairedRun
 from circuits.patching.senders import SenderState, advance
 from circuits.patching.upward import metric_above, metric_gradients, read_tokens
 

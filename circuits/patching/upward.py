@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from circuits.model.runs import PairedRun
 from circuits.patching.positions import ActivePositions
-from circuits.patching.runs import PairedRun
 
 VisitZ = Callable[[int, Tensor], Tensor]
 
@@ -55,7 +55,7 @@ def metric_above(
 def metric_gradients(
     run: PairedRun, tokens: ActivePositions
 ) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
-    """Gradient of every prompt's metric with respect to each layer's head outputs, on the clean run.
+    """Gradient of each prompt's metric by every layer's head outputs, on the clean run.
 
     One forward and one backward pass for all layers. In the last layer the tokens are the answer
     positions, in all others `tokens`.

@@ -42,7 +42,9 @@ _GROUPED = {**_SIZES, "num_key_value_heads": 2}
 
 def _gpt2() -> PreTrainedModel:
     sizes = {"n_embd": 32, "n_layer": N_LAYERS, "n_head": N_HEADS, "n_positions": 64}
-    return GPT2LMHeadModel(GPT2Config(vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0, **sizes))
+    return GPT2LMHeadModel(
+        GPT2Config(vocab_size=VOCABULARY, bos_token_id=0, eos_token_id=0, **sizes)
+    )
 
 
 def _gemma3() -> PreTrainedModel:

@@ -9,8 +9,8 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head, Receiver
 from circuits.metrics import Metric
+from circuits.model.runs import at_end
 from circuits.patching.reference import receiver_site
-from circuits.patching.runs import at_end
 from tasks import PromptPairs
 
 
@@ -29,12 +29,17 @@ def first_order_changes(
     names = [f"blocks.{layer}.attn.hook_z" for layer in range(bridge.cfg.n_layers)]
     head = receiver.head
     input_name, unit = receiver_site(bridge, receiver)
-    clean, corrupted = run(bridge, pairs.clean, [*names, input_name]), run(bridge, pairs.corrupted, names)
+    clean, corrupted = (
+        run(bridge, pairs.clean, [*names, input_name]),
+        run(bridge, pairs.corrupted, names),
+    )
     gradient, clean_z = metric_gradient(bridge, pairs, names[head.layer], metric)
     changes = []
     for sender in senders:
         frozen = {name: clean[name].clone() for name in names}
-        frozen[names[sender.layer]][:, :, sender.index] = corrupted[names[sender.layer]][:, :, sender.index]
+        frozen[names[sender.layer]][:, :, sender.index] = corrupted[names[sender.layer]][
+            :, :, sender.index
+        ]
         sent = run(bridge, pairs.clean, [input_name], frozen)[input_name]
         patched = clean[input_name].clone()
         patched[:, :, unit] = sent[:, :, unit]
@@ -59,7 +64,10 @@ def metric_gradient(bridge, pairs, name, metric):
 def run(bridge, tokens, names, replace=None):
     kept = {}
     hooks = [(name, lambda value, hook, new=new: new) for name, new in (replace or {}).items()]
-    hooks += [(name, lambda value, hook, name=name: kept.__setitem__(name, value.clone())) for name in names]
+    hooks += [
+        (name, lambda value, hook, name=name: kept.__setitem__(name, value.clone()))
+        for name in names
+    ]
     with torch.no_grad():
         bridge.run_with_hooks(tokens, fwd_hooks=hooks)
     return kept

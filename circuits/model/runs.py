@@ -9,8 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.metrics import Metric
-from circuits.model import Layer, LayeredModel
-from circuits.patching.positions import ActivePositions
+from circuits.model.layers import Layer, LayeredModel
 from tasks import PromptPairs
 
 
@@ -34,8 +33,8 @@ class PairedRun:
     metric: Metric
     clean: tuple[LayerRun, ...]
     corrupted_z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
-    clean_metric: Float[Tensor, "prompt"]
-    corrupted_metric: Float[Tensor, "prompt"]
+    clean_metric: Float[Tensor, " prompt"]
+    corrupted_metric: Float[Tensor, " prompt"]
 
     @classmethod
     def of(cls, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> PairedRun:
@@ -50,12 +49,6 @@ class PairedRun:
             ]
         return cls(model, pairs, metric, clean, tuple(layer.z for layer in corrupted), *metrics)
 
-    def z_change(
-        self, layer: int, tokens: ActivePositions
-    ) -> Float[Tensor, "token head d_head"]:
-        """Corrupted minus clean head outputs at some tokens."""
-        return tokens.pack(self.corrupted_z[layer] - self.clean[layer].z)
-
 
 def trim(pairs: PromptPairs) -> PromptPairs:
     """Drop the columns behind the last answer position: causal attention never sees them."""
@@ -63,7 +56,9 @@ def trim(pairs: PromptPairs) -> PromptPairs:
     return replace(pairs, clean=pairs.clean[:, :length], corrupted=pairs.corrupted[:, :length])
 
 
-def at_end(x: Float[Tensor, "prompt pos *rest"], pairs: PromptPairs) -> Float[Tensor, "prompt *rest"]:
+def at_end(
+    x: Float[Tensor, "prompt pos *rest"], pairs: PromptPairs
+) -> Float[Tensor, " prompt *rest"]:
     """Each prompt's row where the answer is read."""
     return x[torch.arange(len(pairs), device=x.device), pairs.end]
 
@@ -84,7 +79,9 @@ def run_layers(
 
 
 def _run_heads(
-    layer: Layer, resid: Float[Tensor, "prompt pos d_model"], allowed: Bool[Tensor, "prompt pos key_pos"]
+    layer: Layer,
+    resid: Float[Tensor, "prompt pos d_model"],
+    allowed: Bool[Tensor, "prompt pos key_pos"],
 ) -> LayerRun:
     positions = torch.arange(resid.shape[1], device=resid.device)
     normed = layer.norm_attention(resid)

@@ -1,0 +1,169 @@
+"""A circuit: a set of heads, the edges between them, and what one does with such sets."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from circuits.components import Edge, Head, Receiver
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """Heads and edges of a model with `n_layers` x `n_heads` heads.
+
+    Raises:
+        ValueError: A head is outside the model, or an edge touches a head outside the circuit.
+
+    """
+
+    heads: frozenset[Head]
+    edges: frozenset[Edge]
+    n_layers: int
+    n_heads: int
+
+    def __post_init__(self) -> None:
+        for head in sorted(self.heads):
+            if head.layer >= self.n_layers or head.index >= self.n_heads:
+                raise ValueError(
+                    f"head {head} is outside a model of {self.n_layers} layers "
+                    f"x {self.n_heads} heads"
+                )
+        for edge in self.edges:
+            ends = {edge.sender} | ({edge.receiver.head} if edge.receiver.head else set())
+            if not ends <= self.heads:
+                raise ValueError(f"edge {edge} leaves the circuit of {len(self.heads)} heads")
+
+    @classmethod
+    def of_heads(cls, heads: Iterable[Head | str], n_layers: int, n_heads: int) -> Circuit:
+        """A circuit without edges, from heads or their names (`"9.6"`)."""
+        parsed = frozenset(Head.parse(head) if isinstance(head, str) else head for head in heads)
+        return cls(parsed, frozenset(), n_layers, n_heads)
+
+    def __len__(self) -> int:
+        return len(self.heads)
+
+    def __contains__(self, head: Head) -> bool:
+        return head in self.heads
+
+    @property
+    def sparsity(self) -> float:
+        """Share of the model's heads that are not in the circuit."""
+        return 1 - len(self.heads) / (self.n_layers * self.n_heads)
+
+    def restricted_to(self, heads: Iterable[Head]) -> Circuit:
+        """The part of the circuit on some of its heads."""
+        kept = self.heads & frozenset(heads)
+        edges = (edge for edge in self.edges if edge.sender in kept)
+        inside = (
+            edge for edge in edges if edge.receiver.head is None or edge.receiver.head in kept
+        )
+        return Circuit(kept, frozenset(inside), self.n_layers, self.n_heads)
+
+    def __and__(self, other: Circuit) -> Circuit:
+        """Heads in both, with this circuit's edges between them."""
+        self._check_same_model(other)
+        return self.restricted_to(other.heads)
+
+    def __or__(self, other: Circuit) -> Circuit:
+        """Heads in either; an edge in both keeps this circuit's effect."""
+        self._check_same_model(other)
+        mine = {(edge.sender, edge.receiver) for edge in self.edges}
+        new = {edge for edge in other.edges if (edge.sender, edge.receiver) not in mine}
+        return Circuit(self.heads | other.heads, self.edges | new, self.n_layers, self.n_heads)
+
+    def __sub__(self, other: Circuit) -> Circuit:
+        """Heads in this circuit alone."""
+        self._check_same_model(other)
+        return self.restricted_to(self.heads - other.heads)
+
+    def compare(self, reference: Circuit) -> Overlap:
+        """How this circuit's heads agree with a reference's."""
+        self._check_same_model(reference)
+        return Overlap(
+            true_positives=self.heads & reference.heads,
+            false_positives=self.heads - reference.heads,
+            false_negatives=reference.heads - self.heads,
+        )
+
+    def to_json(self) -> str:
+        """As JSON: `n_layers`, `n_heads`, `heads` ("23.3", ...), `edges`."""
+        return json.dumps(self.to_dict(), indent=1)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain lists and numbers."""
+        return {
+            "n_layers": self.n_layers,
+            "n_heads": self.n_heads,
+            "heads": [str(head) for head in sorted(self.heads)],
+            "edges": [
+                {"sender": str(edge.sender), "receiver": str(edge.receiver), "effect": edge.effect}
+                for edge in sorted(self.edges)
+            ],
+        }
+
+    @classmethod
+    def from_json(cls, text: str) -> Circuit:
+        """Read what `to_json` wrote. Raises ValueError naming what is missing or wrong."""
+        try:
+            data = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"a circuit must be JSON, but {error}") from error
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> Circuit:
+        """Read what `to_dict` gave. Raises ValueError naming what is missing or wrong."""
+        needed = {"n_layers", "n_heads", "heads"}
+        if not isinstance(data, dict) or not needed <= data.keys():
+            got = sorted(data) if isinstance(data, dict) else type(data).__name__
+            raise ValueError(f"a circuit needs {sorted(needed)} (and edges), got {got}")
+        try:
+            edges = [
+                Edge(Head.parse(e["sender"]), Receiver.parse(e["receiver"]), float(e["effect"]))
+                for e in data.get("edges", [])
+            ]
+            heads = [Head.parse(head) for head in data["heads"]]
+            sizes = int(data["n_layers"]), int(data["n_heads"])
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"an entry of the circuit is malformed: {error!r}") from error
+        return cls(frozenset(heads), frozenset(edges), *sizes)
+
+    def _check_same_model(self, other: Circuit) -> None:
+        mine, theirs = (self.n_layers, self.n_heads), (other.n_layers, other.n_heads)
+        if mine != theirs:
+            raise ValueError(
+                f"the circuits belong to different models: {mine[0]} layers x {mine[1]} heads "
+                f"and {theirs[0]} x {theirs[1]}"
+            )
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """Agreement of a circuit's heads with a reference."""
+
+    true_positives: frozenset[Head]
+    false_positives: frozenset[Head]
+    false_negatives: frozenset[Head]
+
+    @property
+    def precision(self) -> float:
+        """Share of the circuit's heads that are in the reference; NaN for an empty circuit."""
+        return _share(len(self.true_positives), len(self.true_positives | self.false_positives))
+
+    @property
+    def recall(self) -> float:
+        """Share of the reference's heads that are in the circuit; NaN for an empty reference."""
+        return _share(len(self.true_positives), len(self.true_positives | self.false_negatives))
+
+    @property
+    def iou(self) -> float:
+        """Intersection over union (Jaccard index); NaN where both are empty."""
+        union = self.true_positives | self.false_positives | self.false_negatives
+        return _share(len(self.true_positives), len(union))
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

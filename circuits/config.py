@@ -1,0 +1,85 @@
+"""Every setting of a discovery, checked when it is made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from circuits.metrics import get_metric
+from circuits.patching.memory import DEFAULT_MEMORY_BYTES
+from circuits.pruning import PruningRule
+from circuits.scores import Contrast
+from circuits.search import SelectionRule
+
+Method = Literal["app", "path-patching", "flap", "contrastive-flap", "merged-flap"]
+Engine = Literal["reference", "exact", "sweep"]
+
+METHODS: tuple[Method, ...] = get_args(Method)
+ENGINES: tuple[Engine, ...] = get_args(Engine)
+_PRUNINGS: dict[Method, tuple[str, ...]] = {
+    "app": ("flap", "contrastive-flap"),
+    "path-patching": (),
+    "flap": ("flap",),
+    "contrastive-flap": ("contrastive-flap",),
+    "merged-flap": ("flap", "contrastive-flap"),
+}
+
+
+@dataclass(frozen=True)
+class DiscoveryConfig:
+    """Settings of `discover_circuit`.
+
+    Attributes:
+        method: "app" prunes (FLAP and Contrastive-FLAP merged) and then patches paths;
+            "path-patching" patches all of them; the others prune alone.
+        engine: How path effects are measured: "sweep" estimates all at once, "exact" and
+            "reference" measure each receiver that the search reaches.
+        n_prompts: Prompt pairs to discover on.
+        seed: Seed of the prompts.
+        metric: "logit_diff" or "prob_diff".
+        selection: When a sender is kept.
+        pruning: How far to prune.
+        contrast: Contrast of Contrastive-FLAP: "published", or "paired".
+        n_mean_prompts: Corrupted prompts that mean head outputs are taken over.
+        memory_bytes: About how much memory path patching may use beside the model's own.
+
+    Raises:
+        ValueError: A setting is unknown or out of range.
+
+    """
+
+    method: Method = "app"
+    engine: Engine = "sweep"
+    n_prompts: int = 16
+    seed: int = 0
+    metric: str = "logit_diff"
+    selection: SelectionRule = field(default_factory=SelectionRule)
+    pruning: PruningRule = field(default_factory=PruningRule)
+    contrast: Contrast = "published"
+    n_mean_prompts: int = 64
+    memory_bytes: int = DEFAULT_MEMORY_BYTES
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("method", METHODS),
+            ("engine", ENGINES),
+            ("contrast", get_args(Contrast)),
+        ):
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
+                )
+        for name in ("n_prompts", "n_mean_prompts", "memory_bytes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        get_metric(self.metric)
+
+    @property
+    def pruning_names(self) -> tuple[str, ...]:
+        """The prunings that the method runs."""
+        return _PRUNINGS[self.method]
+
+    @property
+    def patches_paths(self) -> bool:
+        """Whether the method goes on to path patching."""
+        return self.method in ("app", "path-patching")

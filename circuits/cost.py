@@ -1,0 +1,95 @@
+"""What a computation costs: FLOPs, forward passes, seconds and peak memory, by stage."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """Cost of one stage.
+
+    Attributes:
+        stage: Name of the stage.
+        flops: Floating-point operations executed, counted by FlopCounterMode (a multiplication
+            and an addition count as two; matrix products and the like only).
+        seconds: Wall-clock time.
+        peak_memory_bytes: On a CPU the largest resident memory of the process so far, on CUDA the
+            largest allocation so far.
+
+    """
+
+    stage: str
+    flops: int
+    seconds: float
+    peak_memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of a whole discovery; one forward pass is the model's own on its clean prompts."""
+
+    stages: tuple[StageCost, ...]
+    forward_pass_flops: int
+
+    @property
+    def flops(self) -> int:
+        """FLOPs of all stages."""
+        return sum(stage.flops for stage in self.stages)
+
+    @property
+    def forward_passes(self) -> float:
+        """FLOPs of all stages in forward passes over the same prompts."""
+        return self.flops / self.forward_pass_flops
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock seconds of all stages."""
+        return sum(stage.seconds for stage in self.stages)
+
+    @property
+    def peak_memory_bytes(self) -> int:
+        """Largest memory of any stage."""
+        return max((stage.peak_memory_bytes for stage in self.stages), default=0)
+
+    def of(self, stage: str) -> StageCost:
+        """Cost of one stage. Raises KeyError naming the stages there are."""
+        for cost in self.stages:
+            if cost.stage == stage:
+                return cost
+        raise KeyError(f"no stage {stage!r}; stages: {', '.join(s.stage for s in self.stages)}")
+
+
+@dataclass
+class CostMeter:
+    """Collects the cost of stages as they run; `progress` hears of a stage's fraction done."""
+
+    progress: Callable[[str, float], None] = lambda stage, fraction: None
+    stages: list[StageCost] = field(default_factory=list)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
+        """Measure the `with` as one stage; gives a function that reports its fraction done."""
+        started = time.perf_counter()
+        self.progress(name, 0.0)
+        with FlopCounterMode(display=False) as counter:
+            yield lambda fraction: self.progress(name, fraction)
+        self.progress(name, 1.0)
+        seconds = time.perf_counter() - started
+        self.stages.append(StageCost(name, counter.get_total_flops(), seconds, peak_memory()))
+
+
+def peak_memory() -> int:
+    """Largest memory used so far, in bytes: allocated on CUDA where it is in use, else resident."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():
+        return torch.cuda.max_memory_allocated()
+    kilobytes_or_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes_or_bytes * (1 if sys.platform == "darwin" else 1024)

@@ -1,0 +1,67 @@
+"""Whether a model's forward pass in pieces reproduces the model."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from circuits.model.errors import UnsupportedModelError
+from circuits.model.layers import LayeredModel
+
+
+def check_reproduces(
+    bridge: TransformerBridge, n_tokens: int = 24, tolerance: float | None = None
+) -> float:
+    """Compare the pieces with the model's own logits on two random prompts.
+
+    Returns the largest difference relative to the spread (standard deviation) of the logits.
+    Raises UnsupportedModelError, naming the architecture and the difference, where it is larger
+    than `tolerance` (by default what rounding in the model's dtype explains).
+    """
+    architecture = getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(
+        0, bridge.cfg.d_vocab, (2, min(n_tokens, bridge.cfg.n_ctx)), generator=generator
+    )
+    with torch.no_grad():
+        try:
+            model = LayeredModel.of(bridge)
+            tokens = tokens.to(model.device)
+            ours = forward(model, tokens)
+        except (AttributeError, RuntimeError, TypeError, KeyError, ValueError) as error:
+            raise UnsupportedModelError(
+                f"{architecture} cannot be run in pieces ({error}); "
+                "see `circuits models` for the families that can"
+            ) from error
+        theirs = bridge(tokens)
+    difference = float((ours - theirs).abs().max() / theirs.std())
+    limit = tolerance if tolerance is not None else 2 * torch.finfo(theirs.dtype).eps ** 0.5
+    if not difference <= limit:
+        raise UnsupportedModelError(
+            f"{architecture} is not supported: its forward pass in pieces differs from the model's "
+            f"own logits by {difference:.2g} standard deviations (allowed {limit:.2g}); "
+            "see `circuits models` for the families that are"
+        )
+    return difference
+
+
+def forward(
+    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
+) -> Float[Tensor, "prompt pos vocab"]:
+    """The whole forward pass, piece by piece."""
+    n_prompts, length = tokens.shape
+    positions = torch.arange(length, device=tokens.device)
+    resid = model.embed(tokens)
+    for layer in model.layers:
+        normed = layer.norm_attention(resid)
+        allowed = layer.allowed(positions.expand(n_prompts, -1), length)
+        z = layer.attend(
+            layer.queries(normed, positions),
+            layer.keys(normed, positions),
+            layer.values(normed),
+            allowed,
+        )
+        resid = layer.finish(resid, layer.attention_output(z))
+    return model.unembed(resid)

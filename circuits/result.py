@@ -1,0 +1,223 @@
+"""What a discovery found, and how it is kept on disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from circuits.behaviour import Behaviour
+from circuits.circuit import Circuit
+from circuits.components import Head, all_heads
+from circuits.config import DiscoveryConfig
+from circuits.cost import Cost
+from circuits.evaluation import Evaluation, Evaluator
+from circuits.files import write_atomically
+from circuits.metrics import get_metric
+from circuits.model import ModelIdentity, TransformerBridge, identify, load_model, tokenizer_of
+from circuits.patching import EffectTable
+from circuits.pruning import Pruning
+from tasks import PromptPairs, Task, get_task
+
+CIRCUIT_FILE, RUN_FILE, TENSOR_FILE = "circuit.json", "run.json", "tensors.safetensors"
+_EFFECTS, _SCORES = "effects.", "scores."
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result came from: model, task, and the versions of what computed it."""
+
+    model: ModelIdentity
+    task: str
+    versions: dict[str, str]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """The part of a discovery that `run.json` holds."""
+
+    config: DiscoveryConfig
+    provenance: Provenance
+    behaviour: Behaviour
+    performance: float
+    prunings: dict[str, Pruning]
+    cost: Cost
+
+
+@dataclass(frozen=True, eq=False)
+class Discovery:
+    """A discovered circuit with everything that led to it.
+
+    Attributes:
+        circuit: Heads, and edges with their normalised effects.
+        performance: Percent of the full model's metric that the circuit keeps under mean ablation.
+        behaviour: How well the model does the task.
+        prunings: By name ("flap", "contrastive-flap"): the pruned heads and the sparsity curve.
+        scores: By name, the scores that each pruning ranked heads by.
+        effects: Path effects; None for methods that only prune.
+        cost: FLOPs, forward passes, seconds and peak memory by stage.
+        config: Every setting.
+        provenance: Model identity, task, versions.
+        evaluator: The model on the discovery's prompts; not saved.
+
+    """
+
+    circuit: Circuit
+    performance: float
+    behaviour: Behaviour
+    prunings: Mapping[str, Pruning]
+    scores: Mapping[str, Float[Tensor, "layer head"]]
+    effects: EffectTable | None
+    cost: Cost
+    config: DiscoveryConfig
+    provenance: Provenance
+    evaluator: Evaluator | None = field(default=None, repr=False)
+
+    @property
+    def candidates(self) -> frozenset[Head]:
+        """Heads that pruning left to the search: the union of all prunings, or every head."""
+        merged = merged_candidates(self.prunings)
+        sizes = self.circuit.n_layers, self.circuit.n_heads
+        return frozenset(all_heads(*sizes)) if merged is None else merged
+
+    @property
+    def record(self) -> RunRecord:
+        """Everything but the circuit and the tensors."""
+        return RunRecord(
+            self.config,
+            self.provenance,
+            self.behaviour,
+            self.performance,
+            dict(self.prunings),
+            self.cost,
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Scores and effects by the names they are saved under."""
+        named = {f"{_SCORES}{name}": scores for name, scores in self.scores.items()}
+        if self.effects is not None:
+            named |= {f"{_EFFECTS}{name}": t for name, t in self.effects.tensors().items()}
+        return named
+
+    def __eq__(self, other: object) -> bool:
+        """Equal circuits, records and tensors (NaN equals NaN)."""
+        if not isinstance(other, Discovery):
+            return NotImplemented
+        mine, theirs = self.tensors(), other.tensors()
+        return (
+            self.circuit == other.circuit
+            and self.record == other.record
+            and mine.keys() == theirs.keys()
+            and all(torch.equal(mine[k].nan_to_num(7e7), theirs[k].nan_to_num(7e7)) for k in mine)
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def evaluate(
+        self, model: TransformerBridge | None = None, task: Task | None = None
+    ) -> Evaluation:
+        """Evaluate the circuit on the prompts it was discovered on.
+
+        Args:
+            model: Needed for a loaded run whose model `load_model` cannot find by name.
+            task: Needed for a loaded run of a task that is not registered.
+
+        Raises:
+            ValueError: The model's weights are not those the circuit was discovered on.
+
+        """
+        evaluator = self.evaluator
+        if evaluator is None or model is not None:
+            bridge = load_model(self.provenance.model.name) if model is None else model
+            self._check_model(bridge)
+            pairs, mean_pairs = sample_pairs(
+                bridge, task or get_task(self.provenance.task), self.config
+            )
+            evaluator = Evaluator(bridge, pairs, mean_pairs, get_metric(self.config.metric))
+        return evaluator.evaluate(self.circuit)
+
+    def save(self, directory: str | Path) -> None:
+        """Write `circuit.json`, `run.json` and `tensors.safetensors`, each atomically."""
+        directory = Path(directory)
+        directory.mkdir(parents=True, exist_ok=True)
+        tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
+        write_atomically(directory / TENSOR_FILE, save(tensors))
+        write_atomically(directory / CIRCUIT_FILE, self.circuit.to_json().encode())
+        record = TypeAdapter(RunRecord).dump_json(self.record, indent=1)
+        write_atomically(directory / RUN_FILE, record)
+
+    @classmethod
+    def load(cls, directory: str | Path) -> Discovery:
+        """Read what `save` wrote.
+
+        Raises:
+            FileNotFoundError: The directory holds no saved run.
+            ValueError: A file is damaged.
+
+        """
+        directory = Path(directory)
+        missing = [
+            n for n in (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE) if not (directory / n).is_file()
+        ]
+        if missing:
+            raise FileNotFoundError(
+                f"{directory} is no saved run: it lacks {', '.join(missing)}; "
+                "a run is a directory written by Discovery.save or `circuits discover --out`"
+            )
+        try:
+            circuit = Circuit.from_json((directory / CIRCUIT_FILE).read_text())
+            record = TypeAdapter(RunRecord).validate_json((directory / RUN_FILE).read_bytes())
+            tensors = load_file(directory / TENSOR_FILE)
+        except (ValidationError, SafetensorError, ValueError) as error:
+            raise ValueError(f"the saved run in {directory} is damaged: {error}") from error
+        return cls._of(circuit, record, tensors)
+
+    @classmethod
+    def _of(cls, circuit: Circuit, record: RunRecord, tensors: dict[str, Tensor]) -> Discovery:
+        named = {k.removeprefix(_EFFECTS): v for k, v in tensors.items() if k.startswith(_EFFECTS)}
+        return cls(
+            circuit=circuit,
+            performance=record.performance,
+            behaviour=record.behaviour,
+            prunings=record.prunings,
+            scores={
+                k.removeprefix(_SCORES): v for k, v in tensors.items() if k.startswith(_SCORES)
+            },
+            effects=EffectTable(**named) if named else None,
+            cost=record.cost,
+            config=record.config,
+            provenance=record.provenance,
+        )
+
+    def _check_model(self, bridge: TransformerBridge) -> None:
+        found = identify(bridge)
+        if found.weight_hash != self.provenance.model.weight_hash:
+            raise ValueError(
+                f"the circuit was discovered on {self.provenance.model.name} with weights "
+                f"{self.provenance.model.weight_hash[:12]}, but {found.name} has "
+                f"{found.weight_hash[:12]}; load the same model and pass it"
+            )
+
+
+def merged_candidates(prunings: Mapping[str, Pruning]) -> frozenset[Head] | None:
+    """The heads that any pruning keeps; None where nothing was pruned."""
+    if not prunings:
+        return None
+    return frozenset().union(*(pruning.candidates for pruning in prunings.values()))
+
+
+def sample_pairs(
+    model: TransformerBridge, task: Task, config: DiscoveryConfig
+) -> tuple[PromptPairs, PromptPairs]:
+    """The prompts of a discovery, and the larger sample of the same task for mean outputs."""
+    tokenizer = tokenizer_of(model)
+    largest = max(config.n_prompts, config.n_mean_prompts)
+    everything = task.sample(tokenizer, n=largest, seed=config.seed)
+    return everything[: config.n_prompts], everything

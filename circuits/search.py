@@ -1,0 +1,96 @@
+"""Growing a circuit from path effects. Knows no model: effects come from a function."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.circuit import Circuit
+from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
+
+EffectsOf = Callable[[Receiver], Float[Tensor, "layer head"]]
+Distance = Literal["linear", "sqrt"]
+
+
+@dataclass(frozen=True)
+class SelectionRule:
+    """When a sender is kept: |effect| - |mean effect| > t standard deviations.
+
+    Mean and standard deviation run over the receiver's senders. For distance "linear",
+    t = threshold + alpha * (layers between the sender and the nearest possible sender layer); for
+    "sqrt", t = threshold + 2 / sqrt(number of senders up to the sender's layer). Nothing is kept
+    where the largest |effect| is at most `min_effect`. Published rule: APP (arXiv 2511.05442) and
+    its code; there `threshold` is searched over {1, 1.5, 2, 2.5}, `min_effect` over {0.001, 0.002,
+    0.01, 0.02}, and the logits receiver always takes threshold 2.
+
+    Raises:
+        ValueError: A number is out of range or the distance is unknown.
+
+    """
+
+    threshold: float = 2.0
+    logits_threshold: float = 2.0
+    min_effect: float = 0.01
+    distance: Distance = "sqrt"
+    alpha: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name in ("threshold", "logits_threshold"):
+            if not getattr(self, name) > 0:
+                raise ValueError(
+                    f"{name} must be > 0 standard deviations, got {getattr(self, name)}"
+                )
+        for name in ("min_effect", "alpha"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.distance not in get_args(Distance):
+            raise ValueError(f"distance must be one of {get_args(Distance)}, got {self.distance!r}")
+
+    def select(self, effects: Float[Tensor, "layer head"], receiver: Receiver) -> tuple[Head, ...]:
+        """The senders kept for one receiver. NaN marks heads without a path to it."""
+        present = ~effects.isnan()
+        values = effects[present].double()
+        if len(values) < 2 or not values.abs().max() > self.min_effect:
+            return ()
+        excess = effects.double().abs() - values.mean().abs()
+        limit = self._thresholds(present, receiver)[:, None] * values.std()
+        rows, columns = (present & (excess > limit)).nonzero(as_tuple=True)
+        return tuple(Head(*pair) for pair in zip(rows.tolist(), columns.tolist(), strict=True))
+
+    def _thresholds(self, present: Tensor, receiver: Receiver) -> Float[Tensor, " layer"]:
+        base = self.logits_threshold if receiver.head is None else self.threshold
+        if self.distance == "sqrt":
+            return base + 2 / present.sum(1).cumsum(0).clamp(min=1).sqrt()
+        n_layers = len(present) if receiver.head is None else receiver.head.layer
+        nearest = torch.arange(n_layers - 1, n_layers - 1 - len(present), -1)
+        return base + self.alpha * nearest.clamp(min=0)
+
+
+def grow(effects_of: EffectsOf, rule: SelectionRule, n_layers: int, n_heads: int) -> Circuit:
+    """From the logits downward: senders that are kept become receivers, until none is new.
+
+    Receivers are visited from the top layer down, so that every sender of a head is known before
+    the head's own inputs are looked at, and one layer's receivers follow each other.
+    """
+    edges: set[Edge] = set()
+    heads: set[Head] = set()
+    waiting: list[tuple[int, int]] = []
+    receivers: Iterator[Receiver] = iter([Receiver.logits()])
+    while True:
+        for receiver in receivers:
+            effects = effects_of(receiver)
+            for sender in rule.select(effects, receiver):
+                edges.add(Edge(sender, receiver, float(effects[sender.layer, sender.index])))
+                if sender not in heads and sender.layer > 0:
+                    heapq.heappush(waiting, (-sender.layer, sender.index))
+                heads.add(sender)
+        if not waiting:
+            return Circuit(frozenset(heads), frozenset(edges), n_layers, n_heads)
+        layer, index = heapq.heappop(waiting)
+        receivers = (Receiver(Head(-layer, index), name) for name in HEAD_INPUTS)
