@@ -1,0 +1,1 @@
+"""Measurements behind the figures in README: run as `python -m benchmarks.<name>`."""

@@ -1,0 +1,137 @@
+"""Discover each task's circuit on one model and tabulate what it cost and what it keeps.
+
+python -m benchmarks.discovery [--write-readme]
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmarks.machine import describe_machine
+from circuits import Discovery, discover_circuit, load_model
+from circuits.model import DEFAULT_MODEL
+from tasks import list_tasks
+
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "discovery.json"
+README = ROOT / "README.md"
+START, END = "<!-- discovery table -->", "<!-- end of discovery table -->"
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the table: its title, and how a row's figure is written."""
+
+    title: str
+    key: str
+    form: str = "{}"
+
+
+COLUMNS = (
+    Column("task", "task"),
+    Column("accuracy", "accuracy", "{:.0%}"),
+    Column("clean / corrupted logit diff", "metrics"),
+    Column("candidates", "candidates"),
+    Column("circuit heads", "heads"),
+    Column("edges", "edges"),
+    Column("sparsity", "sparsity", "{:.1%}"),
+    Column("performance", "performance", "{:.1f} %"),
+    Column("forward passes: pruning + patching", "passes"),
+    Column("TFLOPs in all", "tflops", "{:.1f}"),
+    Column("seconds", "seconds", "{:.0f}"),
+)
+
+
+def row_of(found: Discovery) -> dict[str, Any]:
+    """Every figure of one discovery."""
+    per_pass = found.cost.forward_pass_flops
+    return {
+        "task": found.provenance.task,
+        "n_prompts": found.config.n_prompts,
+        "seed": found.config.seed,
+        "accuracy": found.behaviour.accuracy,
+        "top_1": found.behaviour.top_1,
+        "clean_metric": found.behaviour.clean_metric,
+        "corrupted_metric": found.behaviour.corrupted_metric,
+        "candidates": len(found.candidates),
+        "heads": len(found.circuit.heads),
+        "edges": len(found.circuit.edges),
+        "sparsity": found.circuit.sparsity,
+        "performance": found.performance,
+        "forward_pass_flops": per_pass,
+        "flops": {stage.stage: stage.flops for stage in found.cost.stages},
+        "forward_passes": {stage.stage: stage.flops / per_pass for stage in found.cost.stages},
+        "seconds": found.cost.seconds,
+        "peak_memory_bytes": found.cost.peak_memory_bytes,
+    }
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """The table, and the line that says where its figures come from."""
+    lines = [
+        "| " + " | ".join(column.title for column in COLUMNS) + " |",
+        "|---" + "|--:" * (len(COLUMNS) - 1) + "|",
+    ]
+    for row in measured["rows"]:
+        shown = row | {
+            "metrics": f"{row['clean_metric']:.2f} / {row['corrupted_metric']:.2f}",
+            "passes": f"{row['forward_passes']['pruning']:.0f} + "
+            f"{row['forward_passes']['patching']:.0f}",
+            "tflops": sum(row["flops"].values()) / 1e12,
+        }
+        cells = [column.form.format(shown[column.key]) for column in COLUMNS]
+        lines.append("| " + " | ".join(cells) + " |")
+    machine, first = measured["machine"], measured["rows"][0]
+    memory = max(row["peak_memory_bytes"] for row in measured["rows"]) / 2**30
+    lines += [
+        "",
+        f"{measured['model']}, method `{measured['method']}`, {first['n_prompts']} prompts, "
+        f"seed {first['seed']}; {machine['processor']}, {machine['threads']} threads, "
+        f"torch {machine['torch']}, transformer-lens {machine['transformer-lens']}; "
+        f"peak memory {memory:.1f} GiB. Written by `make bench` on commit {machine['commit']}.",
+    ]
+    return "\n".join(lines)
+
+
+def write_readme(table: str, readme: Path = README) -> None:
+    """Put the table between its markers. Raises ValueError where they are missing."""
+    text = readme.read_text()
+    if START not in text or END not in text:
+        raise ValueError(f"{readme.name} lacks the markers {START} and {END}")
+    before, _, rest = text.partition(START)
+    readme.write_text(f"{before}{START}\n{table}\n{END}{rest.partition(END)[2]}")
+
+
+def main(
+    model: str = DEFAULT_MODEL,
+    method: str = "app",
+    n_prompts: int = 16,
+    seed: int = 0,
+    out: Path = RESULTS,
+    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+) -> None:
+    """Measure all tasks and write the figures as JSON; the table goes to standard output."""
+    progress = Console(stderr=True)
+    bridge = load_model(model)
+    rows = []
+    for task in list_tasks():
+        progress.print(f"discovering {task} ...")
+        found = discover_circuit(bridge, task, method=method, n_prompts=n_prompts, seed=seed)  # type: ignore[arg-type]
+        rows.append(row_of(found))
+    measured = {"model": model, "method": method, "machine": describe_machine(), "rows": rows}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(measured, indent=1) + "\n")
+    table = markdown(measured)
+    if write_into_readme:
+        write_readme(table)
+    Console().print(table, soft_wrap=True, markup=False, highlight=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,136 @@
+"""What each path-patching engine costs, and how well the sweep agrees with exact effects.
+
+python -m benchmarks.engines
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+import typer
+from jaxtyping import Float
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.machine import describe_machine
+from circuits import Head, Receiver, load_model
+from circuits.components import all_heads
+from circuits.model import DEFAULT_MODEL, LayeredModel, tokenizer_of
+from circuits.patching import effect_table, path_effects
+from tasks import PromptPairs, get_task
+
+RESULTS = Path(__file__).parent / "results" / "engines.json"
+RECEIVERS = ("23.3.q", "20.0.q", "17.0.k", "20.0.v", "11.4.q", "11.4.v")
+COST_RECEIVERS = ("11.4.q", "23.3.q", "logits")
+
+
+def counted(function: Callable[[], Any]) -> tuple[Any, int]:
+    """A function's result and the FLOPs it executed."""
+    with FlopCounterMode(display=False) as counter:
+        result = function()
+    return result, counter.get_total_flops()
+
+
+def cost_against_reference(
+    model: LayeredModel, pairs: PromptPairs, receiver: Receiver
+) -> dict[str, Any]:
+    """FLOPs of the naive and the exact engine, and their largest difference, one head a layer."""
+    below = model.n_layers if receiver.head is None else receiver.head.layer
+    senders = [Head(layer, layer % model.n_heads) for layer in range(below)]
+    naive, naive_flops = counted(
+        lambda: path_effects(model, pairs, receiver, senders, engine="reference")
+    )
+    exact, exact_flops = counted(lambda: path_effects(model, pairs, receiver, senders))
+    return {
+        "receiver": str(receiver),
+        "senders": len(senders),
+        "times_fewer_flops": naive_flops / exact_flops,
+        "largest_difference": float((naive - exact).nan_to_num().abs().max()),
+    }
+
+
+def agreement(
+    swept: Float[Tensor, "layer head"], exact: Float[Tensor, "layer head"]
+) -> dict[str, float]:
+    """Correlation, rank correlation and largest error of swept effects."""
+    present = ~exact.isnan()
+    both = torch.stack([swept[present], exact[present]])
+    ranks = both.argsort(-1).argsort(-1).float()
+    return {
+        "correlation": float(torch.corrcoef(both)[0, 1]),
+        "rank_correlation": float(torch.corrcoef(ranks)[0, 1]),
+        "largest_error": float((both[0] - both[1]).abs().max()),
+        "largest_effect": float(both[1].abs().max()),
+    }
+
+
+def measure(model_name: str, n_prompts: int, seed: int, progress: Console) -> dict[str, Any]:
+    """All figures of this benchmark on IOI."""
+    bridge = load_model(model_name)
+    model = LayeredModel.of(bridge)
+    pairs = get_task("ioi").sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
+    few = pairs[:2]
+    with torch.no_grad():
+        _, forward = counted(lambda: bridge(pairs.clean))
+    progress.print("cost of exact against naive path effects ...")
+    costs = [cost_against_reference(model, few, Receiver.parse(name)) for name in COST_RECEIVERS]
+    progress.print("the dense table ...")
+    table, swept = counted(lambda: effect_table(model, pairs))
+    rows = []
+    for name in RECEIVERS:
+        progress.print(f"exact effects on {name} ...")
+        receiver = Receiver.parse(name)
+        exact = path_effects(model, pairs, receiver)
+        rows.append({"receiver": name, **agreement(table.effects(receiver), exact)})
+    return {
+        "model": model_name,
+        "task": "ioi",
+        "n_prompts": n_prompts,
+        "seed": seed,
+        "machine": describe_machine(),
+        "forward_pass_flops": forward,
+        "dense_table_forward_passes": swept / forward,
+        "naive_dense_forward_passes": naive_passes(model),
+        "exact": costs,
+        "sweep": rows,
+    }
+
+
+def naive_passes(model: LayeredModel) -> int:
+    """Forward passes of the naive table of all paths: two per sender of each receiver input."""
+    units = model.n_heads + 2 * model.n_kv_heads
+    heads = all_heads(model.n_layers, model.n_heads)
+    return 2 * (len(heads) + sum(units * model.n_heads * layer for layer in range(model.n_layers)))
+
+
+def show(measured: dict[str, Any], console: Console) -> None:
+    """Print the figures as tables."""
+    console.print(
+        f"dense table: {measured['dense_table_forward_passes']:.1f} forward passes "
+        f"(naive: {measured['naive_dense_forward_passes']:,})"
+    )
+    for title, rows in (("exact against naive", measured["exact"]), ("sweep", measured["sweep"])):
+        table = Table(*rows[0], title=title)
+        for row in rows:
+            table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
+        console.print(table)
+
+
+def main(
+    model: str = DEFAULT_MODEL, n_prompts: int = 16, seed: int = 0, out: Path = RESULTS
+) -> None:
+    """Measure, write the figures as JSON and print them."""
+    measured = measure(model, n_prompts, seed, Console(stderr=True))
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(measured, indent=1) + "\n")
+    show(measured, Console())
+
+
+if __name__ == "__main__":
+    typer.run(main)
