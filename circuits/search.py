@@ -22,19 +22,20 @@ Distance = Literal["linear", "sqrt"]
 class SelectionRule:
     """When a sender is kept: |effect| - |mean effect| > t standard deviations.
 
-    Mean and standard deviation run over the receiver's senders. For distance "linear",
-    t = threshold + alpha * (layers between the sender and the nearest possible sender layer); for
-    "sqrt", t = threshold + 2 / sqrt(number of senders up to the sender's layer). Nothing is kept
-    where the largest |effect| is at most `min_effect`. Published rule: APP (arXiv 2511.05442) and
-    its code; there `threshold` is searched over {1, 1.5, 2, 2.5}, `min_effect` over {0.001, 0.002,
-    0.01, 0.02}, and the logits receiver always takes threshold 2.
+    Mean and standard deviation run over all heads below the receiver; one that pruning left out
+    counts as a sender without effect, so that a threshold means the same with and without pruning.
+    For distance "linear", t = threshold + alpha * (layers between the sender and the nearest
+    possible sender layer); for "sqrt", t = threshold + 2 / sqrt(number of heads up to the sender's
+    layer). Nothing is kept where the largest |effect| is at most `min_effect`. Published rule: APP
+    (arXiv 2511.05442) and its code; there `threshold` is searched over {1, 1.5, 2, 2.5},
+    `min_effect` over {0.001, 0.002, 0.01, 0.02}, and the logits receiver always takes threshold 2.
 
     Raises:
         ValueError: A number is out of range or the distance is unknown.
 
     """
 
-    threshold: float = 2.0
+    threshold: float = 2.5
     logits_threshold: float = 2.0
     min_effect: float = 0.01
     distance: Distance = "sqrt"
@@ -53,23 +54,25 @@ class SelectionRule:
             raise ValueError(f"distance must be one of {get_args(Distance)}, got {self.distance!r}")
 
     def select(self, effects: Float[Tensor, "layer head"], receiver: Receiver) -> tuple[Head, ...]:
-        """The senders kept for one receiver. NaN marks heads without a path to it."""
-        present = ~effects.isnan()
-        values = effects[present].double()
-        if len(values) < 2 or not values.abs().max() > self.min_effect:
+        """The senders kept for one receiver; NaN marks heads that send nothing to it."""
+        n_layers = len(effects) if receiver.head is None else receiver.head.layer
+        below = effects[:n_layers].double().nan_to_num(0.0)
+        if below.numel() < 2 or not below.abs().max() > self.min_effect:
             return ()
-        excess = effects.double().abs() - values.mean().abs()
-        limit = self._thresholds(present, receiver)[:, None] * values.std()
-        rows, columns = (present & (excess > limit)).nonzero(as_tuple=True)
+        excess = below.abs() - below.mean().abs()
+        limit = self._thresholds(below, receiver)[:, None] * below.std()
+        rows, columns = (excess > limit).nonzero(as_tuple=True)
         return tuple(Head(*pair) for pair in zip(rows.tolist(), columns.tolist(), strict=True))
 
-    def _thresholds(self, present: Tensor, receiver: Receiver) -> Float[Tensor, " layer"]:
+    def _thresholds(
+        self, below: Float[Tensor, "layer head"], receiver: Receiver
+    ) -> Float[Tensor, " layer"]:
+        n_layers, n_heads = below.shape
         base = self.logits_threshold if receiver.head is None else self.threshold
+        layer = torch.arange(n_layers, dtype=below.dtype)
         if self.distance == "sqrt":
-            return base + 2 / present.sum(1).cumsum(0).clamp(min=1).sqrt()
-        n_layers = len(present) if receiver.head is None else receiver.head.layer
-        nearest = torch.arange(n_layers - 1, n_layers - 1 - len(present), -1)
-        return base + self.alpha * nearest.clamp(min=0)
+            return base + 2 / ((layer + 1) * n_heads).sqrt()
+        return base + self.alpha * (n_layers - 1 - layer)
 
 
 def grow(effects_of: EffectsOf, rule: SelectionRule, n_layers: int, n_heads: int) -> Circuit:
