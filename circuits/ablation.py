@@ -13,7 +13,7 @@ from torch import Tensor
 from circuits.components import Head
 from circuits.metrics import Metric
 from circuits.model import LayeredModel
-from circuits.model.runs import at_end, run_layers, trim
+from circuits.model.runs import at_end, run_heads, run_layers, trim
 from tasks import PromptPairs
 
 
@@ -35,7 +35,7 @@ class MeanOutputs:
         with torch.no_grad():
             for rows in torch.arange(len(pairs)).split(batch):
                 part = pairs[rows]
-                records, _ = run_layers(model, part, part.corrupted)
+                records, _ = run_layers(model, part.corrupted)
                 means = [
                     torch.einsum("tp,p...->t...", shares[:, rows], record.z) for record in records
                 ]
@@ -104,18 +104,10 @@ def _run(
     kept: Bool[Tensor, "circuit layer head"],
     metric: Metric,
 ) -> Float[Tensor, "circuit prompt"]:
-    n_prompts, length = pairs.clean.shape
-    positions = torch.arange(length, device=pairs.clean.device)
+    length = pairs.clean.shape[1]
     resid = repeat(embedded, "prompt pos d -> circuit prompt pos d", circuit=len(kept))
     for index, layer in enumerate(model.layers):
-        normed = layer.norm_attention(resid)
-        allowed = layer.allowed(positions.expand(n_prompts, -1), length)
-        z = layer.attend(
-            layer.queries(normed, positions),
-            layer.keys(normed, positions),
-            layer.values(normed),
-            allowed,
-        )
+        z = run_heads(layer, resid).z
         mean = means.z[index][template, :length]
         z = z.where(rearrange(kept[:, index], "circuit head -> circuit 1 1 head 1"), mean)
         resid = layer.finish(resid, layer.attention_output(z))

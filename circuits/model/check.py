@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.model.errors import UnsupportedModelError
 from circuits.model.layers import LayeredModel
+from circuits.model.runs import run_layers
 
 
 def check_reproduces(
@@ -29,7 +28,9 @@ def check_reproduces(
         try:
             model = LayeredModel.of(bridge)
             tokens = tokens.to(model.device)
-            ours = forward(model, tokens)
+            ours = model.unembed(run_layers(model, tokens)[1])
+        except torch.OutOfMemoryError:
+            raise
         except (AttributeError, RuntimeError, TypeError, KeyError, ValueError) as error:
             raise UnsupportedModelError(
                 f"{architecture} cannot be run in pieces ({error}); "
@@ -45,23 +46,3 @@ def check_reproduces(
             "see `circuits models` for the families that are"
         )
     return difference
-
-
-def forward(
-    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
-) -> Float[Tensor, "prompt pos vocab"]:
-    """The whole forward pass, piece by piece."""
-    n_prompts, length = tokens.shape
-    positions = torch.arange(length, device=tokens.device)
-    resid = model.embed(tokens)
-    for layer in model.layers:
-        normed = layer.norm_attention(resid)
-        allowed = layer.allowed(positions.expand(n_prompts, -1), length)
-        z = layer.attend(
-            layer.queries(normed, positions),
-            layer.keys(normed, positions),
-            layer.values(normed),
-            allowed,
-        )
-        resid = layer.finish(resid, layer.attention_output(z))
-    return model.unembed(resid)

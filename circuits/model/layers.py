@@ -80,10 +80,10 @@ class Layer:
 
     def pattern(
         self,
-        queries: Float[Tensor, "*batch prompt slot head d_head"],
-        keys: Float[Tensor, "*batch prompt pos kv_head d_head"],
+        queries: Float[Tensor, "*#batch prompt slot head d_head"],
+        keys: Float[Tensor, "*#batch prompt pos kv_head d_head"],
         allowed: Bool[Tensor, "prompt slot pos"],
-    ) -> Float[Tensor, "*batch prompt kv_head group slot pos"]:
+    ) -> Float[Tensor, "*#batch prompt kv_head group slot pos"]:
         """Attention patterns, the query heads grouped by the key/value head they share."""
         grouped = rearrange(
             queries, "... (kv_head group) d -> ... kv_head group d", kv_head=keys.shape[-2]
@@ -102,11 +102,11 @@ class Layer:
 
     def attend(
         self,
-        queries: Float[Tensor, "*batch prompt slot head d_head"],
-        keys: Float[Tensor, "*batch prompt pos kv_head d_head"],
-        values: Float[Tensor, "*batch prompt pos kv_head d_head"],
+        queries: Float[Tensor, "*#batch prompt slot head d_head"],
+        keys: Float[Tensor, "*#batch prompt pos kv_head d_head"],
+        values: Float[Tensor, "*#batch prompt pos kv_head d_head"],
         allowed: Bool[Tensor, "prompt slot pos"],
-    ) -> Float[Tensor, "*batch prompt slot head d_head"]:
+    ) -> Float[Tensor, "*#batch prompt slot head d_head"]:
         """Head outputs z."""
         pattern = self.pattern(queries, keys, allowed)
         z = einsum(
@@ -131,9 +131,9 @@ class Layer:
 
     def finish(
         self,
-        resid_pre: Float[Tensor, "*batch token d_model"],
-        attention_output: Float[Tensor, "*batch token d_model"],
-    ) -> Float[Tensor, "*batch token d_model"]:
+        resid_pre: Float[Tensor, "*#batch token d_model"],
+        attention_output: Float[Tensor, "*#batch token d_model"],
+    ) -> Float[Tensor, "*#batch token d_model"]:
         """resid_post: add attention's output and the MLP's."""
         resid_mid = resid_pre + attention_output
         if self.mlp is None or self.norm_mlp is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.metrics import Metric
@@ -17,11 +17,11 @@ from tasks import PromptPairs
 class LayerRun:
     """What one layer computed, at every position (`pos`) of each prompt."""
 
-    resid_pre: Float[Tensor, "prompt pos d_model"]
-    queries: Float[Tensor, "prompt pos head d_head"]
-    keys: Float[Tensor, "prompt pos kv_head d_head"]
-    values: Float[Tensor, "prompt pos kv_head d_head"]
-    z: Float[Tensor, "prompt pos head d_head"]
+    resid_pre: Float[Tensor, "*batch prompt pos d_model"]
+    queries: Float[Tensor, "*batch prompt pos head d_head"]
+    keys: Float[Tensor, "*batch prompt pos kv_head d_head"]
+    values: Float[Tensor, "*batch prompt pos kv_head d_head"]
+    z: Float[Tensor, "*batch prompt pos head d_head"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,8 +41,8 @@ class PairedRun:
         """Run both prompts of every pair once, without gradients."""
         pairs = trim(pairs.to(model.device))
         with torch.no_grad():
-            clean, clean_resid = run_layers(model, pairs, pairs.clean)
-            corrupted, corrupted_resid = run_layers(model, pairs, pairs.corrupted)
+            clean, clean_resid = run_layers(model, pairs.clean)
+            corrupted, corrupted_resid = run_layers(model, pairs.corrupted)
             metrics = [
                 metric(model.unembed(at_end(resid, pairs)), pairs)
                 for resid in (clean_resid, corrupted_resid)
@@ -64,27 +64,23 @@ def at_end(
 
 
 def run_layers(
-    model: LayeredModel, pairs: PromptPairs, tokens: Tensor
+    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
 ) -> tuple[tuple[LayerRun, ...], Float[Tensor, "prompt pos d_model"]]:
     """Every layer's record and the final residual stream of a full forward pass."""
-    n_prompts, length = tokens.shape
-    positions = torch.arange(length, device=tokens.device)
     resid = model.embed(tokens)
     records = []
     for layer in model.layers:
-        record = _run_heads(layer, resid, layer.allowed(positions.expand(n_prompts, -1), length))
-        records.append(record)
-        resid = layer.finish(resid, layer.attention_output(record.z))
+        records.append(run_heads(layer, resid))
+        resid = layer.finish(resid, layer.attention_output(records[-1].z))
     return tuple(records), resid
 
 
-def _run_heads(
-    layer: Layer,
-    resid: Float[Tensor, "prompt pos d_model"],
-    allowed: Bool[Tensor, "prompt pos key_pos"],
-) -> LayerRun:
-    positions = torch.arange(resid.shape[1], device=resid.device)
-    normed = layer.norm_attention(resid)
+def run_heads(layer: Layer, resid_pre: Float[Tensor, "*batch prompt pos d_model"]) -> LayerRun:
+    """One layer's heads on whole prompts."""
+    n_prompts, length = resid_pre.shape[-3:-1]
+    positions = torch.arange(length, device=resid_pre.device)
+    allowed = layer.allowed(positions.expand(n_prompts, -1), length)
+    normed = layer.norm_attention(resid_pre)
     queries = layer.queries(normed, positions)
     keys, values = layer.keys(normed, positions), layer.values(normed)
-    return LayerRun(resid, queries, keys, values, layer.attend(queries, keys, values, allowed))
+    return LayerRun(resid_pre, queries, keys, values, layer.attend(queries, keys, values, allowed))
