@@ -1,0 +1,194 @@
+"""The circuit as a layered graph."""
+
+from __future__ import annotations
+
+import numpy as np
+import plotly.graph_objects as go
+
+from circuits.circuit import Circuit
+from circuits.components import Edge, Head
+from circuits.figures.layout import Layout, arrange, bend
+from circuits.figures.style import (
+    FAINT,
+    HELPS,
+    HURTS,
+    NEUTRAL,
+    NODE,
+    RIM,
+    message,
+    mix,
+    styled,
+)
+
+_DASHES = {"q": "solid", "k": "dash", "v": "dot", "logits": "solid"}
+_PORTS = {"q": -0.1, "k": 0.0, "v": 0.1, "logits": 0.0}
+_INPUT_NAMES = {"q": "query input", "k": "key input", "v": "value input"}
+_POINTS = 17
+_MOST_FOR_LAYOUT = 200
+_ABOVE_AND_BELOW = 150
+
+
+def circuit_figure(
+    circuit: Circuit,
+    title: str | None = None,
+    *,
+    strongest: int | None = 200,
+    width: int | None = None,
+    height: int | None = None,
+) -> go.Figure:
+    """Draw a circuit as a layered graph, the logits on top.
+
+    Only layers that have heads are shown. An edge is blue where the path helps the answer (its
+    effect is negative: corrupting it does harm) and red where it hurts; its width grows
+    with |effect|; it is solid into a query or the logits, dashed into a key, dotted into a value.
+
+    Args:
+        circuit: What to draw.
+        title: By default the circuit's size.
+        strongest: Draw this many edges, those of the largest |effect|; None draws all.
+        width: In pixels; by default that of the page.
+        height: In pixels; by default by the number of layers.
+
+    Raises:
+        ValueError: `strongest` is negative.
+
+    """
+    if strongest is not None and strongest < 0:
+        raise ValueError(f"strongest must be a number of edges >= 0 or None, got {strongest}")
+    ranked = sorted(circuit.edges, key=lambda edge: (-abs(edge.effect), edge))[:strongest]
+    if title is None:
+        title = _title(circuit, len(ranked))
+    if not circuit.heads:
+        return message("This circuit has no heads.", title)
+    heads = sorted(circuit.heads)
+    layout = arrange(heads, ranked[:_MOST_FOR_LAYOUT])
+    if height is None:
+        height = round(_ABOVE_AND_BELOW + np.clip(800 / layout.n_rows, 36, 64) * layout.n_rows)
+    row_pixels = (height - _ABOVE_AND_BELOW) / layout.n_rows
+    largest = max((abs(edge.effect) for edge in ranked), default=0.0) or 1.0
+    figure = go.Figure([_edge_trace(edge, layout, largest) for edge in reversed(ranked)])
+    figure.add_traces(_legend())
+    size = float(np.clip(0.74 * row_pixels, 16, 32))
+    figure.add_traces(_head_traces(heads, circuit, ranked, layout, size))
+    _add_logits_bar(figure, layout, half_height=13 / row_pixels)
+    return _with_axes(styled(figure, title, height=height, width=width), layout)
+
+
+def _title(circuit: Circuit, n_shown: int) -> str:
+    text = f"{len(circuit.heads)} heads, {len(circuit.edges)} edges"
+    hidden = n_shown < len(circuit.edges)
+    return f"{text}; the {n_shown} strongest are drawn" if hidden else text
+
+
+def _edge_trace(edge: Edge, layout: Layout, largest: float) -> go.Scatter:
+    receiver, share = edge.receiver, abs(edge.effect) / largest
+    start, low = layout.x[edge.sender], layout.y(edge.sender)
+    if receiver.head is None:
+        end, high = start, layout.top
+    else:
+        end, high = layout.x[receiver.head] + _PORTS[receiver.input], layout.y(receiver.head)
+    up = np.linspace(0, 1, _POINTS)
+    colour = HELPS if edge.effect < 0 else HURTS
+    return go.Scatter(
+        x=np.round(start + (end - start) * bend(up), 3).tolist(),
+        y=np.round(low + (high - low) * up, 3).tolist(),
+        mode="lines",
+        line={
+            "color": mix(colour, 0.4 + 0.55 * share**0.4),
+            "width": round(0.8 + 7.2 * share**0.75, 2),
+            "dash": _DASHES[receiver.input],
+            "simplify": False,
+        },
+        name=f"{edge.sender} → {receiver}",
+        hovertemplate=f"{edge.sender} → {receiver}<br>effect {edge.effect:+.4f}<extra></extra>",
+        legendgroup=receiver.input,
+        showlegend=False,
+    )
+
+
+def _legend() -> list[go.Scatter]:
+    signs = {"helps the answer (effect < 0)": HELPS, "hurts it (effect > 0)": HURTS}
+    entries = [(name, colour, "solid", f"sign {name}", 3) for name, colour in signs.items()]
+    entries += [(name, NEUTRAL, _DASHES[key], key, 2) for key, name in _INPUT_NAMES.items()]
+    return [
+        go.Scatter(
+            x=[None],
+            y=[None],
+            mode="lines",
+            line={"color": colour, "dash": dash, "width": width},
+            name=name,
+            legendgroup=group,
+        )
+        for name, colour, dash, group, width in entries
+    ]
+
+
+def _head_traces(
+    heads: list[Head], circuit: Circuit, drawn: list[Edge], layout: Layout, size: float
+) -> list[go.Scatter]:
+    """Heads on top of the edges; those without an edge drawn step back."""
+    linked = {edge.sender for edge in drawn} | {edge.receiver.head for edge in drawn}
+    groups = [
+        ([head for head in heads if head in linked or not drawn], NODE, "white"),
+        (
+            [head for head in heads if head not in linked and drawn],
+            "rgba(125,133,144,0.25)",
+            NEUTRAL,
+        ),
+    ]
+    return [
+        go.Scatter(
+            x=[layout.x[head] for head in group],
+            y=[layout.y(head) for head in group],
+            mode="markers+text",
+            marker={"size": size, "color": fill, "opacity": 1, "line": {"color": RIM, "width": 1}},
+            text=[str(head) for head in group],
+            textfont={"color": ink, "size": max(8, round(size * 0.36))},
+            hovertext=[_describe(head, circuit) for head in group],
+            hovertemplate="%{hovertext}<extra></extra>",
+            name="heads",
+            showlegend=False,
+        )
+        for group, fill, ink in groups
+        if group
+    ]
+
+
+def _describe(head: Head, circuit: Circuit, most: int = 5) -> str:
+    lines = [f"<b>head {head}</b>"]
+    for name, edges in (
+        ("sends to", [edge for edge in circuit.edges if edge.sender == head]),
+        ("receives from", [edge for edge in circuit.edges if edge.receiver.head == head]),
+    ):
+        edges = sorted(edges, key=lambda edge: (-abs(edge.effect), edge))
+        lines += [f"{name} {len(edges)}:"] * bool(edges) + [str(edge) for edge in edges[:most]]
+        lines += ["…"] * (len(edges) > most)
+    return "<br>".join(lines)
+
+
+def _add_logits_bar(figure: go.Figure, layout: Layout, half_height: float) -> None:
+    figure.add_shape(
+        type="rect",
+        x0=-0.5,
+        x1=layout.width + 0.5,
+        y0=layout.top - half_height,
+        y1=layout.top + half_height,
+        fillcolor=NODE,
+        line={"color": RIM, "width": 1},
+    )
+    font = {"color": "white", "size": 13}
+    figure.add_annotation(
+        x=layout.width / 2, y=layout.top, text="logits", showarrow=False, font=font
+    )
+
+
+def _with_axes(figure: go.Figure, layout: Layout) -> go.Figure:
+    figure.update_xaxes(visible=False, range=[-0.7, layout.width + 0.7], fixedrange=False)
+    figure.update_yaxes(
+        title_text="layer",
+        tickvals=list(layout.row_of_layer.values()),
+        ticktext=[str(layer) for layer in layout.row_of_layer],
+        range=[-0.6, layout.top + 0.45],
+        gridcolor=FAINT,
+    )
+    return figure.update_layout(legend={"orientation": "h", "y": 0, "yanchor": "top", "x": 0})
