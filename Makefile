@@ -26,7 +26,7 @@ format: $(VENV)/.installed-dev
 
 bench: $(VENV)/.installed  ## Measure again what README and CONTRIBUTING say (about 20 minutes on two cores).
 	$(BIN)/python -m benchmarks.discovery --write-readme
-	$(BIN)/python -m benchmarks.engines
+	$(BIN)/python -m benchmarks.engines --write-readme
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or newer, or set PYTHON=..."; exit 1; }

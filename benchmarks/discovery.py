@@ -5,7 +5,6 @@ python -m benchmarks.discovery [--write-readme]
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,14 +13,12 @@ import typer
 from rich.console import Console
 
 from benchmarks.machine import describe_machine
+from benchmarks.publish import publish
 from circuits import Discovery, discover_circuit, load_model
 from circuits.model import DEFAULT_MODEL
 from tasks import list_tasks
 
-ROOT = Path(__file__).parents[1]
-RESULTS = ROOT / "benchmarks" / "results" / "discovery.json"
-README = ROOT / "README.md"
-START, END = "<!-- discovery table -->", "<!-- end of discovery table -->"
+RESULTS = Path(__file__).parent / "results" / "discovery.json"
 
 
 @dataclass(frozen=True)
@@ -99,15 +96,6 @@ def markdown(measured: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def write_readme(table: str, readme: Path = README) -> None:
-    """Put the table between its markers. Raises ValueError where they are missing."""
-    text = readme.read_text()
-    if START not in text or END not in text:
-        raise ValueError(f"{readme.name} lacks the markers {START} and {END}")
-    before, _, rest = text.partition(START)
-    readme.write_text(f"{before}{START}\n{table}\n{END}{rest.partition(END)[2]}")
-
-
 def main(
     model: str = DEFAULT_MODEL,
     method: str = "app",
@@ -125,12 +113,8 @@ def main(
         found = discover_circuit(bridge, task, method=method, n_prompts=n_prompts, seed=seed)  # type: ignore[arg-type]
         rows.append(row_of(found))
     measured = {"model": model, "method": method, "machine": describe_machine(), "rows": rows}
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(measured, indent=1) + "\n")
     table = markdown(measured)
-    if write_into_readme:
-        write_readme(table)
-    Console().print(table, soft_wrap=True, markup=False, highlight=False)
+    publish(measured, out, table, "discovery table" if write_into_readme else None)
 
 
 if __name__ == "__main__":

@@ -5,20 +5,19 @@ python -m benchmarks.engines
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 import typer
 from jaxtyping import Float
 from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import describe_machine
+from benchmarks.publish import publish
 from circuits import Head, Receiver, load_model
 from circuits.components import all_heads
 from circuits.model import DEFAULT_MODEL, LayeredModel, tokenizer_of
@@ -109,27 +108,46 @@ def naive_passes(model: LayeredModel) -> int:
     return 2 * (len(heads) + sum(units * model.n_heads * layer for layer in range(model.n_layers)))
 
 
-def show(measured: dict[str, Any], console: Console) -> None:
-    """Print the figures as tables."""
-    console.print(
-        f"dense table: {measured['dense_table_forward_passes']:.1f} forward passes "
-        f"(naive: {measured['naive_dense_forward_passes']:,})"
+def markdown(measured: dict[str, Any]) -> str:
+    """The figures as README shows them."""
+    exact = ", ".join(
+        f"{row['times_fewer_flops']:.1f} times for {row['receiver']}" for row in measured["exact"]
     )
-    for title, rows in (("exact against naive", measured["exact"]), ("sweep", measured["sweep"])):
-        table = Table(*rows[0], title=title)
-        for row in rows:
-            table.add_row(*(f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()))
-        console.print(table)
+    worst = max(row["largest_difference"] for row in measured["exact"])
+    lines = [
+        f"`exact` against `reference`, FLOPs: {exact} fewer; largest difference {worst:.0e}. "
+        f"The whole dense table by `sweep`: {measured['dense_table_forward_passes']:.0f} forward "
+        f"passes (naive: {measured['naive_dense_forward_passes']:,}). How swept effects agree with "
+        "exact ones, all senders:",
+        "",
+        "| receiver | correlation | rank correlation | largest error | largest effect |",
+        "|---|--:|--:|--:|--:|",
+    ]
+    for row in measured["sweep"]:
+        lines.append(
+            f"| {row['receiver']} | {row['correlation']:.3f} | {row['rank_correlation']:.3f} "
+            f"| {row['largest_error']:.4f} | {row['largest_effect']:.3f} |"
+        )
+    machine = measured["machine"]
+    lines += [
+        "",
+        f"{measured['model']}, {measured['task']}, {measured['n_prompts']} prompts, seed "
+        f"{measured['seed']} (FLOP ratios: 2 prompts, one sender per layer); torch "
+        f"{machine['torch']}. Written by `make bench` on commit {machine['commit']}.",
+    ]
+    return "\n".join(lines)
 
 
 def main(
-    model: str = DEFAULT_MODEL, n_prompts: int = 16, seed: int = 0, out: Path = RESULTS
+    model: str = DEFAULT_MODEL,
+    n_prompts: int = 16,
+    seed: int = 0,
+    out: Path = RESULTS,
+    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
 ) -> None:
     """Measure, write the figures as JSON and print them."""
     measured = measure(model, n_prompts, seed, Console(stderr=True))
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(measured, indent=1) + "\n")
-    show(measured, Console())
+    publish(measured, out, markdown(measured), "engine table" if write_into_readme else None)
 
 
 if __name__ == "__main__":
