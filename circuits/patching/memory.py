@@ -22,7 +22,7 @@ _RESIDUAL_TENSORS = 6
 class Split:
     """Index tensors of the prompts run together, and rows of (sender, token) computed at once."""
 
-    batches: tuple[Int[Tensor, " prompt"], ...]
+    batches: tuple[Int[Tensor, " _"], ...]
     max_rows: int
 
 

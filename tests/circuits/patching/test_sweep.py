@@ -1,0 +1,174 @@
+"""The table of all paths against the reference, the slow twin and, on a real model, exact ones."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from circuits.components import Head, Receiver, all_heads
+from circuits.metrics import logit_diff, prob_diff
+from circuits.model.runs import at_end
+from circuits.patching import effect_table, path_effects
+from tests.circuits.conftest import shared_model
+from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS
+from tests.circuits.patching.slow_twin import first_order_changes
+from tests.circuits.prompts import ragged_pairs
+
+LOGITS = Receiver.logits()
+NAMES = ("1.0.q", "1.3.k", "1.1.v", "2.3.q", "2.0.k", "2.2.v")
+RECEIVERS = tuple(Receiver.parse(name) for name in NAMES)
+EVERY_RECEIVER = (
+    LOGITS,
+    *(Receiver(head, i) for head in all_heads(N_LAYERS, N_HEADS) for i in "qkv"),
+)
+
+
+def close(measured: torch.Tensor, expected: torch.Tensor, atol: float = 2e-5) -> None:
+    torch.testing.assert_close(measured, expected, rtol=0, atol=atol, equal_nan=True)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+class TestTable:
+    def test_logits_equal_the_reference(self, family: str) -> None:
+        bridge, pairs = shared_model(family), ragged_pairs()
+        twin = path_effects(bridge, pairs, LOGITS, engine="reference")
+        close(effect_table(bridge, pairs).effects(LOGITS), twin)
+
+    @pytest.mark.parametrize("metric", [logit_diff, prob_diff])
+    def test_head_inputs_equal_the_slow_twin(self, family: str, metric) -> None:
+        bridge, pairs = shared_model(family), ragged_pairs()
+        table = effect_table(bridge, pairs, metric=metric)
+        with torch.no_grad():
+            clean, corrupted = (
+                metric(at_end(bridge(tokens), pairs), pairs).sum()
+                for tokens in (pairs.clean, pairs.corrupted)
+            )
+        for receiver in RECEIVERS if metric is logit_diff else RECEIVERS[3:4]:
+            senders = all_heads(receiver.head.layer, N_HEADS)
+            changes = first_order_changes(bridge, pairs, receiver, senders, metric).sum(-1)
+            expected = (changes / (clean - corrupted)).view(-1, N_HEADS)
+            atol = 2e-5 * max(1.0, float(expected.abs().max()))
+            close(table.effects(receiver)[: receiver.head.layer], expected, atol)
+
+    def test_is_nan_exactly_where_there_is_no_path(self, family: str) -> None:
+        table = effect_table(shared_model(family), ragged_pairs())
+        for receiver in EVERY_RECEIVER:
+            below = N_LAYERS if receiver.head is None else receiver.head.layer
+            present = ~table.effects(receiver).isnan()
+            assert present[:below].all()
+            assert not present[below:].any()
+
+    def test_candidates_have_the_same_effects(self, family: str) -> None:
+        bridge, pairs = shared_model(family), ragged_pairs()
+        heads = all_heads(N_LAYERS, N_HEADS)
+        candidates = [head for head in heads if (head.layer + head.index) % 2]
+        some, every = effect_table(bridge, pairs, iter(candidates)), effect_table(bridge, pairs)
+        n_kv_heads = some.key.shape[1]
+        left_out = torch.ones(N_LAYERS, N_HEADS, dtype=torch.bool)
+        for head in candidates:
+            left_out[head.layer, head.index] = False
+        for receiver in EVERY_RECEIVER:
+            effects = some.effects(receiver)
+            if receiver.head is None:
+                receives = True
+            elif receiver.input == "q":
+                receives = receiver.head in candidates
+            else:
+                group = [
+                    head
+                    for head in range(N_HEADS)
+                    if head * n_kv_heads // N_HEADS == receiver.head.index * n_kv_heads // N_HEADS
+                ]
+                receives = any(Head(receiver.head.layer, head) in candidates for head in group)
+            expected = every.effects(receiver).masked_fill(left_out, torch.nan)
+            if not receives:
+                expected = torch.full_like(expected, torch.nan)
+            close(effects, expected)
+
+    def test_memory_changes_no_number(self, family: str) -> None:
+        """One prompt and one sender at a time, and a few of each."""
+        bridge, pairs = shared_model(family), ragged_pairs()
+        whole = effect_table(bridge, pairs).tensors()
+        for memory_bytes in (1, 60_000):
+            split = effect_table(bridge, pairs, memory_bytes=memory_bytes).tensors()
+            for name, tensor in whole.items():
+                close(split[name], tensor)
+
+
+def test_groups_share_keys_and_values(llama, pairs) -> None:
+    table = effect_table(llama, pairs)
+    assert table.key.shape[:2] == table.value.shape[:2] == (N_LAYERS, 2)
+    for head_input in "kv":
+        first, second, other = (table.effects(Receiver(Head(2, i), head_input)) for i in (0, 1, 2))
+        assert torch.equal(first.nan_to_num(), second.nan_to_num())
+        assert not torch.equal(first.nan_to_num(), other.nan_to_num())
+
+
+@pytest.mark.parametrize("name", ["2.3.q", "2.0.k", "2.2.v"])
+def test_little_is_estimated_where_little_lies_above(attention_only, pairs, name: str) -> None:
+    """Behind a last layer without an MLP there is the final norm, and nothing else."""
+    receiver = Receiver.parse(name)
+    exact = path_effects(attention_only, pairs, receiver)
+    swept = effect_table(attention_only, pairs).effects(receiver)
+    both = torch.stack([exact[:2].flatten(), swept[:2].flatten()])
+    assert torch.corrcoef(both)[0, 1] > 0.95
+
+
+@pytest.mark.parametrize("memory_bytes", [1 << 30, 60_000])
+def test_progress_rises_to_one(llama, pairs, memory_bytes: int) -> None:
+    heard: list[float] = []
+    effect_table(llama, pairs, memory_bytes=memory_bytes, progress=heard.append)
+    assert heard == sorted(heard)
+    assert heard[-1] == pytest.approx(1)
+    assert 0 <= heard[0] <= 1
+
+
+def test_no_candidates_no_effects(llama, pairs) -> None:
+    table = effect_table(llama, pairs, [])
+    assert all(tensor.isnan().all() for tensor in table.tensors().values())
+
+
+def test_the_lowest_layer_receives_nothing(llama, pairs) -> None:
+    table = effect_table(llama, pairs, [Head(0, 1), Head(0, 2)])
+    assert all(tensor.isnan().all() for name, tensor in table.tensors().items() if name != "logits")
+    assert (~table.logits.isnan()).nonzero().tolist() == [[0, 1], [0, 2]]
+
+
+def test_effects_do_not_depend_on_the_metrics_unit(llama, pairs) -> None:
+    doubled = effect_table(llama, pairs, metric=lambda logits, pairs: 2 * logit_diff(logits, pairs))
+    for name, tensor in effect_table(llama, pairs).tensors().items():
+        close(doubled.tensors()[name], tensor)
+
+
+@pytest.fixture(scope="module")
+def dense(smollm2, ioi):
+    """The whole table of two prompts, and its cost in forward passes over them."""
+    pairs = ioi[:2]
+    with FlopCounterMode(display=False) as counter:
+        table = effect_table(smollm2, pairs)
+    with FlopCounterMode(display=False) as forward, torch.no_grad():
+        smollm2(pairs.clean[:, : int(pairs.end.max()) + 1])
+    return table, counter.get_total_flops() / forward.get_total_flops()
+
+
+@pytest.mark.real
+class TestSmolLM2:
+    def test_cost(self, dense) -> None:
+        """The table of 270 x 450 paths; naively 100,000 passes and more."""
+        assert 20 < dense[1] <= 130
+
+    @pytest.mark.parametrize("name", ["23.3.q", "20.0.k", "22.6.v"])
+    def test_agrees_with_exact_effects(self, smollm2, ioi, dense, name: str) -> None:
+        receiver = Receiver.parse(name)
+        senders = [Head(layer, (layer * 2 + i) % 9) for layer in range(20) for i in (0, 4)]
+        exact = path_effects(smollm2, ioi[:2], receiver, senders)
+        swept = dense[0].effects(receiver)
+        present = ~exact.isnan()
+        assert present.sum() == 40
+        both = torch.stack([exact[present], swept[present]])
+        assert torch.corrcoef(both)[0, 1] >= 0.97
+
+    def test_logits_are_exact(self, smollm2, ioi, dense) -> None:
+        exact = path_effects(smollm2, ioi[:2], LOGITS)
+        close(dense[0].logits, exact, atol=1e-4)

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from circuits.circuit import Circuit
+from circuits.components import HEAD_INPUTS, Edge, Head, Receiver, all_heads
+
+N_LAYERS, N_HEADS = 3, 2
+HEADS = all_heads(N_LAYERS, N_HEADS)
+
+
+@st.composite
+def circuits(draw) -> Circuit:
+    heads = draw(st.frozensets(st.sampled_from(HEADS)))
+    paths = [
+        (sender, receiver)
+        for sender in sorted(heads)
+        for receiver in (
+            Receiver.logits(),
+            *(Receiver(head, i) for head in sorted(heads) for i in HEAD_INPUTS),
+        )
+        if receiver.head is None or sender.layer < receiver.head.layer
+    ]
+    chosen = draw(st.sets(st.sampled_from(paths))) if paths else set()
+    effects = st.floats(-2, 2, allow_nan=False)
+    edges = frozenset(Edge(*path, draw(effects)) for path in sorted(chosen))
+    return Circuit(heads, edges, N_LAYERS, N_HEADS)
+
+
+def paths_of(circuit: Circuit) -> set[tuple[Head, Receiver]]:
+    return {(edge.sender, edge.receiver) for edge in circuit.edges}
+
+
+class TestSetAlgebra:
+    @given(circuits(), circuits())
+    def test_heads_are_those_of_the_sets(self, a: Circuit, b: Circuit) -> None:
+        assert (a & b).heads == a.heads & b.heads
+        assert (a | b).heads == a.heads | b.heads
+        assert (a - b).heads == a.heads - b.heads
+
+    @given(circuits(), circuits())
+    def test_union_keeps_every_path_and_the_first_effect(self, a: Circuit, b: Circuit) -> None:
+        both = a | b
+        assert paths_of(both) == paths_of(a) | paths_of(b)
+        assert len(both.edges) == len(paths_of(both)), "one effect for one path"
+        assert a.edges <= both.edges
+
+    @given(circuits(), circuits())
+    def test_intersection_and_difference_are_parts(self, a: Circuit, b: Circuit) -> None:
+        for part in (a & b, a - b):
+            assert part.edges <= a.edges
+            inside = {
+                edge
+                for edge in a.edges
+                if edge.sender in part.heads
+                and (edge.receiver.head is None or edge.receiver.head in part.heads)
+            }
+            assert part.edges == inside
+
+    @given(circuits(), circuits(), circuits())
+    def test_laws(self, a: Circuit, b: Circuit, c: Circuit) -> None:
+        empty = Circuit.of_heads([], N_LAYERS, N_HEADS)
+        assert a & a == a | a == a | empty == a - empty == a
+        assert a - a == a & empty == empty
+        assert (a | b) | c == a | (b | c)
+        assert (a & b) & c == a & (b & c)
+        assert (a - b).heads | (a & b).heads == a.heads
+        assert a & b == a.restricted_to(b.heads)
+
+    def test_only_within_one_model(self) -> None:
+        small, large = Circuit.of_heads(["0.0"], 2, 2), Circuit.of_heads(["0.0"], 3, 2)
+        for combine in (Circuit.__and__, Circuit.__or__, Circuit.__sub__, Circuit.compare):
+            with pytest.raises(ValueError, match="2 layers x 2 heads and 3 x 2"):
+                combine(small, large)
+
+
+class TestJson:
+    @given(circuits())
+    def test_round_trip(self, circuit: Circuit) -> None:
+        assert Circuit.from_json(circuit.to_json()) == circuit
+
+    def test_form(self) -> None:
+        edge = Edge(Head(0, 1), Receiver.parse("2.1.q"), -0.5)
+        circuit = Circuit(frozenset({Head(2, 1), Head(0, 1)}), frozenset({edge}), 3, 2)
+        assert json.loads(circuit.to_json()) == {
+            "n_layers": 3,
+            "n_heads": 2,
+            "heads": ["0.1", "2.1"],
+            "edges": [{"sender": "0.1", "receiver": "2.1.q", "effect": -0.5}],
+        }
+
+    def test_edges_may_be_left_out(self) -> None:
+        text = '{"n_layers": 3, "n_heads": 2, "heads": ["0.1"]}'
+        assert Circuit.from_json(text) == Circuit.of_heads(["0.1"], 3, 2)
+
+    @pytest.mark.parametrize(
+        ("text", "message"),
+        [
+            ("{", "must be JSON"),
+            ("[]", "a circuit needs .*n_layers.* got list"),
+            ('{"heads": []}', "a circuit needs .* got .*heads"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": ["x"]}', "layer.index"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": [5]}', "malformed"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": 5}', "malformed"),
+            ('{"n_layers": null, "n_heads": 2, "heads": []}', "malformed"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": ["5.0"]}', "5.0 is outside a model of 3"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}', "malformed"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": null}', "malformed"),
+        ],
+    )
+    def test_damage_is_named(self, text: str, message: str) -> None:
+        with pytest.raises(ValueError, match=message):
+            Circuit.from_json(text)
+
+
+class TestChecks:
+    @pytest.mark.parametrize("head", ["3.0", "0.2"])
+    def test_heads_are_in_the_model(self, head: str) -> None:
+        with pytest.raises(ValueError, match=f"{head} is outside a model of 3 layers x 2 heads"):
+            Circuit.of_heads([head], 3, 2)
+
+    @pytest.mark.parametrize(("sender", "receiver"), [("0.0", "2.0.q"), ("1.0", "0.1.k")])
+    def test_edges_are_in_the_circuit(self, sender: str, receiver: str) -> None:
+        edge = Edge(Head.parse(sender), Receiver.parse(receiver), 0.1)
+        heads = frozenset({Head(0, 0), Head(0, 1)})
+        with pytest.raises(ValueError, match="leaves the circuit"):
+            Circuit(heads, frozenset({edge}), 3, 2)
+
+    def test_contains_and_length(self) -> None:
+        circuit = Circuit.of_heads([Head(0, 0), "2.1"], 3, 2)
+        assert Head(2, 1) in circuit
+        assert Head(1, 1) not in circuit
+        assert len(circuit) == 2
+        assert circuit.sparsity == pytest.approx(4 / 6)
+
+
+class TestOverlap:
+    def test_by_hand(self) -> None:
+        found = Circuit.of_heads(["0.0", "1.0", "1.1"], 3, 2)
+        reference = Circuit.of_heads(["1.1", "2.0"], 3, 2)
+        overlap = found.compare(reference)
+        assert overlap.true_positives == {Head(1, 1)}
+        assert overlap.false_positives == {Head(0, 0), Head(1, 0)}
+        assert overlap.false_negatives == {Head(2, 0)}
+        assert overlap.precision == pytest.approx(1 / 3)
+        assert overlap.recall == pytest.approx(1 / 2)
+        assert overlap.iou == pytest.approx(1 / 4)
+
+    @given(circuits(), circuits())
+    def test_precision_is_the_others_recall(self, a: Circuit, b: Circuit) -> None:
+        there, back = a.compare(b), b.compare(a)
+        assert there.precision == pytest.approx(back.recall, nan_ok=True)
+        assert there.iou == pytest.approx(back.iou, nan_ok=True)
+
+    def test_of_nothing_is_not_a_number(self) -> None:
+        nothing = Circuit.of_heads([], 3, 2)
+        overlap = nothing.compare(nothing)
+        assert all(math.isnan(x) for x in (overlap.precision, overlap.recall, overlap.iou))
+        assert nothing.compare(Circuit.of_heads(["0.0"], 3, 2)).recall == 0
