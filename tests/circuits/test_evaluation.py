@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from circuits.ablation import MeanOutputs, ablated_metric
+from circuits.circuit import Circuit
+from circuits.components import Head, all_heads
+from circuits.evaluation import Evaluator
+from circuits.metrics import logit_diff, prob_diff
+from circuits.model import LayeredModel
+from circuits.model.runs import at_end
+from tests.circuits.families import N_HEADS, N_LAYERS
+from tests.circuits.prompts import ragged_pairs
+
+EVERYTHING = frozenset(all_heads(N_LAYERS, N_HEADS))
+SOME = frozenset({Head(0, 1), Head(1, 3), Head(2, 2)})
+
+
+@pytest.fixture
+def evaluator(llama, pairs) -> Evaluator:
+    return Evaluator(llama, pairs, ragged_pairs(9))
+
+
+def percent(llama, pairs, heads, metric=logit_diff, mean_pairs=None) -> float:
+    model = LayeredModel.of(llama)
+    means = MeanOutputs.of(model, mean_pairs if mean_pairs is not None else ragged_pairs(9))
+    kept, full = ablated_metric(model, pairs, means, [heads, EVERYTHING], metric).mean(1)
+    return float(kept / full * 100)
+
+
+def test_all_heads_keep_all(llama, pairs, evaluator) -> None:
+    assert evaluator.performance(EVERYTHING) == pytest.approx(100)
+    with torch.no_grad():
+        own = logit_diff(at_end(llama(pairs.clean), pairs), pairs).mean()
+    assert evaluator.full_metric == pytest.approx(float(own), rel=1e-4)
+
+
+def test_performance_is_a_share_of_the_mean_metric(llama, pairs, evaluator) -> None:
+    assert evaluator.performance(SOME) == pytest.approx(percent(llama, pairs, SOME), rel=1e-4)
+    other = Evaluator(llama, pairs, ragged_pairs(9), prob_diff)
+    expected = percent(llama, pairs, SOME, prob_diff)
+    assert other.performance(SOME) == pytest.approx(expected, rel=1e-3)
+
+
+def test_means_come_from_the_discovery_prompts_by_default(llama, pairs) -> None:
+    expected = percent(llama, pairs, SOME, mean_pairs=pairs)
+    assert Evaluator(llama, pairs).performance(SOME) == pytest.approx(expected, rel=1e-4)
+
+
+def test_figures_of_a_circuit(evaluator) -> None:
+    circuit = Circuit(SOME, frozenset(), N_LAYERS, N_HEADS)
+    found = evaluator.evaluate(circuit)
+    assert found.performance == evaluator.performance(SOME)
+    assert found.sparsity == 1 - 3 / 12
+    assert found.completeness == evaluator.performance(EVERYTHING - SOME)
+    assert found.minimality.keys() == SOME
+    for head, cost in found.minimality.items():
+        expected = evaluator.performance(SOME) - evaluator.performance(SOME - {head})
+        assert cost == pytest.approx(expected)
+    assert found.n_prompts == 5
+
+
+@pytest.mark.parametrize("heads", [frozenset(), EVERYTHING])
+def test_extremes(evaluator, heads) -> None:
+    found = evaluator.evaluate(Circuit(heads, frozenset(), N_LAYERS, N_HEADS))
+    assert found.performance == evaluator.performance(heads)
+    assert found.completeness == evaluator.performance(EVERYTHING - heads)
+    assert len(found.minimality) == len(heads)
+
+
+def test_nothing_is_run_twice(llama, pairs, evaluator, monkeypatch) -> None:
+    first = evaluator.performances([SOME, frozenset(), SOME, EVERYTHING])
+    assert first[0] == first[2] != first[1]
+    monkeypatch.setattr("circuits.evaluation.ablated_metric", None)
+    assert evaluator.performances([frozenset(), SOME]) == [first[1], first[0]]
+    assert evaluator.performances([]) == []
+
+
+def test_a_missing_template(llama) -> None:
+    pairs = ragged_pairs(9)
+    with pytest.raises(ValueError, match="template has no mean head outputs"):
+        Evaluator(llama, pairs, pairs[pairs.end == 8])
+
+
+def test_a_metric_of_zero(llama, pairs) -> None:
+    with pytest.raises(ValueError, match="full model's metric is 0"):
+        Evaluator(llama, pairs, metric=lambda logits, pairs: logits[..., 0] * 0)
