@@ -1,0 +1,200 @@
+"""What the commands do, between reading their options and printing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import ByteSize, TypeAdapter
+
+from circuits.behaviour import answer_logits, measure_behaviour
+from circuits.circuit import Circuit
+from circuits.cli import listings, reports, tables
+from circuits.cli.console import out, print_json, print_warning
+from circuits.cli.errors import SaveError, UsageError, usage_errors
+from circuits.cli.progress import LOADING, StageProgress, show_progress
+from circuits.cli.saving import output_directory, uninterrupted
+from circuits.config import DiscoveryConfig
+from circuits.discover import STAGES, run_discovery
+from circuits.metrics import get_metric
+from circuits.model import DEFAULT_MODEL, TransformerBridge, load_model, tokenizer_of
+from circuits.model import list_models as known_models
+from circuits.pruning import PruningRule
+from circuits.result import Discovery
+from circuits.search import SelectionRule
+from tasks import PromptPairs, get_task
+from tasks import list_tasks as known_tasks
+
+_SHOWN_PROMPTS = 4
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Which model to load, and how; None leaves it to the library."""
+
+    name: str | None
+    device: str | None
+    dtype: str | None
+
+    def load(self, progress: StageProgress) -> TransformerBridge:
+        """Load the model, telling what takes long."""
+        progress.stage(LOADING, 0.0)
+        chosen: dict[str, Any] = {} if self.dtype is None else {"dtype": self.dtype}
+        with usage_errors():
+            bridge = load_model(
+                self.name or DEFAULT_MODEL, device=self.device, progress=progress.note, **chosen
+            )
+        progress.stage(LOADING, 1.0)
+        return bridge
+
+
+def discover(
+    task_name: str,
+    source: ModelSource,
+    options: Mapping[str, Any],
+    directory: Path | None,
+    as_json: bool,
+) -> None:
+    """Check everything that can be wrong; then load, discover, save and print."""
+    with usage_errors():
+        config, task = discovery_config(options), get_task(task_name)
+    with output_directory(directory):
+        with show_progress((LOADING, *STAGES)) as progress:
+            found = run_discovery(source.load(progress), task, config, progress.stage)
+        problem = None if directory is None else _save(found, directory)
+    saved = None if problem else directory
+    if as_json:
+        print_json(reports.discovery(found, saved))
+    else:
+        out.print(tables.discovery(found))
+        out.print(tables.where_saved(saved, task_name))
+    if problem:
+        if not as_json:
+            print_json(found.circuit.to_dict())
+        raise SaveError(
+            f"the run could not be saved to {directory} ({problem.strerror or problem}); "
+            "its circuit is on stdout as JSON"
+        )
+
+
+def discovery_config(options: Mapping[str, Any]) -> DiscoveryConfig:
+    """Build the settings from the options that were given. Raises ValueError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if "memory_budget" in given:
+        given["memory_bytes"] = _bytes(given["memory_budget"])
+    given["selection"] = SelectionRule(**_fields_of(SelectionRule, given))
+    given["pruning"] = PruningRule(**_fields_of(PruningRule, given))
+    return DiscoveryConfig(**_fields_of(DiscoveryConfig, given))
+
+
+def list_tasks(as_json: bool) -> None:
+    """Print every task with an example."""
+    known = [get_task(name) for name in known_tasks()]
+    if as_json:
+        print_json([reports.task(task) for task in known])
+    else:
+        out.print(listings.tasks(known))
+
+
+def try_task(
+    name: str, source: ModelSource, n_prompts: int, seed: int, metric: str, as_json: bool
+) -> None:
+    """Print how well a model does a task."""
+    with usage_errors():
+        task, measure = get_task(name), get_metric(metric)
+        if n_prompts < 1:
+            raise UsageError(f"--n-prompts must be at least 1, got {n_prompts}")
+    with show_progress((LOADING, STAGES[0])) as progress:
+        bridge = source.load(progress)
+        progress.stage(STAGES[0], 0.0)
+        pairs = task.sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
+        behaviour = measure_behaviour(bridge, pairs, measure)
+        answers = _answers(bridge, pairs[:_SHOWN_PROMPTS])
+    model = source.name or DEFAULT_MODEL
+    if as_json:
+        print_json(reports.behaviour(behaviour, name, model, metric))
+    else:
+        out.print(listings.trial(behaviour, answers, f"{name} on {model}", metric))
+    if behaviour.weakness:
+        print_warning(f"a circuit for {name} on {model} would mean little: {behaviour.weakness}")
+
+
+def list_models(as_json: bool) -> None:
+    """Print the models known by name."""
+    if as_json:
+        print_json([reports.model(entry) for entry in known_models()])
+    else:
+        out.print(listings.models(known_models()))
+
+
+def evaluate(run: Path, model: str | None, device: str | None, as_json: bool) -> None:
+    """Print all figures of a saved circuit."""
+    found = Discovery.load(run)
+    saved = found.provenance.model
+    source = ModelSource(model or saved.name, device, saved.dtype)
+    with show_progress((LOADING, "evaluation")) as progress:
+        bridge = source.load(progress)
+        progress.stage("evaluation", 0.0)
+        evaluation = found.evaluate(bridge)
+        progress.stage("evaluation", 1.0)
+    if as_json:
+        print_json(reports.evaluation(evaluation, found))
+    else:
+        out.print(tables.evaluation(evaluation, found))
+
+
+def compare(run: Path, reference: Path, as_json: bool) -> None:
+    """Print how two circuits agree."""
+    overlap = read_circuit(run).compare(read_circuit(reference))
+    if as_json:
+        print_json(reports.overlap(overlap))
+    else:
+        out.print(tables.overlap(overlap, str(run), str(reference)))
+
+
+def read_circuit(path: Path) -> Circuit:
+    """Read the circuit of a run's directory, or of a JSON file. Raises ValueError, OSError."""
+    if not path.is_file():
+        return Discovery.load(path).circuit
+    try:
+        return Circuit.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} holds no circuit: {error}") from error
+
+
+def _save(found: Discovery, directory: Path) -> OSError | None:
+    try:
+        with uninterrupted():
+            found.save(directory)
+    except OSError as error:
+        return error
+    return None
+
+
+def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[listings.Answer]:
+    """What the model says to a few prompts, and whether that is correct."""
+    tokenizer = tokenizer_of(bridge)
+    pairs = pairs.to(next(bridge.parameters()).device)
+    said = answer_logits(bridge, pairs.clean, pairs).argmax(-1)
+    right = (said[:, None] == pairs.correct).any(1)
+    return [
+        listings.Answer(prompt, str(tokenizer.decode([token])), is_right)
+        for prompt, token, is_right in zip(
+            pairs.clean_text, said.tolist(), right.tolist(), strict=True
+        )
+    ]
+
+
+def _fields_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    return {field.name: given[field.name] for field in fields(kind) if field.name in given}
+
+
+def _bytes(size: str) -> int:
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(size))
+    except ValueError as error:
+        raise UsageError(
+            f"--memory-budget must be a size such as 512MB or 4GiB, got {size!r}"
+        ) from error

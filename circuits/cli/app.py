@@ -1,0 +1,151 @@
+"""The commands and their options; what they do is in `actions`, which is slow to import."""
+
+from __future__ import annotations
+
+from importlib import metadata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from circuits.cli import options
+from circuits.cli.console import out
+from circuits.cli.errors import OneSentenceErrors
+
+app = typer.Typer(
+    name="circuits",
+    cls=OneSentenceErrors,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["--help", "-h"]},
+)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    app()
+
+
+def _examples(*lines: str) -> str:
+    # typer keeps the line breaks of a paragraph that starts with a backspace.
+    return "\b\n" + "\n".join(("[dim]Examples[/dim]", *(f"  {line}" for line in lines)))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"circuits {metadata.version('accelerated-path-patching')}")
+        raise typer.Exit
+
+
+@app.callback(
+    invoke_without_command=True,
+    epilog=_examples("circuits tasks", "circuits discover ioi --out runs/ioi"),
+)
+def _start(
+    context: typer.Context,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
+    ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and every library's warnings.")
+    ] = False,
+) -> None:
+    """Find the attention heads, and the paths between them, that carry out a task."""
+    if context.invoked_subcommand is None:
+        out.print(context.get_help())
+
+
+@app.command(
+    epilog=_examples(
+        "circuits discover ioi --out runs/ioi",
+        "circuits discover greater-than --model gpt2 --method path-patching --json",
+    )
+)
+def discover(
+    task: options.TaskName,
+    method: options.Method = None,
+    engine: options.Engine = None,
+    n_prompts: options.PromptCount = None,
+    n_mean_prompts: options.MeanPromptCount = None,
+    seed: options.Seed = None,
+    metric: options.Metric = None,
+    memory_budget: options.MemoryBudget = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.DataType = None,
+    threshold: options.Threshold = None,
+    logits_threshold: options.LogitsThreshold = None,
+    min_effect: options.MinEffect = None,
+    distance: options.Distance = None,
+    alpha: options.Alpha = None,
+    cliff: options.Cliff = None,
+    contrast: options.Contrast = None,
+    out: options.Out = None,
+    json: options.Json = False,
+) -> None:
+    """Find the circuit of a task in a model."""
+    given = locals()
+    from circuits.cli.actions import ModelSource, discover
+
+    discover(task, ModelSource(model, device, dtype), given, out, json)
+
+
+@app.command(epilog=_examples("circuits tasks", "circuits tasks ioi --model gpt2"))
+def tasks(
+    task: Annotated[
+        str | None, typer.Argument(metavar="TASK", help="Try a model on this task.")
+    ] = None,
+    n_prompts: options.TestedPromptCount = 64,
+    seed: options.Seed = None,
+    metric: options.Metric = None,
+    model: options.Model = None,
+    device: options.Device = None,
+    dtype: options.DataType = None,
+    json: options.Json = False,
+) -> None:
+    """List the tasks, or show how well a model does one."""
+    from circuits.cli import actions
+
+    if task is None:
+        actions.list_tasks(json)
+    else:
+        source = actions.ModelSource(model, device, dtype)
+        actions.try_task(task, source, n_prompts, seed or 0, metric or "logit_diff", json)
+
+
+@app.command(epilog=_examples("circuits models", "circuits discover ioi --model ./my-checkpoint"))
+def models(json: options.Json = False) -> None:
+    """List the models known by name, and say which others can be given."""
+    from circuits.cli.actions import list_models
+
+    list_models(json)
+
+
+@app.command(
+    epilog=_examples("circuits evaluate runs/ioi", "circuits evaluate runs/ioi --model ./gpt2")
+)
+def evaluate(
+    run: options.Run,
+    model: options.SavedModel = None,
+    device: options.Device = None,
+    json: options.Json = False,
+) -> None:
+    """Evaluate a saved circuit: what it keeps alone, and what the model loses without it."""
+    from circuits.cli.actions import evaluate
+
+    evaluate(run, model, device, json)
+
+
+@app.command(
+    epilog=_examples(
+        "circuits compare runs/ioi runs/ioi-exact", "circuits compare runs/ioi published.json"
+    )
+)
+def compare(run: options.Run, reference: options.RunOrJson, json: options.Json = False) -> None:
+    """Compare a circuit's heads with those of a reference."""
+    from circuits.cli.actions import compare
+
+    compare(Path(run), Path(reference), json)

@@ -1,0 +1,112 @@
+"""Errors and warnings as one sentence each, and what the command exits with."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from circuits.cli.console import err, first_line, print_error, print_warning
+
+FAILED, MISUSED, INTERRUPTED = 1, 2, 130
+# typer brings its own copy of click, or uses click's, depending on its version.
+UsageError: Any = typer.BadParameter.__mro__[1]
+_OUR_PACKAGES = ("circuits", "tasks")
+
+
+class SaveError(Exception):
+    """A result was computed and shown, and could not be saved."""
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """Make a ValueError inside the `with` a mistake of usage (exit code 2)."""
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+class OneSentenceErrors(TyperGroup):
+    """The command group: no error leaves it but as one line on stderr and an exit code."""
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        *rest: Any,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line, and exit unless told otherwise."""
+        words = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in words
+        try:
+            with _warnings_as_lines(show_all=debug):
+                code = super().main(words, *rest, standalone_mode=False, **extra)
+        except (KeyboardInterrupt, typer.Abort):
+            code = INTERRUPTED
+        except Exception as error:
+            if debug:
+                err.print_exception()
+            code = _report(error, words)
+        if code == INTERRUPTED:
+            err.print("interrupted")
+        if standalone_mode:
+            sys.exit(code)
+        return code
+
+
+def _report(error: Any, words: list[str]) -> int:
+    if isinstance(error, UsageError):
+        context = getattr(error, "ctx", None)
+        hint = f" (see `{context.command_path} --help`)" if context else ""
+        print_error(_uncapitalised(first_line(error.format_message())) + hint)
+        return MISUSED
+    expected = _expected_message(error)
+    print_error(_unexpected_message(error, words) if expected is None else expected)
+    return FAILED
+
+
+def _expected_message(error: Exception) -> str | None:
+    """What to tell about an error that input or surroundings explain; None for one of ours."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return "out of memory; lower --memory-budget or --n-prompts, or choose a smaller --dtype"
+    if isinstance(error, ValueError | OSError | SaveError):
+        return str(error)
+    from circuits.model import ModelError
+
+    return str(error) if isinstance(error, ModelError) else None
+
+
+def _unexpected_message(error: Exception, words: list[str]) -> str:
+    command = shlex.join(["circuits", "--debug", *words])
+    return (
+        f"unexpected {type(error).__name__} ({first_line(str(error))}); "
+        f"this is a defect: please report it with the output of `{command}`"
+    )
+
+
+def _uncapitalised(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+@contextmanager
+def _warnings_as_lines(*, show_all: bool) -> Iterator[None]:
+    """Warnings of this project as one line each; those of libraries only where asked for."""
+
+    def show(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
+        if show_all or category.__module__.partition(".")[0] in _OUR_PACKAGES:
+            print_warning(str(message))
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.showwarning = show
+        yield

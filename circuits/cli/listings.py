@@ -1,0 +1,114 @@
+"""Tasks and models as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from circuits.behaviour import Behaviour
+from circuits.cli.tables import HEADING, figures, plain_table
+from circuits.model import CatalogueEntry
+from tasks import Task
+
+_SHOWN_ANSWERS = 3
+_FAMILIES = (
+    "GPT-2, GPT-NeoX (Pythia), Llama (SmolLM2), Qwen2, Qwen3, Gemma 3, "
+    "and attention-only models of TransformerLens"
+)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model says to a prompt."""
+
+    prompt: str
+    said: str
+    is_right: bool
+
+
+def tasks(known: Sequence[Task]) -> RenderableType:
+    """Each task with what it asks, its source and an example pair."""
+    hint = Text("circuits tasks NAME shows how well a model does one.", style="dim")
+    return Group(*(_task(task) for task in known), hint)
+
+
+def trial(
+    behaviour: Behaviour, answers: Sequence[Answer], title: str, metric: str
+) -> RenderableType:
+    """How well a model does a task, and what it says to a few prompts."""
+    rows = {
+        "answers right": f"{behaviour.accuracy:.0%} of {behaviour.n_prompts} prompts, "
+        "against the wrong answers of the task",
+        "top-1": f"{behaviour.top_1:.0%}, against the whole vocabulary",
+        f"{metric}, clean": f"{behaviour.clean_metric:.2f}",
+        f"{metric}, corrupted": f"{behaviour.corrupted_metric:.2f}",
+    }
+    prompts = Table.grid(padding=(0, 1))
+    for answer in answers:
+        mark = Text("✓", "green") if answer.is_right else Text("✗", "red")
+        said = Text(_visible(answer.said), "bold green" if answer.is_right else "bold red")
+        prompts.add_row(mark, Text.assemble(_visible(answer.prompt), said))
+    return Group(
+        Text(title, HEADING),
+        Padding(figures(rows), (0, 0, 1, 2), expand=False),
+        Text("Prompts, and the likeliest next token", HEADING),
+        Padding(prompts, (0, 0, 1, 2), expand=False),
+    )
+
+
+def models(known: Sequence[CatalogueEntry]) -> RenderableType:
+    """The models known by name, and which others can be given."""
+    table = plain_table("name", "layers×heads", "from", "model", "licence")
+    for column in table.columns[:3]:
+        column.no_wrap = True
+    for entry in known:
+        groups = "" if entry.n_kv_heads == entry.n_heads else f" ({entry.n_kv_heads} kv)"
+        name = Text(entry.name, "" if entry.needs_hub else "bold green")
+        shape = f"{entry.n_layers}×{entry.n_heads}{groups}"
+        origin = "hub" if entry.needs_hub else entry.source.partition(":")[0]
+        table.add_row(name, shape, origin, entry.description, entry.licence)
+    local = ", ".join(f"{e.name} ({e.source})" for e in known if not e.needs_hub)
+    rows = {
+        "without a hub": f"{local}; every other model here {known[-1].source}",
+        "--model takes": "one of these names, any other Hugging Face name, or a checkpoint "
+        "directory (save_pretrained)",
+        "supported": _FAMILIES,
+        "anything else": "is compared with its own logits on loading, and refused where it is "
+        "not reproduced",
+    }
+    return Group(table, Text(), figures(rows))
+
+
+def _task(task: Task) -> RenderableType:
+    pair = task.example()
+    rows = {
+        "clean": _visible(pair.clean),
+        "corrupted": _visible(pair.corrupted),
+        "correct": _shortened(pair.correct),
+        "wrong": _shortened(pair.wrong),
+    }
+    return Group(
+        Text.assemble((task.name, HEADING), f"  {task.description}"),
+        Padding(
+            Text(f"{task.source}; {task.n_variants} variants", "dim"), (0, 0, 0, 2), expand=False
+        ),
+        Padding(figures(rows), (0, 0, 1, 2), expand=False),
+    )
+
+
+def _shortened(answers: Sequence[str]) -> str:
+    shown = [f"“{_visible(answer)}”" for answer in answers[:_SHOWN_ANSWERS]]
+    if len(answers) > _SHOWN_ANSWERS + 1:
+        shown += ["…", f"“{_visible(answers[-1])}”", f"({len(answers)} answers)"]
+    elif len(answers) > _SHOWN_ANSWERS:
+        shown.append(f"“{_visible(answers[-1])}”")
+    return " ".join(shown)
+
+
+def _visible(text: str) -> str:
+    return text.replace("\n", "↵")

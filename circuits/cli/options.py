@@ -1,0 +1,168 @@
+"""The options that commands share, with their help texts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+_MODEL, _SELECTION, _OUTPUT = "Model", "Which heads and paths are kept", "Output"
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task of `circuits tasks`.")]
+Run = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Directory of a run, written by `circuits discover --out`."),
+]
+RunOrJson = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN_OR_JSON", help="The reference: a run's directory, or a circuit as JSON."
+    ),
+]
+
+Model = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME_OR_PATH",
+        help="A name of `circuits models`, any Hugging Face name, or a checkpoint directory "
+        "(default smollm2-135m).",
+        rich_help_panel=_MODEL,
+    ),
+]
+SavedModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME_OR_PATH",
+        help="Where the model is now (default: where it was when the circuit was discovered).",
+        rich_help_panel=_MODEL,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DEVICE", help="cpu or cuda (default: cuda if there).", rich_help_panel=_MODEL
+    ),
+]
+DataType = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DTYPE",
+        help="float32, bfloat16, float16 or float64 (default float32).",
+        rich_help_panel=_MODEL,
+    ),
+]
+
+Method = Annotated[
+    str | None,
+    typer.Option(
+        metavar="METHOD",
+        help="app (prune, then patch paths: the default), path-patching (patch all paths), "
+        "flap, contrastive-flap or merged-flap (prune alone).",
+    ),
+]
+Engine = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ENGINE",
+        help="How path effects are measured: sweep (all at once, estimated: the default), "
+        "exact, or reference (slow).",
+    ),
+]
+PromptCount = Annotated[
+    int | None, typer.Option(metavar="N", help="Prompt pairs to discover on (default 16).")
+]
+TestedPromptCount = Annotated[
+    int, typer.Option("--n-prompts", metavar="N", help="Prompt pairs to test the model on.")
+]
+MeanPromptCount = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Corrupted prompts to take mean outputs over (default 64)."),
+]
+Seed = Annotated[
+    int | None,
+    typer.Option(metavar="N", help="Seed of the prompts; the same gives the same (default 0)."),
+]
+Metric = Annotated[
+    str | None, typer.Option(metavar="METRIC", help="logit_diff (the default) or prob_diff.")
+]
+MemoryBudget = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE",
+        help="About how much memory path patching may use beside the model's own, such as 512MB "
+        "or 4GiB (default 1GiB); changes no number.",
+    ),
+]
+
+Threshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T",
+        help="Standard deviations by which a sender's effect on a head must stand out "
+        "(default 2.0).",
+        rich_help_panel=_SELECTION,
+    ),
+]
+LogitsThreshold = Annotated[
+    float | None,
+    typer.Option(
+        metavar="T",
+        help="The same for effects on the logits (default 2.0).",
+        rich_help_panel=_SELECTION,
+    ),
+]
+MinEffect = Annotated[
+    float | None,
+    typer.Option(
+        metavar="E",
+        help="Receivers without any effect larger than this keep no sender (default 0.01).",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Distance = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="How the threshold grows with distance: sqrt (the default) or linear.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Alpha = Annotated[
+    float | None,
+    typer.Option(
+        metavar="A",
+        help="Growth per layer where --distance is linear (default 0.1).",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Cliff = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="Which drop in performance ends the pruning: first (the default), biggest, "
+        "smooth-first, smooth-biggest, or fixed (75 % sparsity).",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Contrast = Annotated[
+    str | None,
+    typer.Option(
+        metavar="KIND",
+        help="Contrast of Contrastive-FLAP: published (the default) or paired.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+
+Out = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIRECTORY",
+        help="Save the run here; without it nothing is written.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Json = Annotated[
+    bool,
+    typer.Option("--json", help="Print JSON and nothing else on stdout.", rich_help_panel=_OUTPUT),
+]

@@ -1,0 +1,96 @@
+"""Progress on stderr: bars with the time left in a terminal, one line per stage elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from circuits.cli.console import err
+
+LOADING = "loading"
+_LONGEST_STAGE_SECONDS = 24 * 3600.0
+_TITLES = {
+    LOADING: "Loading the model",
+    "behaviour": "Testing the model",
+    "means": "Taking mean outputs",
+    "pruning": "Pruning heads",
+    "patching": "Patching paths",
+    "evaluation": "Evaluating",
+}
+
+
+class StageProgress(Protocol):
+    """Hears of stages as they run."""
+
+    def stage(self, name: str, fraction: float) -> None:
+        """A stage has done this fraction of its work."""
+
+    def note(self, text: str) -> None:
+        """Something takes long while the model loads."""
+
+
+@dataclass
+class _Bars:
+    bars: Progress
+    rows: dict[str, TaskID]
+
+    def stage(self, name: str, fraction: float) -> None:
+        row = self.rows.get(name)
+        if row is None:
+            row = self.rows[name] = self.bars.add_task(_title(name), start=False, total=1)
+        if not self.bars.tasks[row].started:
+            self.bars.start_task(row)
+        self.bars.update(row, completed=fraction)
+
+    def note(self, text: str) -> None:
+        self.bars.console.print(f"[dim]{text} …[/dim]")
+
+
+@dataclass
+class _Lines:
+    seen: set[str] = field(default_factory=set)
+
+    def stage(self, name: str, fraction: float) -> None:
+        if name not in self.seen:
+            self.seen.add(name)
+            self.note(_title(name))
+
+    def note(self, text: str) -> None:
+        err.print(f"{text} …", soft_wrap=True, markup=False)
+
+
+@contextmanager
+def show_progress(stages: Sequence[str]) -> Iterator[StageProgress]:
+    """Show these stages, the coming ones too, while the `with` runs."""
+    if not err.is_terminal:
+        yield _Lines()
+        return
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]left"),
+        TimeRemainingColumn(),
+    )
+    # The time left comes from the whole stage so far: some report seldom.
+    with Progress(
+        *columns, console=err, transient=True, speed_estimate_period=_LONGEST_STAGE_SECONDS
+    ) as bars:
+        yield _Bars(bars, {s: bars.add_task(_title(s), start=False, total=1) for s in stages})
+
+
+def _title(stage: str) -> str:
+    return _TITLES.get(stage, stage.capitalize())

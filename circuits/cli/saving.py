@@ -1,0 +1,65 @@
+"""The output directory: checked before the work, complete or absent after it."""
+
+from __future__ import annotations
+
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from circuits.cli.errors import UsageError
+
+
+@contextmanager
+def output_directory(directory: Path | None) -> Iterator[None]:
+    """Create a directory that can be written to; remove what stays empty of it in the end.
+
+    Raises UsageError where that cannot be.
+    """
+    created: list[Path] = []
+    try:
+        if directory is not None:
+            _create(directory, created)
+        yield
+    finally:
+        _remove_empty(created)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Ctrl-C waits until the `with` has ended."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
+
+
+def _create(directory: Path, created: list[Path]) -> None:
+    try:
+        if directory.exists() and not directory.is_dir():
+            raise UsageError(f"--out {directory} is a file: name a directory to write the run to")
+        for parent in reversed([directory, *directory.parents]):
+            if not parent.exists():
+                parent.mkdir()
+                created.insert(0, parent)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"--out {directory} cannot be written to ({error.strerror}): name another directory"
+        ) from error
+
+
+def _remove_empty(created: list[Path]) -> None:
+    for directory in created:
+        if directory.is_dir() and not any(directory.iterdir()):
+            directory.rmdir()
