@@ -13,8 +13,9 @@ Points = Float[np.ndarray, "..."]
 
 _STEP = 0.5
 _CLEARANCE = 0.7
-_LENGTH, _BLOCKED, _CROSSING, _OFF_CENTRE = 0.15, 3.0, 1.0, 0.02
-_STARTS, _SWEEPS = 4, 25
+_LENGTH, _BLOCKED, _CROSSING, _OFF_CENTRE = 0.4, 5.0, 1.0, 0.02
+_SWEEPS = 25
+_PLACED = 300
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def arrange(heads: list[Head], edges: list[Edge], seed: int = 0) -> Layout:
     width = float(max(fullest + 1, np.ceil(1.5 * np.sqrt(len(heads)))))
     problem = _Problem.of(heads, edges, rows, width)
     random = np.random.default_rng(seed)
-    found = [problem.settle(problem.scatter(random)) for _ in range(_STARTS)]
+    found = [problem.settle(problem.scatter(random)) for _ in range(max(3, _PLACED // len(heads)))]
     best = min(found, key=problem.cost)
     return Layout(dict(zip(heads, best.tolist(), strict=True)), rows, width)
 
@@ -131,7 +132,8 @@ class _Problem:
         placed[:, self.sender == head, 0] = self.places[:, None]
         placed[:, (self.receiver == head) | (mine & (self.receiver < 0)), 1] = self.places[:, None]
         own, weight = placed[:, mine], self.weight[mine]
-        cost = _LENGTH * (weight * np.abs(own[..., 0] - own[..., 1])).sum(1)
+        rise = np.sqrt(self.end_y - self.y[self.sender])[mine]
+        cost = _LENGTH * (weight * np.abs(own[..., 0] - own[..., 1]) / rise).sum(1)
         cost += _BLOCKED * self._blocked(x, head, own, mine)
         cost += _CROSSING * self._crossings(ends, own, mine)
         cost += _OFF_CENTRE * np.abs(self.places - self.places[-1] / 2)

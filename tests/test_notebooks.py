@@ -1,0 +1,129 @@
+"""Every notebook runs from top to bottom, and is committed with its outputs.
+
+`python -m tests.test_notebooks` runs all of them again and writes their outputs; figures are then
+kept as plotly and as PNG, which needs kaleido and a Chromium (`BROWSER_PATH`).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+from nbformat import NotebookNode
+
+NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+PLOTLY, PNG = "application/vnd.plotly.v1+json", "image/png"
+MOST_BYTES = 1_500_000
+SECONDS_PER_CELL = 900
+MACHINE_PATH = re.compile(r"(?<![\w.:/])/(work|root|home|tmp|Users|usr|opt|var)/")
+# tqdm asks for ipywidgets in a notebook, which no notebook of ours needs.
+KERNEL_WARNINGS = "ignore:IProgress not found"
+
+each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+def execute(notebook: NotebookNode, directory: Path, renderer: str) -> None:
+    """Run all cells with `directory` as the working directory; outputs go into the notebook."""
+    settings = {"PLOTLY_RENDERER": renderer, "PYTHONWARNINGS": KERNEL_WARNINGS}
+    client = NotebookClient(
+        notebook,
+        timeout=SECONDS_PER_CELL,
+        record_timing=False,
+        resources={"metadata": {"path": str(directory)}},
+    )
+    with mock.patch.dict(os.environ, settings):
+        client.execute()
+
+
+def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
+    return [cell for cell in notebook.cells if cell.cell_type == "code"]
+
+
+def outputs(notebook: NotebookNode) -> list[NotebookNode]:
+    return [output for cell in code_cells(notebook) for output in cell.outputs]
+
+
+def kinds(notebook: NotebookNode) -> list[list[tuple[str, ...]]]:
+    """For each cell, what each output is: a stream's name, or its types of data but pictures."""
+    return [
+        [
+            (output.name,)
+            if output.output_type == "stream"
+            else tuple(sorted(set(output.data) - {PNG}))
+            for output in cell.outputs
+        ]
+        for cell in code_cells(notebook)
+    ]
+
+
+def texts(output: NotebookNode) -> list[str]:
+    """Everything in an output that can be read."""
+    if output.output_type == "stream":
+        return [output.text]
+    return [str(data) for kind, data in output.get("data", {}).items() if kind != PNG]
+
+
+def test_there_are_notebooks():
+    assert "01_quickstart" in {path.stem for path in NOTEBOOKS}
+
+
+@each_notebook
+class TestCommitted:
+    def test_every_cell_was_run_in_order_and_without_error(self, path):
+        notebook = nbformat.read(path, as_version=4)
+        nbformat.validate(notebook)
+        counts = [cell.execution_count for cell in code_cells(notebook)]
+        assert counts == list(range(1, len(counts) + 1))
+        assert {output.output_type for output in outputs(notebook)} <= {
+            "stream",
+            "display_data",
+            "execute_result",
+        }
+
+    def test_figures_are_kept_for_live_and_for_still_viewers(self, path):
+        data = [output.get("data", {}) for output in outputs(nbformat.read(path, as_version=4))]
+        figures = [each for each in data if PLOTLY in each]
+        assert figures
+        assert all(PNG in each for each in figures)
+
+    def test_it_is_small_and_tells_nothing_of_the_machine(self, path):
+        notebook = nbformat.read(path, as_version=4)
+        assert path.stat().st_size < MOST_BYTES
+        for output in outputs(notebook):
+            assert output.get("name") != "stderr"
+            for text in texts(output):
+                assert not MACHINE_PATH.search(text), text
+        assert all(not cell.metadata for cell in notebook.cells)
+
+
+@pytest.mark.real
+@each_notebook
+def test_it_runs_and_gives_what_was_committed(path, tmp_path):
+    committed = nbformat.read(path, as_version=4)
+    fresh = nbformat.from_dict(committed)
+    for cell in code_cells(fresh):
+        cell.outputs = []
+    execute(fresh, tmp_path, renderer="plotly_mimetype")
+    assert kinds(fresh) == kinds(committed)
+
+
+def rewrite(path: Path) -> None:
+    """Run one notebook and write it back with its outputs, less what differs by machine."""
+    notebook = nbformat.read(path, as_version=4)
+    with tempfile.TemporaryDirectory() as directory:
+        execute(notebook, Path(directory), renderer="plotly_mimetype+png")
+    notebook.metadata["language_info"] = {"name": "python"}
+    for cell in notebook.cells:
+        cell.metadata.clear()
+    nbformat.write(notebook, path)
+
+
+if __name__ == "__main__":
+    for each in NOTEBOOKS:
+        rewrite(each)
