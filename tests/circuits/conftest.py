@@ -2,10 +2,15 @@ from functools import lru_cache
 
 import pytest
 
+from circuits import Discovery, PruningRule, SelectionRule, discover_circuit
 from circuits.model import LayeredModel, load_model, tokenizer_of
+from circuits.model.tokenizers import remember_tokenizer
 from tasks import get_task
 from tests.circuits.families import FAMILIES, tiny_model
-from tests.circuits.prompts import ragged_pairs
+from tests.circuits.prompts import ToyTask, ragged_pairs, word_tokenizer
+
+RULE = SelectionRule(threshold=0.4, logits_threshold=0.6, distance="linear")
+"""Low enough that several of twelve heads pass it."""
 
 
 @lru_cache
@@ -49,3 +54,29 @@ def smollm2():
 def ioi(smollm2):
     """Four prompts; `ioi[:2]` for what is slow."""
     return get_task("ioi").sample(tokenizer_of(smollm2), n=4, seed=0)
+
+
+@pytest.fixture(scope="session")
+def toy():
+    """A model with a tokenizer, and a task that it does by construction."""
+    bridge = tiny_model("gemma3")
+    remember_tokenizer(bridge, word_tokenizer())
+    return bridge, ToyTask(bridge)
+
+
+@pytest.fixture(scope="session")
+def found(toy):
+    """A whole discovery on the toy, evaluated in memory."""
+    return toy_discovery(*toy)
+
+
+def toy_discovery(bridge, task, **settings) -> Discovery:
+    """A discovery small enough for tests, with settings that let something through."""
+    settings = {
+        "n_prompts": 4,
+        "n_mean_prompts": 10,
+        "selection": RULE,
+        "pruning": PruningRule("biggest", 0.2, 0.6, 0.05),
+        **settings,
+    }
+    return discover_circuit(bridge, task, **settings)

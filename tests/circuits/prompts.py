@@ -1,10 +1,20 @@
-"""Random prompt pairs of several lengths, for models without a tokenizer."""
+"""Random prompt pairs of several lengths, and a task of single words for tiny models."""
 
 from __future__ import annotations
 
-import torch
+from random import Random
 
-from tasks import PromptPairs
+import torch
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+from tokenizers.pre_tokenizers import WhitespaceSplit
+from transformer_lens.model_bridge import TransformerBridge
+from transformers import PreTrainedTokenizerFast
+
+from tasks import PromptPair, PromptPairs, Task, Words
+from tests.circuits.families import VOCABULARY
+
+LENGTHS = (6, 8)
 
 
 def ragged_pairs(n: int = 5, seed: int = 12, vocabulary: int = 101, width: int = 9) -> PromptPairs:
@@ -41,3 +51,43 @@ def ragged_pairs(n: int = 5, seed: int = 12, vocabulary: int = 101, width: int =
         clean_text=tuple(f"clean {i}" for i in range(n)),
         corrupted_text=tuple(f"corrupted {i}" for i in range(n)),
     )
+
+
+def word_tokenizer() -> PreTrainedTokenizerFast:
+    words = {f"w{number}": number for number in range(VOCABULARY)}
+    tokenizer = Tokenizer(WordLevel(words, unk_token="w0"))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="w0", unk_token="w0")
+
+
+class ToyTask(Task):
+    """Random words; the right answer is what the model says more because of the clean prompt."""
+
+    name = "toy"
+    description = "Say what this model says."
+    n_variants = len(LENGTHS)
+
+    def __init__(self, bridge: TransformerBridge, reverse: bool = False) -> None:
+        self.bridge, self.reverse = bridge, reverse
+
+    def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
+        clean = [rng.randrange(VOCABULARY) for _ in range(LENGTHS[variant])]
+        corrupted = list(clean)
+        for position in (1, 3):
+            corrupted[position] = (clean[position] + rng.randrange(1, VOCABULARY)) % VOCABULARY
+        with torch.no_grad():
+            before, after = self.bridge(torch.tensor([clean, corrupted]))[:, -1]
+        right, wrong = int((before - after).argmax()), int(before.argmin())
+        if self.reverse:
+            right, wrong = wrong, right
+        return PromptPair(
+            clean=_text(clean),
+            corrupted=_text(corrupted),
+            correct=(f" w{right}",),
+            wrong=(f" w{wrong}",),
+            template=variant,
+        )
+
+
+def _text(numbers: list[int]) -> str:
+    return " ".join(f"w{number}" for number in numbers)

@@ -134,7 +134,7 @@ def test_any_dtype(pairs, dtype: torch.dtype) -> None:
     model, single = (LayeredModel.of(tiny_model("llama").to(d)) for d in (dtype, torch.float32))
     found = ablated_metric(model, pairs, MeanOutputs.of(model, pairs), [SOME], logit_diff)
     expected = ablated_metric(single, pairs, MeanOutputs.of(single, pairs), [SOME], logit_diff)
-    coarse = 1e-4 if dtype == torch.float64 else 0.05 * float(expected.abs().max())
+    coarse = 1e-4 if dtype == torch.float64 else 0.1 * float(expected.abs().max())
     torch.testing.assert_close(found.float(), expected, rtol=0, atol=coarse)
 
 

@@ -49,7 +49,7 @@ class TestReceiver:
     def test_reads_what_it_prints(self, receiver: Receiver) -> None:
         assert Receiver.parse(str(receiver)) == receiver
 
-    @pytest.mark.parametrize("text", ["", "9.6", "9.6.z", "q", "9.q", "logit", "LOGITS", "9.6.logits"])
+    @pytest.mark.parametrize("text", ["", "9.6", "9.6.z", "q", "9.q", "LOGITS", "9.6.logits"])
     def test_reads_nothing_else(self, text: str) -> None:
         with pytest.raises(ValueError, match="written"):
             Receiver.parse(text)
@@ -94,5 +94,5 @@ def test_head_sets_in_json(some: frozenset[Head]) -> None:
 
 
 def test_damaged_head_set_in_json() -> None:
-    with pytest.raises(ValidationError, match="layer.index"):
+    with pytest.raises(ValidationError, match=r"layer\.index"):
         TypeAdapter(HeadSet).validate_json('["1.2", "one.two"]')

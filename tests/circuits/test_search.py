@@ -199,7 +199,12 @@ class TestGrow:
     def test_every_receiver_is_asked_for_once_and_from_the_top(self) -> None:
         """Late senders of a low head must be known before its own inputs are looked at."""
         table = table_of(
-            "2.7 > logits", "0.2 > logits", "1.0 > 2.7.q", "1.5 > 2.7.v", "0.2 > 1.5.q", "0.3 > 1.0.k"
+            "2.7 > logits",
+            "0.2 > logits",
+            "1.0 > 2.7.q",
+            "1.5 > 2.7.v",
+            "0.2 > 1.5.q",
+            "0.3 > 1.0.k",
         )
         asked: list[Receiver] = []
 
@@ -231,7 +236,12 @@ class TestGrow:
             if edge.receiver.head is not None:
                 assert edge.receiver.head in circuit.heads
         asked = [LOGITS, *(Receiver(head, i) for head in circuit.heads for i in HEAD_INPUTS)]
-        kept = {(s, r) for r in asked if r.head is None or r.head.layer for s in rule.select(table[r], r)}
+        kept = {
+            (s, r)
+            for r in asked
+            if r.head is None or r.head.layer
+            for s in rule.select(table[r], r)
+        }
         assert {(edge.sender, edge.receiver) for edge in circuit.edges} == kept
 
     def test_effects_are_recorded_with_their_sign(self) -> None:

@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from circuits.patching.positions import ActivePositions
 from tests.circuits.prompts import ragged_pairs
 
-
 spans = st.lists(
     st.tuples(st.integers(0, 8), st.integers(0, 8)).map(sorted), min_size=1, max_size=5
 )
@@ -42,7 +41,7 @@ def test_between_difference_and_end(spans) -> None:
 @settings(max_examples=50, deadline=None)
 @given(spans)
 def test_slots_number_each_prompts_tokens(spans) -> None:
-    pairs, tokens, expected = build(spans)
+    _, tokens, expected = build(spans)
     counts: dict[int, int] = {}
     for index, (row, position) in enumerate(expected):
         slot = counts.get(row, 0)

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from circuits import Discovery, Head, Receiver, SelectionRule, discover_circuit
+from circuits.ablation import MeanOutputs, ablated_metric
+from circuits.behaviour import WeakTaskWarning
+from circuits.components import HEAD_INPUTS, all_heads
+from circuits.config import METHODS, DiscoveryConfig
+from circuits.discover import STAGES, run_discovery
+from circuits.metrics import logit_diff
+from circuits.model import LayeredModel, tokenizer_of
+from circuits.model.tokenizers import remember_tokenizer
+from circuits.patching import effect_table, path_effects
+from circuits.pruning import PruningRule
+from circuits.scores import head_scores
+from circuits.search import grow
+from tasks import TaskError
+from tests.circuits.conftest import RULE, toy_discovery
+from tests.circuits.families import tiny_model
+from tests.circuits.prompts import ToyTask, word_tokenizer
+
+
+def paths(discovery: Discovery) -> set[tuple[Head, Receiver]]:
+    return {(edge.sender, edge.receiver) for edge in discovery.circuit.edges}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method(toy, method: str) -> None:
+    found = toy_discovery(*toy, method=method)
+    assert found.circuit.heads <= found.candidates
+    assert found.config.method == method
+    prunes = method != "path-patching"
+    assert bool(found.prunings) == bool(found.scores) == prunes
+    if not prunes:
+        assert found.candidates == set(all_heads(3, 4))
+    if method in ("app", "path-patching"):
+        assert found.effects is not None
+        assert {edge.sender for edge in found.circuit.edges} == found.circuit.heads
+    else:
+        assert found.effects is None
+        assert found.circuit.edges == frozenset()
+        assert found.circuit.heads == found.candidates
+    assert found.performance == found.evaluate().performance
+
+
+def test_merged_is_the_union_of_the_prunings(toy) -> None:
+    alone = [
+        toy_discovery(*toy, method=name).circuit.heads for name in ("flap", "contrastive-flap")
+    ]
+    assert toy_discovery(*toy, method="merged-flap").circuit.heads == alone[0] | alone[1]
+    assert toy_discovery(*toy, method="app").candidates == alone[0] | alone[1]
+
+
+def test_stage_by_stage(toy) -> None:
+    """What discovery reports is what the pieces give when one calls them alone."""
+    bridge, task = toy
+    found = toy_discovery(bridge, task)
+    everything = task.sample(tokenizer_of(bridge), n=10, seed=0)
+    pairs, model = everything[:4], LayeredModel.of(bridge)
+    for name, statistic, contrast in (
+        ("flap", "WIFV", None),
+        ("contrastive-flap", "WIFN", "published"),
+    ):
+        torch.testing.assert_close(
+            found.scores[name], head_scores(model, pairs, statistic, contrast)
+        )
+    table = effect_table(model, pairs, found.candidates)
+    assert grow(table.effects, RULE, 3, 4).heads == found.circuit.heads
+    means = MeanOutputs.of(model, everything)
+    heads = [found.circuit.heads, frozenset(all_heads(3, 4))]
+    kept, full = ablated_metric(model, pairs, means, heads, logit_diff).mean(1)
+    assert found.performance == pytest.approx(float(kept / full * 100), rel=1e-4)
+    assert found.behaviour.n_prompts == 4
+    assert found.behaviour.accuracy == 1.0
+
+
+def test_exact_and_reference_give_the_same_circuit(toy) -> None:
+    exact, twin = (toy_discovery(*toy, engine=engine) for engine in ("exact", "reference"))
+    assert len(exact.circuit) > 1
+    assert exact.circuit.heads == twin.circuit.heads
+    assert paths(exact) == paths(twin)
+    for name, tensor in exact.effects.tensors().items():
+        torch.testing.assert_close(
+            tensor, twin.effects.tensors()[name], rtol=0, atol=1e-4, equal_nan=True
+        )
+
+
+def test_exact_effects_are_recorded_for_what_the_search_reached(toy) -> None:
+    bridge, task = toy
+    found = toy_discovery(bridge, task, engine="exact", method="path-patching")
+    pairs = task.sample(tokenizer_of(bridge), n=10, seed=0)[:4]
+    reached = {Receiver.logits()} | {
+        Receiver(head, i) for head in found.circuit.heads if head.layer for i in HEAD_INPUTS
+    }
+    for receiver in reached:
+        torch.testing.assert_close(
+            found.effects.effects(receiver),
+            path_effects(bridge, pairs, receiver),
+            rtol=0,
+            atol=1e-5,
+            equal_nan=True,
+        )
+    for edge in found.circuit.edges:
+        effects = found.effects.effects(edge.receiver)
+        assert edge.effect == pytest.approx(float(effects[edge.sender.layer, edge.sender.index]))
+
+
+def test_the_same_seed_the_same_circuit(toy, found) -> None:
+    again, other = toy_discovery(*toy), toy_discovery(*toy, seed=1)
+    assert again.circuit == found.circuit
+    assert again.performance == found.performance
+    assert replace(again, cost=found.cost) == found
+    assert other.behaviour != found.behaviour
+
+
+@pytest.mark.parametrize(
+    ("engine", "memory_bytes"),
+    [("sweep", 1), ("sweep", 1 << 30), ("exact", 1), ("reference", 1 << 30)],
+)
+def test_progress_rises_in_every_stage(toy, engine: str, memory_bytes: int) -> None:
+    heard: list[tuple[str, float]] = []
+    toy_discovery(
+        *toy,
+        engine=engine,
+        memory_bytes=memory_bytes,
+        progress=lambda stage, fraction: heard.append((stage, fraction)),
+    )
+    assert tuple(dict.fromkeys(stage for stage, _ in heard)) == STAGES
+    assert [stage for stage, _ in heard] == sorted(
+        (stage for stage, _ in heard), key=STAGES.index
+    ), "a stage is over when the next begins"
+    for stage in STAGES:
+        fractions = [fraction for name, fraction in heard if name == stage]
+        assert fractions == sorted(fractions)
+        assert (fractions[0], fractions[-1]) == (0.0, 1.0)
+        assert max(fractions) <= 1.0
+
+
+def test_memory_changes_nothing(toy, found) -> None:
+    split = toy_discovery(*toy, memory_bytes=1)
+    assert split.circuit.heads == found.circuit.heads
+    assert paths(split) == paths(found)
+
+
+def test_cost(found) -> None:
+    assert tuple(stage.stage for stage in found.cost.stages) == STAGES
+    assert all(stage.flops > 0 for stage in found.cost.stages)
+    behaviour = found.cost.of("behaviour").flops
+    assert found.cost.forward_pass_flops * 2 == behaviour
+    assert found.cost.forward_passes == found.cost.flops / found.cost.forward_pass_flops
+
+
+def test_a_task_the_model_cannot_do_warns(toy) -> None:
+    bridge, _ = toy
+    with pytest.warns(WeakTaskWarning, match="a circuit for toy on this model means little"):
+        toy_discovery(bridge, ToyTask(bridge, reverse=True), method="flap")
+
+
+def test_every_setting_reaches_the_config(toy) -> None:
+    settings = {
+        "method": "contrastive-flap",
+        "engine": "exact",
+        "n_prompts": 3,
+        "seed": 5,
+        "metric": "prob_diff",
+        "selection": SelectionRule(distance="linear"),
+        "pruning": PruningRule("fixed"),
+        "contrast": "paired",
+        "n_mean_prompts": 7,
+        "memory_bytes": 123456,
+    }
+    found = discover_circuit(*toy, **settings)
+    assert found.config == DiscoveryConfig(**settings)
+    assert len(found.circuit) == 3
+    bridge, task = toy
+    pairs = task.sample(tokenizer_of(bridge), n=3, seed=5)
+    expected = head_scores(bridge, pairs, "WIFN", "paired")
+    torch.testing.assert_close(found.scores["contrastive-flap"], expected)
+    assert run_discovery(*toy, DiscoveryConfig(**settings)).circuit == found.circuit
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "magic"}, "method"),
+        ({"engine": "fast"}, "engine"),
+        ({"metric": "kl_loss"}, "unknown metric"),
+        ({"n_prompts": 0}, "n_prompts must be at least 1"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_runs(toy, settings, message: str) -> None:
+    with pytest.raises((ValueError, TypeError), match=message):
+        discover_circuit(*toy, **settings, progress=lambda *_: pytest.fail("ran"))
+
+
+def test_an_unknown_task(toy) -> None:
+    with pytest.raises(TaskError, match="did you mean 'ioi'"):
+        discover_circuit(toy[0], "iou")
+
+
+@pytest.mark.parametrize("family", ["gpt2", "gpt-neox", "llama", "attention-only"])
+def test_other_families(family: str) -> None:
+    bridge = tiny_model(family)
+    remember_tokenizer(bridge, word_tokenizer())
+    found = toy_discovery(bridge, ToyTask(bridge))
+    assert 1 < len(found.circuit) < 12
+    assert found.provenance.model.name == f"tiny-{family}"
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_other_dtypes(toy, found, dtype: torch.dtype) -> None:
+    bridge = tiny_model("gemma3").to(dtype)
+    remember_tokenizer(bridge, word_tokenizer())
+    again = toy_discovery(bridge, toy[1])
+    assert again.provenance.model.dtype == str(dtype).removeprefix("torch.")
+    if dtype == torch.float64:
+        assert again.circuit.heads == found.circuit.heads
+
+
+@pytest.mark.real
+def test_ioi_on_smollm2(smollm2) -> None:
+    found = discover_circuit(smollm2, "ioi")
+    assert found.behaviour.accuracy >= 0.9
+    assert found.performance >= 85
+    assert found.circuit.sparsity >= 0.88
+    last = Head(23, 3)
+    assert last in found.circuit
+    assert (last, Receiver.logits()) in paths(found)
+    assert any(receiver == Receiver(last, "q") for _, receiver in paths(found))
+    strongest = min(found.circuit.edges, key=lambda edge: edge.effect)
+    assert (strongest.sender, strongest.receiver) == (last, Receiver.logits())
+    assert -0.9 < strongest.effect < -0.4
+    patching = found.cost.of("patching").flops / found.cost.forward_pass_flops
+    assert patching <= 60
+    assert found.cost.peak_memory_bytes < 4e9

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from circuits import Circuit, Discovery, Edge, Head, Receiver
+from circuits.model.tokenizers import remember_tokenizer
+from circuits.patching import EffectTable
+from tests.circuits.conftest import toy_discovery
+from tests.circuits.families import tiny_model
+from tests.circuits.prompts import ToyTask, word_tokenizer
+
+FILES = ("circuit.json", "run.json", "tensors.safetensors")
+
+
+@pytest.fixture
+def saved(found, tmp_path: Path) -> Path:
+    found.save(tmp_path / "runs" / "toy")
+    return tmp_path / "runs" / "toy"
+
+
+class TestRoundTrip:
+    def test_equal(self, found, saved: Path) -> None:
+        loaded = Discovery.load(saved)
+        assert loaded == found
+        assert loaded.circuit == found.circuit
+        assert loaded.record == found.record
+        assert loaded.candidates == found.candidates
+        assert loaded.evaluator is None
+
+    def test_files(self, saved: Path) -> None:
+        assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
+
+    def test_a_path_as_text(self, found, tmp_path: Path) -> None:
+        found.save(str(tmp_path / "run"))
+        assert Discovery.load(str(tmp_path / "run")) == found
+
+    def test_saving_again_replaces(self, found, toy, saved: Path) -> None:
+        other = toy_discovery(*toy, method="flap")
+        other.save(saved)
+        loaded = Discovery.load(saved)
+        assert loaded == other != found
+        assert loaded.effects is None
+
+    @pytest.mark.parametrize("method", ["path-patching", "flap", "merged-flap"])
+    def test_every_method(self, toy, method: str, tmp_path: Path) -> None:
+        discovery = toy_discovery(*toy, method=method)
+        discovery.save(tmp_path)
+        assert Discovery.load(tmp_path) == discovery
+
+    def test_circuit_json(self, found, saved: Path) -> None:
+        data = json.loads((saved / "circuit.json").read_text())
+        assert data["heads"] == [str(head) for head in sorted(found.circuit.heads)]
+        assert {"sender", "receiver", "effect"} == data["edges"][0].keys()
+
+    def test_figures_that_are_no_numbers(self, found, tmp_path: Path) -> None:
+        """A metric can overflow in half precision; what was saved must still be read."""
+        strange = replace(found, performance=float("inf"))
+        strange.save(tmp_path)
+        assert Discovery.load(tmp_path).performance == float("inf")
+
+
+class TestEquality:
+    def test_of_tensors(self, found) -> None:
+        changed = {name: tensor.clone() for name, tensor in found.effects.tensors().items()}
+        changed["logits"][0, 0] += 1e-6
+        assert replace(found, effects=EffectTable(**changed)) != found
+        present = {name: tensor.nan_to_num(0.5) for name, tensor in found.effects.tensors().items()}
+        assert replace(found, effects=EffectTable(**present)) != found
+        assert replace(found, effects=EffectTable(**found.effects.tensors())) == found
+
+    def test_of_the_rest(self, found) -> None:
+        assert replace(found, performance=1.0) != found
+        assert replace(found, effects=None) != found
+        assert replace(found, scores={}) != found
+        assert replace(found, circuit=Circuit.of_heads([], 3, 4)) != found
+        assert replace(found, evaluator=None) == found
+        assert found != "found"
+
+
+class TestDamage:
+    @pytest.mark.parametrize("name", FILES)
+    def test_a_missing_file(self, saved: Path, name: str) -> None:
+        (saved / name).unlink()
+        with pytest.raises(FileNotFoundError, match=f"is no saved run: it lacks {name}"):
+            Discovery.load(saved)
+
+    def test_no_run_at_all(self, tmp_path: Path) -> None:
+        with pytest.raises(FileNotFoundError, match="no saved run"):
+            Discovery.load(tmp_path / "nowhere")
+
+    @pytest.mark.parametrize("name", FILES)
+    @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\xff", b"[]", b"null"])
+    def test_a_damaged_file(self, saved: Path, name: str, content: bytes) -> None:
+        (saved / name).write_bytes(content)
+        with pytest.raises(ValueError, match="is damaged"):
+            Discovery.load(saved)
+
+    @pytest.mark.parametrize("name", FILES)
+    def test_a_shortened_file(self, saved: Path, name: str) -> None:
+        content = (saved / name).read_bytes()
+        (saved / name).write_bytes(content[: len(content) // 2])
+        with pytest.raises(ValueError, match="is damaged"):
+            Discovery.load(saved)
+
+    def test_a_setting_that_is_none(self, saved: Path) -> None:
+        record = json.loads((saved / "run.json").read_text())
+        record["config"]["method"] = "magic"
+        (saved / "run.json").write_text(json.dumps(record))
+        with pytest.raises(ValueError, match="method"):
+            Discovery.load(saved)
+
+    @pytest.mark.parametrize("change", ["missing", "extra"])
+    def test_tensors_of_another_kind(self, saved: Path, change: str) -> None:
+        tensors = load_file(saved / "tensors.safetensors")
+        if change == "missing":
+            del tensors["effects.query"]
+        else:
+            tensors["effects.mlp"] = torch.ones(2)
+        save_file(tensors, saved / "tensors.safetensors")
+        with pytest.raises(ValueError, match="is damaged"):
+            Discovery.load(saved)
+
+
+@pytest.mark.parametrize("nth", [1, 2, 3])
+class TestInterruption:
+    @pytest.fixture
+    def interrupted(self, monkeypatch, nth: int):
+        """Ctrl-C while the nth file is written."""
+        calls, chmod = [], Path.chmod
+
+        def stop(path, mode):
+            calls.append(path)
+            if len(calls) == nth:
+                raise KeyboardInterrupt
+            chmod(path, mode)
+
+        return lambda: monkeypatch.setattr(Path, "chmod", stop)
+
+    def test_leaves_no_temporary_file(self, found, tmp_path: Path, interrupted) -> None:
+        interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            found.save(tmp_path)
+        assert {path.name for path in tmp_path.iterdir()} <= set(FILES)
+        with pytest.raises(FileNotFoundError):
+            Discovery.load(tmp_path)
+
+    def test_never_mixes_two_runs(self, found, toy, saved: Path, interrupted) -> None:
+        """What is read back over an older run is one of the two, or nothing."""
+        other = toy_discovery(*toy, seed=1)
+        interrupted()
+        with pytest.raises(KeyboardInterrupt):
+            other.save(saved)
+        try:
+            loaded = Discovery.load(saved)
+        except (FileNotFoundError, ValueError):
+            return
+        assert loaded in (found, other)
+
+
+class TestEvaluate:
+    def test_a_fresh_discovery(self, found) -> None:
+        figures = found.evaluate()
+        assert figures.performance == found.performance
+        assert figures.sparsity == found.circuit.sparsity
+        assert figures.minimality.keys() == found.circuit.heads
+
+    def test_a_loaded_run_with_its_model(self, found, toy, saved: Path) -> None:
+        figures = Discovery.load(saved).evaluate(*toy)
+        assert figures.performance == pytest.approx(found.performance, rel=1e-6)
+
+    def test_other_weights_are_refused(self, saved: Path, toy) -> None:
+        other = tiny_model("gemma3", seed=1)
+        remember_tokenizer(other, word_tokenizer())
+        with pytest.raises(
+            ValueError, match=r"discovered on tiny-gemma3 with weights [0-9a-f]{12}"
+        ):
+            Discovery.load(saved).evaluate(other, toy[1])
+
+    def test_other_weights_are_refused_by_a_fresh_discovery(self, found, toy) -> None:
+        other = tiny_model("gemma3", seed=1)
+        remember_tokenizer(other, word_tokenizer())
+        with pytest.raises(ValueError, match="load the same model"):
+            found.evaluate(other, toy[1])
+
+    def test_a_task_that_is_not_registered_must_be_given(self, saved: Path, toy) -> None:
+        with pytest.raises(ValueError, match="unknown task 'toy'"):
+            Discovery.load(saved).evaluate(toy[0])
+
+    def test_another_copy_of_the_model(self, found, saved: Path, toy) -> None:
+        twin = tiny_model("gemma3")
+        remember_tokenizer(twin, word_tokenizer())
+        figures = Discovery.load(saved).evaluate(twin, ToyTask(twin))
+        assert figures.performance == pytest.approx(found.performance, rel=1e-6)
+
+
+def test_edges_with_and_without_heads_survive(found, tmp_path: Path) -> None:
+    circuit = Circuit(
+        frozenset({Head(0, 1), Head(2, 3)}),
+        frozenset(
+            {
+                Edge(Head(0, 1), Receiver.parse("2.3.v"), 0.1 + 0.2),
+                Edge(Head(2, 3), Receiver.logits(), -1 / 3),
+            }
+        ),
+        3,
+        4,
+    )
+    replace(found, circuit=circuit).save(tmp_path)
+    assert Discovery.load(tmp_path).circuit == circuit
