@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -33,7 +32,7 @@ def test_a_failure_leaves_the_old_file_and_nothing_else(
         write_atomically(target, b"new")
     monkeypatch.undo()
     assert target.read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["run.json"]
+    assert list(tmp_path.iterdir()) == [target]
 
 
 def test_a_failing_write_too(tmp_path: Path) -> None:

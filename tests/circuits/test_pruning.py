@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 from typing import get_args
 
 import pytest
@@ -115,7 +116,7 @@ class TestKeepBest:
     @given(st.lists(st.floats(-1, 1, width=32), min_size=12, max_size=12))
     def test_sparser_sets_are_subsets(self, values) -> None:
         kept = [keep_best(torch.tensor(values).view(3, 4), s) for s in PruningRule().sparsities]
-        assert all(later <= earlier for earlier, later in zip(kept, kept[1:], strict=False))
+        assert all(later <= earlier for earlier, later in pairwise(kept))
 
 
 class TestRule:

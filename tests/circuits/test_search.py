@@ -155,7 +155,7 @@ EVERY = (LOGITS, *(Receiver(head, i) for head in all_heads(N_LAYERS, N_HEADS) fo
 
 
 def table_of(*edges: str) -> dict[Receiver, torch.Tensor]:
-    """Effects of -1 on the paths named ("0.1 > 2.3.q"), 0 on the others, NaN where there is none."""
+    """Effects of -1 on the paths named ("0.1 > 2.3.q"), 0 on others, NaN where there is none."""
     table = {}
     for receiver in EVERY:
         below = N_LAYERS if receiver.head is None else receiver.head.layer

@@ -1,0 +1,227 @@
+"""A model is reproduced, or it is refused by name; nothing between."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from transformer_lens.model_bridge.sources import build_bridge_from_module
+from transformers import (
+    BloomConfig,
+    BloomForCausalLM,
+    CohereConfig,
+    CohereForCausalLM,
+    FalconConfig,
+    FalconForCausalLM,
+    Gemma2Config,
+    Gemma2ForCausalLM,
+    GPT2Config,
+    GPT2LMHeadModel,
+    GPTJConfig,
+    GPTJForCausalLM,
+    GPTNeoConfig,
+    GPTNeoForCausalLM,
+    GraniteConfig,
+    GraniteForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    Phi3Config,
+    Phi3ForCausalLM,
+    PreTrainedModel,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from circuits.components import Head, Receiver
+from circuits.model import LayeredModel, TransformerBridge, check_reproduces, extraction
+from circuits.model.errors import ModelError, UnsupportedModelError
+from circuits.patching import path_effects
+from tests.circuits.families import FAMILIES, tiny_model
+from tests.circuits.prompts import ragged_pairs
+
+SIZES = {
+    "vocab_size": 101,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+    "bos_token_id": 0,
+    "eos_token_id": 0,
+    "pad_token_id": 0,
+}
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+GPT = {"vocab_size": 101, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
+OPT = {
+    "vocab_size": 101,
+    "hidden_size": 32,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "ffn_dim": 64,
+    "word_embed_proj_dim": 32,
+}
+GPT_NEO = {
+    "vocab_size": 101,
+    "hidden_size": 32,
+    "num_layers": 3,
+    "num_heads": 4,
+    "max_position_embeddings": 64,
+    "attention_types": [[["global", "local"], 1], [["global"], 1]],
+}
+GRANITE = {"residual_multiplier": 0.5, "logits_scaling": 2.0, "attention_multiplier": 0.5}
+LLAMA3 = {
+    "rope_type": "llama3",
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 16,
+}
+OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
+    "alibi": lambda: BloomForCausalLM(
+        BloomConfig(vocab_size=101, hidden_size=32, n_layer=3, n_head=4)
+    ),
+    "opt": lambda: OPTForCausalLM(OPTConfig(**OPT)),
+    "interleaved rotary": lambda: GPTJForCausalLM(GPTJConfig(**GPT, rotary_dim=4)),
+    "local attention": lambda: GPTNeoForCausalLM(GPTNeoConfig(**GPT_NEO, window_size=4)),
+    "fused queries": lambda: FalconForCausalLM(
+        FalconConfig(vocab_size=101, hidden_size=32, num_hidden_layers=3, num_attention_heads=4)
+    ),
+    "fused grouped queries": lambda: Phi3ForCausalLM(Phi3Config(**GROUPED)),
+    "soft caps": lambda: Gemma2ForCausalLM(
+        Gemma2Config(
+            **GROUPED,
+            head_dim=8,
+            sliding_window=4,
+            attn_logit_softcapping=5.0,
+            final_logit_softcapping=5.0,
+        )
+    ),
+    "multipliers": lambda: GraniteForCausalLM(GraniteConfig(**GROUPED, **GRANITE)),
+    "logit scale": lambda: CohereForCausalLM(CohereConfig(**GROUPED)),
+    "post-norms alone": lambda: Olmo2ForCausalLM(Olmo2Config(**GROUPED)),
+    "unscaled scores": lambda: GPT2LMHeadModel(GPT2Config(**GPT, scale_attn_weights=False)),
+    "scores scaled by layer": lambda: GPT2LMHeadModel(
+        GPT2Config(**GPT, scale_attn_by_inverse_layer_idx=True)
+    ),
+    "stretched rotary": lambda: LlamaForCausalLM(LlamaConfig(**GROUPED, rope_scaling=LLAMA3)),
+    "biases everywhere, wide heads": lambda: LlamaForCausalLM(
+        LlamaConfig(**GROUPED, attention_bias=True, mlp_bias=True, head_dim=16)
+    ),
+    "window in the upper layers": lambda: Qwen2ForCausalLM(
+        Qwen2Config(**GROUPED, use_sliding_window=True, sliding_window=4, max_window_layers=1)
+    ),
+    "short window": lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=4)),
+    "no window": lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=None)),
+    "long window": lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=32)),
+    "long fused window": lambda: Phi3ForCausalLM(Phi3Config(**GROUPED, sliding_window=32)),
+}
+
+
+def bridge_of(model: PreTrainedModel) -> TransformerBridge:
+    model.set_attn_implementation("eager")
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter.ndim > 1:
+                parameter.normal_(std=0.25)
+            elif name.endswith("bias"):
+                parameter.normal_(std=0.1)
+    return build_bridge_from_module(
+        model.eval().requires_grad_(False),
+        type(model).__name__,
+        hf_config=model.config,
+        model_name="tiny",
+    )
+
+
+def test_every_family_is_reproduced(bridge) -> None:
+    assert check_reproduces(bridge) < 1e-4
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_in_other_dtypes(family: str, dtype: torch.dtype) -> None:
+    assert check_reproduces(tiny_model(family).to(dtype)) < 0.2
+
+
+@pytest.mark.parametrize("kind", OTHERS)
+def test_right_or_refused_by_name(kind: str) -> None:
+    """A family nobody planned for: exact effects equal the reference, or there are none."""
+    torch.manual_seed(0)
+    model = OTHERS[kind]()
+    bridge = bridge_of(model)
+    try:
+        check_reproduces(bridge)
+    except UnsupportedModelError as error:
+        assert type(model).__name__ in str(error)
+        assert "circuits models" in str(error)
+        return
+    layered, senders = LayeredModel.of(bridge), [Head(0, 1), Head(1, 2)]
+    for width in (9, 45):
+        pairs = ragged_pairs(3, width=width)
+        for receiver in (Receiver.logits(), Receiver(Head(2, 1), "q"), Receiver(Head(2, 2), "v")):
+            exact = path_effects(layered, pairs, receiver, senders)
+            twin = path_effects(layered, pairs, receiver, senders, "reference")
+            torch.testing.assert_close(exact, twin, rtol=1e-4, atol=1e-4, equal_nan=True)
+
+
+@pytest.mark.parametrize("kind", ["alibi", "interleaved rotary", "local attention", "multipliers"])
+def test_what_is_refused_today(kind: str) -> None:
+    torch.manual_seed(0)
+    with pytest.raises(UnsupportedModelError):
+        check_reproduces(bridge_of(OTHERS[kind]()))
+
+
+class TestTampered:
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_a_wrong_scale(self, family: str, monkeypatch) -> None:
+        monkeypatch.setattr(extraction, "_scale", lambda attention, d_head: 0.9 * d_head**-0.5)
+        with pytest.raises(UnsupportedModelError) as raised:
+            check_reproduces(tiny_model(family))
+        assert "differs from the model's own logits by" in str(raised.value)
+        assert isinstance(raised.value, ModelError)
+
+    def test_the_error_names_architecture_difference_and_limit(self, monkeypatch) -> None:
+        monkeypatch.setattr(extraction, "_scale", lambda attention, d_head: 1.0)
+        with pytest.raises(
+            UnsupportedModelError,
+            match=r"LlamaForCausalLM is not supported: .* by [0-9.e-]+ standard deviations "
+            r"\(allowed 0.00069\)",
+        ):
+            check_reproduces(tiny_model("llama"))
+
+    def test_a_norm_left_out(self, monkeypatch) -> None:
+        optional = extraction._optional
+        monkeypatch.setattr(
+            extraction,
+            "_optional",
+            lambda parent, name: None if name == "ln1_post" else optional(parent, name),
+        )
+        with pytest.raises(UnsupportedModelError, match="Gemma3ForCausalLM"):
+            check_reproduces(tiny_model("gemma3"))
+
+    def test_a_window_left_out(self) -> None:
+        bridge = tiny_model("gemma3")
+        for block in bridge.blocks:
+            block.attn.original_component.sliding_window = None
+        with pytest.raises(UnsupportedModelError, match="differs"):
+            check_reproduces(bridge)
+
+    def test_logits_that_are_not_numbers(self) -> None:
+        bridge = tiny_model("llama")
+        with torch.no_grad():
+            bridge.blocks[1].attn.v.original_component.weight[0, 0] = float("nan")
+        with pytest.raises(UnsupportedModelError, match="nan"):
+            check_reproduces(bridge)
+
+
+def test_tolerance(llama) -> None:
+    assert check_reproduces(llama, tolerance=1e-3) < 1e-3
+    with pytest.raises(UnsupportedModelError, match=r"allowed 0\)"):
+        check_reproduces(tiny_model("gpt2"), tolerance=0.0)
