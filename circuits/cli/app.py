@@ -31,18 +31,17 @@ def _examples(*lines: str) -> str:
     return "\b\n" + "\n".join(("[dim]Examples[/dim]", *(f"  {line}" for line in lines)))
 
 
-def _print_version(wanted: bool) -> None:
+def _print_version(wanted: bool) -> bool:
     if wanted:
         out.print(f"circuits {metadata.version('accelerated-path-patching')}")
         raise typer.Exit
+    return wanted
 
 
 @app.callback(
-    invoke_without_command=True,
     epilog=_examples("circuits tasks", "circuits discover ioi --out runs/ioi"),
 )
 def _start(
-    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -54,8 +53,6 @@ def _start(
     ] = False,
 ) -> None:
     """Find the attention heads, and the paths between them, that carry out a task."""
-    if context.invoked_subcommand is None:
-        out.print(context.get_help())
 
 
 @app.command(

@@ -44,7 +44,7 @@ class OneSentenceErrors(TyperGroup):
         **extra: Any,
     ) -> Any:
         """Run a command line, and exit unless told otherwise."""
-        words = list(sys.argv[1:] if args is None else args)
+        words = list(sys.argv[1:] if args is None else args) or ["--help"]
         debug = "--debug" in words
         try:
             with _warnings_as_lines(show_all=debug):
@@ -87,7 +87,7 @@ def _expected_message(error: Exception) -> str | None:
 
 
 def _unexpected_message(error: Exception, words: list[str]) -> str:
-    command = shlex.join(["circuits", "--debug", *words])
+    command = shlex.join(["circuits", "--debug", *(word for word in words if word != "--debug")])
     return (
         f"unexpected {type(error).__name__} ({first_line(str(error))}); "
         f"this is a defect: please report it with the output of `{command}`"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 from rich.console import Group, RenderableType
 from rich.padding import Padding
@@ -11,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from circuits.behaviour import Behaviour
-from circuits.cli.tables import HEADING, figures, plain_table
+from circuits.cli.tables import HEADING, figures, plain_table, section
 from circuits.model import CatalogueEntry
 from tasks import Task
 
@@ -54,34 +55,37 @@ def trial(
         said = Text(_visible(answer.said), "bold green" if answer.is_right else "bold red")
         prompts.add_row(mark, Text.assemble(_visible(answer.prompt), said))
     return Group(
-        Text(title, HEADING),
-        Padding(figures(rows), (0, 0, 1, 2), expand=False),
-        Text("Prompts, and the likeliest next token", HEADING),
-        Padding(prompts, (0, 0, 1, 2), expand=False),
+        *section(title, figures(rows)),
+        *section("Prompts, and the likeliest next token", prompts),
     )
 
 
 def models(known: Sequence[CatalogueEntry]) -> RenderableType:
-    """The models known by name, and which others can be given."""
-    table = plain_table("name", "layers×heads", "from", "model", "licence")
-    for column in table.columns[:3]:
-        column.no_wrap = True
-    for entry in known:
-        groups = "" if entry.n_kv_heads == entry.n_heads else f" ({entry.n_kv_heads} kv)"
-        name = Text(entry.name, "" if entry.needs_hub else "bold green")
-        shape = f"{entry.n_layers}×{entry.n_heads}{groups}"
-        origin = "hub" if entry.needs_hub else entry.source.partition(":")[0]
-        table.add_row(name, shape, origin, entry.description, entry.licence)
-    local = ", ".join(f"{e.name} ({e.source})" for e in known if not e.needs_hub)
+    """The models known by name, by where they come from, and which others can be given."""
     rows = {
-        "without a hub": f"{local}; every other model here {known[-1].source}",
         "--model takes": "one of these names, any other Hugging Face name, or a checkpoint "
         "directory (save_pretrained)",
         "supported": _FAMILIES,
         "anything else": "is compared with its own logits on loading, and refused where it is "
         "not reproduced",
     }
-    return Group(table, Text(), figures(rows))
+    sources = [
+        part
+        for source, entries in groupby(known, key=lambda entry: entry.source)
+        for part in section(source[:1].upper() + source[1:], _models_of(list(entries)))
+    ]
+    return Group(*sources, *section("Which models work", figures(rows)))
+
+
+def _models_of(entries: Sequence[CatalogueEntry]) -> RenderableType:
+    table = plain_table("name", "layers×heads", "licence", "model")
+    for column in table.columns[:2]:
+        column.no_wrap = True
+    for entry in entries:
+        groups = "" if entry.n_kv_heads == entry.n_heads else f" ({entry.n_kv_heads} kv)"
+        shape = f"{entry.n_layers}×{entry.n_heads}{groups}"
+        table.add_row(entry.name, shape, entry.licence, entry.description)
+    return table
 
 
 def _task(task: Task) -> RenderableType:

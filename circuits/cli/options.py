@@ -25,8 +25,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME_OR_PATH",
-        help="A name of `circuits models`, any Hugging Face name, or a checkpoint directory "
-        "(default smollm2-135m).",
+        help="A name of `circuits models`, any Hugging Face name, or a checkpoint directory; "
+        "default smollm2-135m.",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -48,7 +48,7 @@ DataType = Annotated[
     str | None,
     typer.Option(
         metavar="DTYPE",
-        help="float32, bfloat16, float16 or float64 (default float32).",
+        help="float32, bfloat16, float16 or float64; default float32.",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -57,41 +57,41 @@ Method = Annotated[
     str | None,
     typer.Option(
         metavar="METHOD",
-        help="app (prune, then patch paths: the default), path-patching (patch all paths), "
-        "flap, contrastive-flap or merged-flap (prune alone).",
+        help="app (prune, then patch paths), path-patching (patch all paths), flap, "
+        "contrastive-flap or merged-flap (prune alone); default app.",
     ),
 ]
 Engine = Annotated[
     str | None,
     typer.Option(
         metavar="ENGINE",
-        help="How path effects are measured: sweep (all at once, estimated: the default), "
-        "exact, or reference (slow).",
+        help="How path effects are measured: sweep (all at once, estimated), exact, or "
+        "reference (slow); default sweep.",
     ),
 ]
 PromptCount = Annotated[
-    int | None, typer.Option(metavar="N", help="Prompt pairs to discover on (default 16).")
+    int | None, typer.Option(metavar="N", help="Prompt pairs to discover on; default 16.")
 ]
 TestedPromptCount = Annotated[
     int, typer.Option("--n-prompts", metavar="N", help="Prompt pairs to test the model on.")
 ]
 MeanPromptCount = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Corrupted prompts to take mean outputs over (default 64)."),
+    typer.Option(metavar="N", help="Corrupted prompts to take mean outputs over; default 64."),
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Seed of the prompts; the same gives the same (default 0)."),
+    typer.Option(metavar="N", help="Seed of the prompts; the same gives the same; default 0."),
 ]
 Metric = Annotated[
-    str | None, typer.Option(metavar="METRIC", help="logit_diff (the default) or prob_diff.")
+    str | None, typer.Option(metavar="METRIC", help="logit_diff or prob_diff; default logit_diff.")
 ]
 MemoryBudget = Annotated[
     str | None,
     typer.Option(
         metavar="SIZE",
         help="About how much memory path patching may use beside the model's own, such as 512MB "
-        "or 4GiB (default 1GiB); changes no number.",
+        "or 4GiB; default 1GiB; changes no number.",
     ),
 ]
 
@@ -99,8 +99,8 @@ Threshold = Annotated[
     float | None,
     typer.Option(
         metavar="T",
-        help="Standard deviations by which a sender's effect on a head must stand out "
-        "(default 2.0).",
+        help="Standard deviations by which a sender's effect on a head must stand out; "
+        "default 2.5.",
         rich_help_panel=_SELECTION,
     ),
 ]
@@ -108,7 +108,7 @@ LogitsThreshold = Annotated[
     float | None,
     typer.Option(
         metavar="T",
-        help="The same for effects on the logits (default 2.0).",
+        help="The same for effects on the logits; default 2.0.",
         rich_help_panel=_SELECTION,
     ),
 ]
@@ -116,7 +116,7 @@ MinEffect = Annotated[
     float | None,
     typer.Option(
         metavar="E",
-        help="Receivers without any effect larger than this keep no sender (default 0.01).",
+        help="Receivers without any effect larger than this keep no sender; default 0.01.",
         rich_help_panel=_SELECTION,
     ),
 ]
@@ -124,7 +124,7 @@ Distance = Annotated[
     str | None,
     typer.Option(
         metavar="RULE",
-        help="How the threshold grows with distance: sqrt (the default) or linear.",
+        help="How the threshold grows with distance: sqrt or linear; default sqrt.",
         rich_help_panel=_SELECTION,
     ),
 ]
@@ -132,7 +132,7 @@ Alpha = Annotated[
     float | None,
     typer.Option(
         metavar="A",
-        help="Growth per layer where --distance is linear (default 0.1).",
+        help="Growth per layer where --distance is linear; default 0.1.",
         rich_help_panel=_SELECTION,
     ),
 ]
@@ -140,8 +140,8 @@ Cliff = Annotated[
     str | None,
     typer.Option(
         metavar="RULE",
-        help="Which drop in performance ends the pruning: first (the default), biggest, "
-        "smooth-first, smooth-biggest, or fixed (75 % sparsity).",
+        help="Which drop in performance ends the pruning: first, biggest, smooth-first, "
+        "smooth-biggest, or fixed (75% sparsity); default first.",
         rich_help_panel=_SELECTION,
     ),
 ]
@@ -149,7 +149,7 @@ Contrast = Annotated[
     str | None,
     typer.Option(
         metavar="KIND",
-        help="Contrast of Contrastive-FLAP: published (the default) or paired.",
+        help="Contrast of Contrastive-FLAP: published or paired; default published.",
         rich_help_panel=_SELECTION,
     ),
 ]

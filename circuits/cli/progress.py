@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.progress import (
     BarColumn,
@@ -31,6 +31,7 @@ _TITLES = {
 }
 
 
+@runtime_checkable
 class StageProgress(Protocol):
     """Hears of stages as they run."""
 
@@ -74,7 +75,7 @@ class _Lines:
 @contextmanager
 def show_progress(stages: Sequence[str]) -> Iterator[StageProgress]:
     """Show these stages, the coming ones too, while the `with` runs."""
-    if not err.is_terminal:
+    if not err.is_interactive:
         yield _Lines()
         return
     columns = (

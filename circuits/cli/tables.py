@@ -35,11 +35,11 @@ def discovery(found: Discovery) -> RenderableType:
     return Group(
         title,
         Text(),
-        *_section("Task", figures(_behaviour(found))),
-        *_section("Circuit", figures(_circuit(found))),
-        *_section("Heads by layer", _heads_by_layer(found.circuit)),
-        *_section(*_strongest_edges(found.circuit)),
-        *_section("Cost", _cost(found.cost)),
+        *section("Task", figures(_behaviour(found))),
+        *section("Circuit", figures(_circuit(found))),
+        *section("Heads by layer", _heads_by_layer(found.circuit)),
+        *section(*_strongest_edges(found.circuit)),
+        *section("Cost", _cost(found.cost)),
     )
 
 
@@ -53,10 +53,11 @@ def where_saved(directory: Path | None, task: str) -> Text:
 def evaluation(evaluation: Evaluation, found: Discovery) -> RenderableType:
     """All figures of a circuit, and what each head's removal costs."""
     rows = {
-        "performance": f"{evaluation.performance:.1f} % kept by the circuit's heads alone",
-        "completeness": f"{evaluation.completeness:.1f} % left without them (0 is complete)",
+        "performance": f"{evaluation.performance:.1f}% kept by the circuit's heads alone",
+        "completeness": f"{evaluation.completeness:.1f}% left without them (0 is complete)",
         "sparsity": _sparsity(found.circuit),
-        "measured on": f"{evaluation.n_prompts} prompts, in % of the model's {found.config.metric}",
+        "measured on": f"{evaluation.n_prompts} prompts, relative to the model's own "
+        f"{found.config.metric}",
     }
     title = f"{found.provenance.task} on {found.provenance.model.name}"
     table = plain_table("head", ">points lost", "")
@@ -67,8 +68,8 @@ def evaluation(evaluation: Evaluation, found: Discovery) -> RenderableType:
     return Group(
         Text(title, "bold"),
         Text(),
-        *_section("Circuit", figures(rows)),
-        *_section("Minimality: what each head's removal costs", table),
+        *section("Circuit", figures(rows)),
+        *section("Minimality: what each head's removal costs", table),
     )
 
 
@@ -87,10 +88,15 @@ def overlap(overlap: Overlap, name: str, reference: str) -> RenderableType:
     sections = [
         part
         for label, heads in kinds.items()
-        for part in _section(f"{len(heads)} {label}", Text(_names(heads) or "none"))
+        for part in section(f"{len(heads)} {label}", Text(_names(heads) or "none"))
     ]
     title = Text.assemble((name, "bold"), " against ", (reference, "bold"))
-    return Group(title, Text(), *_section("Heads", figures(rows)), *sections)
+    return Group(title, Text(), *section("Heads", figures(rows)), *sections)
+
+
+def section(heading: str, body: RenderableType) -> tuple[RenderableType, RenderableType]:
+    """A heading and an indented body."""
+    return Text(heading, HEADING), Padding(body, (0, 0, 1, 2), expand=False)
 
 
 def figures(rows: Mapping[str, str]) -> Table:
@@ -112,14 +118,10 @@ def plain_table(*headers: str) -> Table:
     return table
 
 
-def bar(value: float, largest: float) -> Text:
-    """A bar as long as the value's share of the largest: red below zero, green above."""
-    length = round(_BAR_WIDTH * abs(value) / largest) if largest else 0
-    return Text("█" * length, "red" if value < 0 else "green")
-
-
-def _section(heading: str, body: RenderableType) -> tuple[RenderableType, RenderableType]:
-    return Text(heading, HEADING), Padding(body, (0, 0, 1, 2), expand=False)
+def bar(support: float, largest: float) -> Text:
+    """A bar as long as the value's share of the largest: green for the task, red against it."""
+    length = round(_BAR_WIDTH * abs(support) / largest) if largest else 0
+    return Text("█" * length, "green" if support > 0 else "red")
 
 
 def _method(settings: DiscoveryConfig) -> str:
@@ -143,13 +145,13 @@ def _circuit(found: Discovery) -> dict[str, str]:
     return {
         "size": f"{len(circuit)} of {every} heads, {len(circuit.edges)} edges",
         "sparsity": _sparsity(circuit),
-        "performance": f"{found.performance:.1f} % of the model's {found.config.metric}",
+        "performance": f"{found.performance:.1f}% of the model's {found.config.metric}",
         "candidates": kept if prunings else f"all {every} heads (nothing pruned)",
     }
 
 
 def _sparsity(circuit: Circuit) -> str:
-    return f"{circuit.sparsity:.1%} of the model's heads are outside".replace("%", " %", 1)
+    return f"{circuit.sparsity:.1%} of the model's heads are outside"
 
 
 def _heads_by_layer(circuit: Circuit) -> RenderableType:
@@ -168,9 +170,10 @@ def _strongest_edges(circuit: Circuit) -> tuple[str, RenderableType]:
         return "Edges", Text("none")
     table = plain_table("sender", "receiver", ">effect", "")
     for edge in shown:
-        effect = bar(edge.effect, abs(shown[0].effect))
-        table.add_row(str(edge.sender), f"→ {edge.receiver}", f"{edge.effect:+.3f}", effect)
-    return f"Strongest edges ({len(shown)} of {len(edges)})", table
+        strength = bar(-edge.effect, abs(shown[0].effect))
+        table.add_row(str(edge.sender), f"→ {edge.receiver}", f"{edge.effect:+.3f}", strength)
+    legend = Text("effect of corrupting it: -1 undoes the task, above 0 it helps", "dim")
+    return f"Strongest edges ({len(shown)} of {len(edges)})", Group(legend, table)
 
 
 def _cost(cost: Cost) -> Table:

@@ -1,0 +1,406 @@
+"""The command line, on a tiny random model that speaks SmolLM2's vocabulary."""
+
+import json
+import re
+import signal
+import subprocess
+import sys
+from typing import get_args
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from transformers import LlamaConfig, LlamaForCausalLM
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, SelectionRule
+from circuits.cli import actions, app, console
+from circuits.config import ENGINES, METHODS
+from circuits.metrics import METRICS
+from circuits.model import DEFAULT_MODEL, ModelError, list_models, load_tokenizer
+from circuits.pruning import CliffRule
+from circuits.search import Distance
+from tasks import list_tasks
+
+COMMANDS = ("discover", "tasks", "models", "evaluate", "compare")
+FEW = ("--n-prompts", "4", "--n-mean-prompts", "8")
+
+
+def circuits(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+def error_of(*arguments, code):
+    """The one line that a failing command writes to stderr."""
+    result = circuits(*arguments)
+    lines = [line for line in result.stderr.splitlines() if not line.endswith("…")]
+    assert result.exit_code == code, result.output
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+@pytest.fixture(autouse=True)
+def empty_directory(tmp_path, monkeypatch):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    return here
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=49152, **sizes, **heads))
+    model.save_pretrained(directory)
+    load_tokenizer("smollm2-135m").save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def run(tiny, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("runs") / "ioi"
+    assert circuits("discover", "ioi", "--model", tiny, *FEW, "--out", directory).exit_code == 0
+    return directory
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Loading a model is a mistake here."""
+    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
+
+
+def test_version_and_the_help_of_every_command():
+    assert circuits("--version").stdout.startswith("circuits ")
+    assert all(command in circuits().stdout for command in COMMANDS)
+    for command in COMMANDS:
+        assert f"circuits {command}" in circuits(command, "--help").stdout.split("Examples")[1]
+
+
+def test_starts_without_the_heavy_imports():
+    program = (
+        "import sys, types; package = types.ModuleType('circuits')\n"
+        "package.__path__ = [sys.argv.pop()]; sys.modules['circuits'] = package\n"
+        "from circuits.cli import main\n"
+        "try: main()\n"
+        "finally: assert not {'torch', 'transformers'} & set(sys.modules)\n"
+    )
+    package = actions.__file__.removesuffix("/cli/actions.py")
+    subprocess.run([sys.executable, "-c", program, "--version", package], check=True)
+    subprocess.run([sys.executable, "-c", program, "--help", package], check=True)
+
+
+def test_help_names_every_choice_and_default():
+    helps = {param.name: param.help for param in get_command(app).commands["discover"].params}
+    settings = [DiscoveryConfig(), SelectionRule(), PruningRule()]
+    defaults = {name: value for one in settings for name, value in vars(one).items()}
+    assert defaults["memory_bytes"] == 1 << 30
+    defaults |= {"memory_budget": "1GiB", "model": DEFAULT_MODEL, "dtype": "float32"}
+    for name in helps.keys() & defaults.keys():
+        assert f"default {defaults[name]}" in helps[name]
+    choices = {"method": METHODS, "engine": ENGINES, "metric": METRICS}
+    choices |= {"distance": get_args(Distance), "cliff": get_args(CliffRule)}
+    for name, known in choices.items():
+        assert all(choice in helps[name] for choice in known)
+
+
+def test_options_reach_the_settings():
+    options = {"n_prompts": 3, "threshold": 1.5, "cliff": "fixed", "memory_budget": "2MB"}
+    config = actions.discovery_config({**options, "alpha": None, "task": "ioi"})
+    assert config.n_prompts == 3
+    assert config.selection == SelectionRule(threshold=1.5)
+    assert config.pruning == PruningRule(cliff="fixed")
+    assert config.memory_bytes == 2_000_000
+
+
+def test_discover_prints_everything_and_writes_nothing(tiny, empty_directory):
+    result = circuits("discover", "ioi", "--model", tiny, *FEW)
+    assert result.exit_code == 0
+    for part in ("Circuit", "sparsity", "candidates", "Heads by layer", "Cost", "peak memory"):
+        assert part in result.stdout
+    assert "Not saved; to keep a run: circuits discover ioi --out runs/ioi" in result.stdout
+    assert list(empty_directory.iterdir()) == []
+
+
+def test_progress_and_one_line_warnings_go_to_stderr(tiny):
+    result = circuits("discover", "ioi", "--model", tiny, *FEW, "--json")
+    assert json.loads(result.stdout)["saved_to"] is None
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+    assert len(warnings) == 1
+    assert "a circuit for ioi on this model means little" in warnings[0]
+    assert "Patching paths …" in result.stderr
+    assert ".py" not in result.stderr
+
+
+def test_json_of_a_discovery_is_what_was_saved(tiny, tmp_path):
+    directory = tmp_path / "new" / "run"
+    result = circuits("discover", "induction", "--model", tiny, *FEW, "--json", "--out", directory)
+    printed, found = json.loads(result.stdout), Discovery.load(directory)
+    assert Circuit.from_dict(printed["circuit"]) == found.circuit
+    assert printed["saved_to"] == str(directory)
+    assert printed["performance"] == found.performance
+    assert printed["cost"]["flops"] == found.cost.flops
+    assert len(printed["candidates"]) == len(found.candidates)
+
+
+@pytest.mark.parametrize("method", METHODS[1:])
+def test_every_method_has_a_table(tiny, method):
+    result = circuits("discover", "ioi", "--model", tiny, *FEW, "--method", method)
+    assert result.exit_code == 0
+    assert ("nothing pruned" in result.stdout) == (method == "path-patching")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("oii",), "did you mean 'ioi'?"),
+        (("ioi", "--metric", "magic"), "unknown metric 'magic'"),
+        (("ioi", "--threshold", "-1"), "threshold must be > 0"),
+        (("ioi", "--n-prompts", "0"), "n_prompts must be at least 1"),
+        (("ioi", "--n-prompts", "many"), "'--n-prompts'"),
+        (("ioi", "--memory-budget", "lots"), "512MB"),
+        (("ioi", "--unknown"), "no such option: --unknown"),
+        ((), "missing argument 'TASK'"),
+    ],
+)
+def test_bad_input_is_refused_before_a_model_is_loaded(no_model, arguments, message):
+    assert message in error_of("discover", *arguments, code=2)
+
+
+def test_unknown_choices_name_the_known_ones():
+    """In a process of its own: under our tests' type checks a wrong choice is a type error."""
+    options = ("method", "engine", "cliff", "distance", "contrast")
+    program = (
+        "from typer.testing import CliRunner; from circuits.cli import app\n"
+        f"for option in {options}:\n"
+        "    result = CliRunner().invoke(app, ['discover', 'ioi', f'--{option}', 'magic'])\n"
+        "    print(result.exit_code, result.stderr, end='')\n"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    for option, line in zip(options, finished.stdout.splitlines(), strict=True):
+        assert re.match(f"2 error: .*{option} .*'magic'", line)
+
+
+def test_bad_input_of_the_other_commands(no_model):
+    assert "did you mean 'docstring'?" in error_of("tasks", "docstrin", code=2)
+    assert "at least 1" in error_of("tasks", "ioi", "--n-prompts", "0", code=2)
+    assert "unknown metric" in error_of("tasks", "ioi", "--metric", "magic", code=2)
+    assert "no such command 'discoverr'" in error_of("discoverr", code=2)
+    assert "missing argument" in error_of("compare", "a", code=2)
+
+
+def test_model_options_that_cannot_be():
+    assert "dtype must be one of" in error_of("discover", "ioi", "--dtype", "int3", code=2)
+    assert "device nowhere" in error_of("discover", "ioi", "--device", "nowhere", code=2)
+    assert "there is no directory" in error_of("discover", "ioi", "--model", "./none", code=1)
+
+
+def test_output_directory_is_checked_before_a_model_is_loaded(no_model, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    refused = error_of("discover", "ioi", "--out", tmp_path / "file", code=2)
+    assert "is a file" in refused
+    assert "cannot be written" in error_of("discover", "ioi", "--out", tmp_path / "file/x", code=2)
+    assert "cannot be written" in error_of("discover", "ioi", "--out", "/proc/none/x", code=2)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def fail_to_save(self, directory):
+    raise OSError(28, "No space left on device")
+
+
+def test_a_failed_save_does_not_lose_the_result(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(Discovery, "save", fail_to_save)
+    command = ("discover", "ioi", "--model", tiny, *FEW, "--out", tmp_path / "new" / "run")
+    result = circuits(*command)
+    assert result.exit_code == 1
+    assert "No space left on device" in result.stderr
+    assert "Heads by layer" in result.stdout
+    assert Circuit.from_json(result.stdout[result.stdout.index("{\n") :]).n_layers == 2
+    assert not (tmp_path / "new").exists()
+    assert json.loads(circuits(*command, "--json").stdout)["circuit"]["n_layers"] == 2
+
+
+def test_failure_and_interruption_leave_no_directory(no_model, tmp_path, monkeypatch):
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(actions.ModelSource, "load", interrupt)
+    result = circuits("discover", "ioi", "--out", tmp_path / "new" / "run")
+    assert result.exit_code == 130
+    assert result.stderr.splitlines()[-1] == "interrupted"
+    assert not (tmp_path / "new").exists()
+
+
+def test_an_interrupt_while_saving_waits(tiny, tmp_path, monkeypatch):
+    save = Discovery.save
+
+    def interrupted_save(self, directory):
+        signal.raise_signal(signal.SIGINT)
+        save(self, directory)
+
+    monkeypatch.setattr(Discovery, "save", interrupted_save)
+    result = circuits("discover", "ioi", "--model", tiny, *FEW, "--out", tmp_path / "run")
+    assert result.exit_code == 130
+    assert Discovery.load(tmp_path / "run").circuit.n_layers == 2
+
+
+def test_ctrl_c_in_a_real_process(tiny, tmp_path):
+    program = [sys.executable, "-c", "from circuits.cli import main; main()"]
+    many = ("--n-prompts", "200", "--n-mean-prompts", "400", "--engine", "reference")
+    options = ("--model", tiny, *many, "--out", tmp_path / "run")
+    process = subprocess.Popen(
+        [*program, "discover", "ioi", *map(str, options)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if line.startswith("Testing the model"):
+            process.send_signal(signal.SIGINT)
+            break
+    stdout, stderr = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert stdout == ""
+    assert stderr.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_defects_ask_for_a_report_and_show_a_traceback_on_request(monkeypatch):
+    def defect(*_):
+        raise KeyError("mistake")
+
+    monkeypatch.setattr(actions, "known_models", defect)
+    assert "`circuits --debug models`" in error_of("models", code=1)
+    assert "KeyError" in error_of("models", code=1)
+    assert "Traceback" in CliRunner().invoke(app, ["--debug", "models"]).stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (ModelError("no such model.\nsecond line"), "error: no such model"),
+        (torch.OutOfMemoryError("CUDA"), "error: out of memory; lower --memory-budget"),
+        (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
+        (ValueError("wrong"), "error: wrong"),
+    ],
+)
+def test_expected_errors_are_one_sentence(monkeypatch, error, message):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(actions, "known_models", fail)
+    assert error_of("models", code=1).startswith(message)
+
+
+def test_tasks_are_listed_with_examples():
+    result = circuits("tasks")
+    assert all(name in result.stdout for name in list_tasks())
+    assert "(91 answers)" in result.stdout
+    listed = json.loads(circuits("tasks", "--json").stdout)
+    assert [task["name"] for task in listed] == list(list_tasks())
+    assert listed[0]["example"]["clean"]
+
+
+def test_tasks_tries_a_model(tiny):
+    result = circuits("tasks", "docstring", "--model", tiny, "--n-prompts", "8")
+    assert "logit_diff, corrupted" in result.stdout
+    assert result.stdout.count("✓") + result.stdout.count("✗") == 4
+    assert "warning: a circuit for docstring on" in result.stderr
+    printed = circuits("tasks", "ioi", "--model", tiny, "--n-prompts", "8", "--json").stdout
+    assert json.loads(printed)["n_prompts"] == 8
+
+
+def test_models_are_listed_with_their_source():
+    shown = circuits("models").stdout
+    assert all(entry.name in shown for entry in list_models())
+    assert "Gemma 3" in shown
+    assert json.loads(circuits("models", "--json").stdout)[0]["needs_hub"] is False
+
+
+def test_evaluate(run, tiny):
+    found = Discovery.load(run)
+    result = circuits("evaluate", run)
+    assert result.exit_code == 0
+    assert "completeness" in result.stdout
+    printed = json.loads(circuits("evaluate", run, "--model", tiny, "--json").stdout)
+    assert printed["performance"] == pytest.approx(found.performance)
+    assert printed["minimality"].keys() == {str(head) for head in found.circuit.heads}
+
+
+def test_evaluate_loads_the_model_as_the_run_had_it(run, tiny, monkeypatch):
+    def no_loading(name, **options):
+        raise ModelError(f"asked for {name} in {options['dtype']}")
+
+    monkeypatch.setattr(actions, "load_model", no_loading)
+    assert error_of("evaluate", run, code=1) == f"error: asked for {tiny} in float32"
+
+
+def test_evaluate_refuses_other_weights(run, tmp_path, tiny):
+    other = tmp_path / "other"
+    model = LlamaForCausalLM.from_pretrained(tiny)
+    with torch.no_grad():
+        model.lm_head.weight += 1
+    model.save_pretrained(other)
+    load_tokenizer("smollm2-135m").save_pretrained(other)
+    assert "with weights" in error_of("evaluate", run, "--model", other, code=1)
+
+
+def test_missing_and_damaged_runs(run, tmp_path):
+    assert "is no saved run" in error_of("evaluate", tmp_path / "none", code=1)
+    assert "is no saved run" in error_of("compare", tmp_path, run, code=1)
+    damaged = tmp_path / "damaged"
+    Discovery.load(run).save(damaged)
+    (damaged / "run.json").write_text('{"config": 1}')
+    assert "is damaged" in error_of("evaluate", damaged, code=1)
+    (damaged / "run.json").write_bytes(b"\xff\xfe")
+    assert "is damaged" in error_of("compare", damaged, run, code=1)
+
+
+def test_compare_with_itself_and_with_json(run, tmp_path):
+    circuit = Discovery.load(run).circuit
+    printed = json.loads(circuits("compare", run, run, "--json").stdout)
+    assert printed["true_positives"] == [str(head) for head in sorted(circuit.heads)]
+    file = tmp_path / "circuit.json"
+    file.write_text(Circuit.of_heads(["0.0", "1.1"], 2, 4).to_json())
+    result = circuits("compare", run, file)
+    assert result.exit_code == 0
+    assert "only in the reference (false negatives)" in result.stdout
+    overlap = circuit.compare(Circuit.from_json(file.read_text()))
+    assert f"{overlap.recall:.3f}" in result.stdout
+
+
+def test_compare_writes_what_has_no_value_as_null(tmp_path):
+    file = tmp_path / "empty.json"
+    file.write_text(Circuit.of_heads([], 2, 4).to_json())
+    assert json.loads(circuits("compare", file, file, "--json").stdout)["precision"] is None
+
+
+def test_compare_refuses_what_is_no_circuit(run, tmp_path):
+    file = tmp_path / "circuit.json"
+    file.write_text("[]")
+    assert f"{file} holds no circuit" in error_of("compare", run, file, code=1)
+    file.write_text(Circuit.of_heads([], 5, 4).to_json())
+    assert "belong to different models" in error_of("compare", run, file, code=1)
+
+
+def test_bars_in_a_terminal(tiny, monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(console.err, "_force_terminal", True)
+    monkeypatch.setattr(console.err, "is_interactive", True)
+    result = circuits("discover", "ioi", "--model", tiny, *FEW)
+    assert result.exit_code == 0
+    assert "Patching paths" in result.stderr
+    assert "left" in result.stderr
+    assert "warning:" in result.stderr
+
+
+def test_saved_tensors_are_readable_by_safetensors(run):
+    assert load_file(run / "tensors.safetensors")
