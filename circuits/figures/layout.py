@@ -13,9 +13,9 @@ Points = Float[np.ndarray, "..."]
 
 _STEP = 0.5
 _CLEARANCE = 0.7
-_LENGTH, _BLOCKED, _CROSSING, _OFF_CENTRE = 0.4, 5.0, 1.0, 0.02
+_LENGTH, _BLOCKED, _CROSSING, _OFF_CENTRE = 0.15, 6.0, 1.0, 0.02
 _SWEEPS = 25
-_PLACED = 300
+_PLACED = 400
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ class _Problem:
         placed[:, self.sender == head, 0] = self.places[:, None]
         placed[:, (self.receiver == head) | (mine & (self.receiver < 0)), 1] = self.places[:, None]
         own, weight = placed[:, mine], self.weight[mine]
-        rise = np.sqrt(self.end_y - self.y[self.sender])[mine]
-        cost = _LENGTH * (weight * np.abs(own[..., 0] - own[..., 1]) / rise).sum(1)
+        rise = (self.end_y - self.y[self.sender])[mine]
+        cost = _LENGTH * (weight * (own[..., 0] - own[..., 1]) ** 2 / rise).sum(1)
         cost += _BLOCKED * self._blocked(x, head, own, mine)
         cost += _CROSSING * self._crossings(ends, own, mine)
         cost += _OFF_CENTRE * np.abs(self.places - self.places[-1] / 2)
