@@ -5,22 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 from rich.progress import (
     BarColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TaskProgressColumn,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
+from rich.text import Text
 
 from circuits.cli.console import err
 
 LOADING = "loading"
-_LONGEST_STAGE_SECONDS = 24 * 3600.0
 _TITLES = {
     LOADING: "Loading the model",
     "behaviour": "Testing the model",
@@ -42,6 +44,24 @@ class StageProgress(Protocol):
         """Something takes long while the model loads."""
 
 
+class _TimeLeft(ProgressColumn):
+    """Counts down to the end that was foreseen at the last report.
+
+    rich's own column wants many reports, and some stages give few.
+    """
+
+    max_refresh = 0.5
+
+    def render(self, task: Task) -> Text:
+        """Show the time left, or why there is none to show."""
+        if task.finished or not task.started:
+            return Text("done" if task.finished else "waiting", "dim")
+        end = task.fields.get("end")
+        if end is None:
+            return Text("-:--:-- left", "dim")
+        return Text(f"{timedelta(seconds=max(0, round(end - task.get_time())))} left", "cyan")
+
+
 @dataclass
 class _Bars:
     bars: Progress
@@ -51,8 +71,12 @@ class _Bars:
         row = self.rows.get(name)
         if row is None:
             row = self.rows[name] = self.bars.add_task(_title(name), start=False, total=1)
-        if not self.bars.tasks[row].started:
+        task = self.bars.tasks[row]
+        if not task.started:
             self.bars.start_task(row)
+        if fraction > 0 and task.elapsed is not None:
+            left = task.elapsed * (1 - fraction) / fraction
+            self.bars.update(row, end=task.get_time() + left)
         self.bars.update(row, completed=fraction)
 
     def note(self, text: str) -> None:
@@ -83,13 +107,9 @@ def show_progress(stages: Sequence[str]) -> Iterator[StageProgress]:
         BarColumn(bar_width=24),
         TaskProgressColumn(),
         TimeElapsedColumn(),
-        TextColumn("[dim]left"),
-        TimeRemainingColumn(),
+        _TimeLeft(),
     )
-    # The time left comes from the whole stage so far: some report seldom.
-    with Progress(
-        *columns, console=err, transient=True, speed_estimate_period=_LONGEST_STAGE_SECONDS
-    ) as bars:
+    with Progress(*columns, console=err, transient=True) as bars:
         yield _Bars(bars, {s: bars.add_task(_title(s), start=False, total=1) for s in stages})
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, SelectionRule
 from circuits.cli import actions, app, console
+from circuits.cli.progress import show_progress
 from circuits.config import ENGINES, METHODS
 from circuits.metrics import METRICS
 from circuits.model import DEFAULT_MODEL, ModelError, list_models, load_tokenizer
@@ -400,6 +401,25 @@ def test_bars_in_a_terminal(tiny, monkeypatch):
     assert "Patching paths" in result.stderr
     assert "left" in result.stderr
     assert "warning:" in result.stderr
+
+
+def test_the_time_left_is_foreseen_from_one_report(monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(console.err, "is_interactive", True)
+    with show_progress(("patching",)) as shown:
+        task = shown.bars.tasks[0]
+        shown.bars.get_time = task._get_time = lambda: now
+        column = shown.bars.columns[-1]
+        assert str(column.render(task)) == "waiting"
+        shown.stage("patching", 0.0)
+        assert str(column.render(task)) == "-:--:-- left"
+        now = 30.0
+        shown.stage("patching", 0.25)
+        assert str(column.render(task)) == "0:01:30 left"
+        now = 60.0
+        assert str(column.render(task)) == "0:01:00 left"
+        shown.stage("patching", 1.0)
+        assert str(column.render(task)) == "done"
 
 
 def test_saved_tensors_are_readable_by_safetensors(run):
