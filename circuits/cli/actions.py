@@ -69,7 +69,6 @@ def discover(
         print_json(reports.discovery(found, saved))
     else:
         out.print(tables.discovery(found))
-        out.print(tables.where_saved(saved, task_name))
     if problem:
         if not as_json:
             print_json(found.circuit.to_dict())
@@ -77,6 +76,8 @@ def discover(
             f"the run could not be saved to {directory} ({problem.strerror or problem}); "
             "its circuit is on stdout as JSON"
         )
+    if not as_json:
+        out.print(tables.where_saved(directory, task_name))
 
 
 def discovery_config(options: Mapping[str, Any]) -> DiscoveryConfig:

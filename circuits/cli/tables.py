@@ -46,7 +46,7 @@ def discovery(found: Discovery) -> RenderableType:
 def where_saved(directory: Path | None, task: str) -> Text:
     """Where the run is, or how to save one."""
     if directory is None:
-        return Text(f"Not saved; to keep a run: circuits discover {task} --out runs/{task}", "dim")
+        return Text(f"Not saved; --out DIRECTORY keeps a run, for example --out runs/{task}", "dim")
     return Text.assemble("Saved to ", (str(directory), "bold"), overflow="fold")
 
 

@@ -125,7 +125,7 @@ def test_discover_prints_everything_and_writes_nothing(tiny, empty_directory):
     assert result.exit_code == 0
     for part in ("Circuit", "sparsity", "candidates", "Heads by layer", "Cost", "peak memory"):
         assert part in result.stdout
-    assert "Not saved; to keep a run: circuits discover ioi --out runs/ioi" in result.stdout
+    assert "Not saved; --out DIRECTORY keeps a run, for example --out runs/ioi" in result.stdout
     assert list(empty_directory.iterdir()) == []
 
 
