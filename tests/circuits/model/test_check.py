@@ -225,3 +225,12 @@ def test_tolerance(llama) -> None:
     assert check_reproduces(llama, tolerance=1e-3) < 1e-3
     with pytest.raises(UnsupportedModelError, match=r"allowed 0\)"):
         check_reproduces(tiny_model("gpt2"), tolerance=0.0)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["soft caps", "window in the upper layers", "stretched rotary", "scores scaled by layer"],
+)
+def test_what_is_supported_beyond_the_families(kind: str) -> None:
+    torch.manual_seed(0)
+    assert check_reproduces(bridge_of(OTHERS[kind]())) < 1e-4
