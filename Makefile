@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench clean
+.PHONY: demo test check lint format bench notebooks clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -27,6 +27,10 @@ format: $(VENV)/.installed-dev
 bench: $(VENV)/.installed  ## Measure again what README and CONTRIBUTING say (about 20 minutes on two cores).
 	$(BIN)/python -m benchmarks.discovery --write-readme
 	$(BIN)/python -m benchmarks.engines --write-readme
+
+notebooks: $(VENV)/.installed-dev  ## Run the notebooks and keep their outputs (needs Chromium, see README).
+	$(PIP_INSTALL) -e '.[figures]'
+	$(BIN)/python -m tests.test_notebooks
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or newer, or set PYTHON=..."; exit 1; }

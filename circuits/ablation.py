@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +16,8 @@ from circuits.model import LayeredModel
 from circuits.model.runs import at_end, run_heads, run_layers, trim
 from tasks import PromptPairs
 
+Progress = Callable[[float], None]
+
 
 @dataclass(frozen=True, eq=False)
 class MeanOutputs:
@@ -25,7 +27,13 @@ class MeanOutputs:
     z: tuple[Float[Tensor, "template pos head d_head"], ...]
 
     @classmethod
-    def of(cls, model: LayeredModel, pairs: PromptPairs, batch: int = 32) -> MeanOutputs:
+    def of(
+        cls,
+        model: LayeredModel,
+        pairs: PromptPairs,
+        batch: int = 32,
+        progress: Progress = lambda fraction: None,
+    ) -> MeanOutputs:
         """Average over the corrupted prompts of `pairs`, a few prompts at a time."""
         pairs = trim(pairs.to(model.device))
         templates, group = pairs.template.unique(return_inverse=True)
@@ -37,9 +45,11 @@ class MeanOutputs:
                 part = pairs[rows]
                 records, _ = run_layers(model, part.corrupted)
                 means = [
-                    torch.einsum("tp,p...->t...", shares[:, rows], record.z) for record in records
+                    torch.einsum("tp,p...->t...", shares[:, rows].to(record.z), record.z)
+                    for record in records
                 ]
                 sums = means if not sums else [a + b for a, b in zip(sums, means, strict=True)]
+                progress((int(rows[-1]) + 1) / len(pairs))
         return cls(templates, tuple(sums))
 
     def for_prompts(self, pairs: PromptPairs) -> Int[Tensor, " prompt"]:
@@ -60,6 +70,7 @@ def ablated_metric(
     circuits: Sequence[frozenset[Head]],
     metric: Metric,
     max_rows: int = 8192,
+    progress: Progress = lambda fraction: None,
 ) -> Float[Tensor, "circuit prompt"]:
     """The metric on clean prompts when every head outside a circuit gives its mean output.
 
@@ -70,6 +81,7 @@ def ablated_metric(
         circuits: The heads kept, for each of several circuits run together.
         metric: From logits at the answers to one number per prompt.
         max_rows: How many (circuit, prompt, position) rows are computed at once.
+        progress: Called with the fraction done.
 
     """
     pairs = trim(pairs.to(model.device))
@@ -78,9 +90,10 @@ def ablated_metric(
     step = max(1, max_rows // pairs.clean.numel())
     with torch.no_grad():
         resid = model.embed(pairs.clean)
-        chunks = [
-            _run(model, pairs, means, template, resid, part, metric) for part in kept.split(step)
-        ]
+        chunks = []
+        for part in kept.split(step):
+            chunks.append(_run(model, pairs, means, template, resid, part, metric))
+            progress(sum(map(len, chunks)) / len(kept))
     return torch.cat(chunks)
 
 

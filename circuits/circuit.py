@@ -25,6 +25,8 @@ class Circuit:
     n_heads: int
 
     def __post_init__(self) -> None:
+        if self.n_layers < 1 or self.n_heads < 1:
+            raise ValueError(f"a model has layers and heads, got {self.n_layers} x {self.n_heads}")
         for head in sorted(self.heads):
             if head.layer >= self.n_layers or head.index >= self.n_heads:
                 raise ValueError(
@@ -35,6 +37,8 @@ class Circuit:
             ends = {edge.sender} | ({edge.receiver.head} if edge.receiver.head else set())
             if not ends <= self.heads:
                 raise ValueError(f"edge {edge} leaves the circuit of {len(self.heads)} heads")
+            if edge.receiver.head and edge.receiver.head.layer <= edge.sender.layer:
+                raise ValueError(f"edge {edge} does not lead to a higher layer")
 
     @classmethod
     def of_heads(cls, heads: Iterable[Head | str], n_layers: int, n_heads: int) -> Circuit:

@@ -40,7 +40,8 @@ class DiscoveryConfig:
         selection: When a sender is kept.
         pruning: How far to prune.
         contrast: Contrast of Contrastive-FLAP: "published", or "paired".
-        n_mean_prompts: Corrupted prompts that mean head outputs are taken over.
+        n_mean_prompts: Corrupted prompts that mean head outputs are taken over; at least the
+            discovery's own.
         memory_bytes: About how much memory path patching may use beside the model's own.
 
     Raises:

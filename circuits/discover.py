@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 
 from jaxtyping import Float
@@ -12,12 +12,12 @@ from torch import Tensor
 
 from circuits.behaviour import Behaviour, WeakTaskWarning, measure_behaviour
 from circuits.circuit import Circuit
-from circuits.components import Receiver
+from circuits.components import Head, Receiver
 from circuits.config import DiscoveryConfig, Engine, Method
 from circuits.cost import Cost, CostMeter
 from circuits.evaluation import Evaluator
 from circuits.metrics import get_metric
-from circuits.model import LayeredModel, PairedRun, TransformerBridge, check_reproduces, identify
+from circuits.model import LayeredModel, TransformerBridge, check_reproduces, identify, paired_runs
 from circuits.patching import EffectTable
 from circuits.patching.memory import DEFAULT_MEMORY_BYTES
 from circuits.patching.paths import ReceiverEffects, effect_table
@@ -106,8 +106,8 @@ def run_discovery(
     with meter.stage("behaviour"):
         behaviour = measure_behaviour(model, pairs, metric)
     _warn_if_weak(behaviour, task)
-    with meter.stage("means"):
-        evaluator = Evaluator(layered, pairs, mean_pairs, metric)
+    with meter.stage("means") as report:
+        evaluator = Evaluator(layered, pairs, mean_pairs, metric, report)
     with meter.stage("pruning") as report:
         prunings, scores = _prune(layered, pairs, evaluator, config, report)
     with meter.stage("patching") as report:
@@ -138,13 +138,16 @@ def _prune(
     names = config.pruning_names
     if not names:
         return {}, {}
-    statistics = HeadStatistics.collect(model, [PairedRun.of(model, pairs, evaluator.metric)])
+    statistics = HeadStatistics.collect(model, paired_runs(model, pairs, evaluator.metric))
     contrasts = {"flap": None, "contrastive-flap": config.contrast}
     scores = {name: statistics.scores(_SCORES[name], contrasts[name]) for name in names}
     prunings = {}
-    for done, name in enumerate(names, start=1):
-        prunings[name] = prune(scores[name], config.pruning, evaluator.performances)
-        report(done / len(names))
+    for done, name in enumerate(names):
+
+        def performances(circuits: Sequence[frozenset[Head]], done: int = done) -> list[float]:
+            return evaluator.performances(circuits, lambda part: report((done + part) / len(names)))
+
+        prunings[name] = prune(scores[name], config.pruning, performances)
     return prunings, scores
 
 

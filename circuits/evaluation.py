@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.ablation import MeanOutputs, ablated_metric
+from circuits.ablation import MeanOutputs, Progress, ablated_metric
 from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
 from circuits.metrics import Metric, logit_diff
@@ -45,6 +45,7 @@ class Evaluator:
         pairs: PromptPairs,
         mean_pairs: PromptPairs | None = None,
         metric: Metric = logit_diff,
+        progress: Progress = lambda fraction: None,
     ) -> None:
         """Take the means over the corrupted prompts of `mean_pairs` (of `pairs` without).
 
@@ -54,7 +55,8 @@ class Evaluator:
         """
         self.model = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
         self.pairs, self.metric = pairs, metric
-        self.means = MeanOutputs.of(self.model, pairs if mean_pairs is None else mean_pairs)
+        mean_pairs = pairs if mean_pairs is None else mean_pairs
+        self.means = MeanOutputs.of(self.model, mean_pairs, progress=progress)
         self._known: dict[frozenset[Head], float] = {}
         everything = frozenset(all_heads(self.model.n_layers, self.model.n_heads))
         self.full_metric = float(self._metric([everything]).double().mean())
@@ -64,11 +66,15 @@ class Evaluator:
             )
         self._known[everything] = 100.0
 
-    def performances(self, circuits: Sequence[frozenset[Head]]) -> list[float]:
+    def performances(
+        self,
+        circuits: Sequence[frozenset[Head]],
+        progress: Progress = lambda fraction: None,
+    ) -> list[float]:
         """Percent of the full model's metric that each set of heads keeps alone."""
         new = list(dict.fromkeys(heads for heads in circuits if heads not in self._known))
         if new:
-            means = self._metric(new).double().mean(-1) / self.full_metric * 100
+            means = self._metric(new, progress).double().mean(-1) / self.full_metric * 100
             self._known.update(zip(new, means.tolist(), strict=True))
         return [self._known[heads] for heads in circuits]
 
@@ -91,5 +97,12 @@ class Evaluator:
             n_prompts=len(self.pairs),
         )
 
-    def _metric(self, circuits: Sequence[frozenset[Head]]) -> Float[Tensor, "circuit prompt"]:
-        return ablated_metric(self.model, self.pairs, self.means, circuits, self.metric).cpu()
+    def _metric(
+        self,
+        circuits: Sequence[frozenset[Head]],
+        progress: Progress = lambda fraction: None,
+    ) -> Float[Tensor, "circuit prompt"]:
+        measured = ablated_metric(
+            self.model, self.pairs, self.means, circuits, self.metric, progress=progress
+        )
+        return measured.cpu()

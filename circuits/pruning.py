@@ -56,7 +56,7 @@ class PruningRule:
         """The sparsities tried, rising."""
         if self.cliff == "fixed":
             return (_FIXED_SPARSITY,)
-        count = round((self.highest_sparsity - self.lowest_sparsity) / self.step)
+        count = int((self.highest_sparsity - self.lowest_sparsity) / self.step + 1e-6)
         return tuple(round(self.lowest_sparsity + self.step * i, 6) for i in range(count + 1))
 
 

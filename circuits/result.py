@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,8 +11,9 @@ import torch
 from jaxtyping import Float
 from pydantic import TypeAdapter, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import load, save
 from torch import Tensor
+from xxhash import xxh3_128_hexdigest
 
 from circuits.behaviour import Behaviour
 from circuits.circuit import Circuit
@@ -27,7 +29,7 @@ from circuits.pruning import Pruning
 from tasks import PromptPairs, Task, get_task
 
 CIRCUIT_FILE, RUN_FILE, TENSOR_FILE = "circuit.json", "run.json", "tensors.safetensors"
-_EFFECTS, _SCORES = "effects.", "scores."
+_EFFECTS, _SCORES, _DIGESTS = "effects.", "scores.", "files"
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ class Discovery:
         """
         evaluator = self.evaluator
         if evaluator is None or model is not None:
-            bridge = load_model(self.provenance.model.name) if model is None else model
+            bridge = self._load_model() if model is None else model
             self._check_model(bridge)
             pairs, mean_pairs = sample_pairs(
                 bridge, task or get_task(self.provenance.task), self.config
@@ -144,14 +146,15 @@ class Discovery:
         return evaluator.evaluate(self.circuit)
 
     def save(self, directory: str | Path) -> None:
-        """Write `circuit.json`, `run.json` and `tensors.safetensors`, each atomically."""
+        """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none."""
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
-        write_atomically(directory / TENSOR_FILE, save(tensors))
-        write_atomically(directory / CIRCUIT_FILE, self.circuit.to_json().encode())
-        record = TypeAdapter(RunRecord).dump_json(self.record, indent=1)
-        write_atomically(directory / RUN_FILE, record)
+        content = {TENSOR_FILE: save(tensors), CIRCUIT_FILE: self.circuit.to_json().encode()}
+        record = TypeAdapter(RunRecord).dump_python(self.record, mode="json")
+        record[_DIGESTS] = {name: xxh3_128_hexdigest(data) for name, data in content.items()}
+        content[RUN_FILE] = json.dumps(record, indent=1).encode()
+        write_atomically({directory / name: data for name, data in content.items()})
 
     @classmethod
     def load(cls, directory: str | Path) -> Discovery:
@@ -159,42 +162,51 @@ class Discovery:
 
         Raises:
             FileNotFoundError: The directory holds no saved run.
-            ValueError: A file is damaged.
+            ValueError: A file is damaged, or does not belong to the others.
 
         """
         directory = Path(directory)
-        missing = [
-            n for n in (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE) if not (directory / n).is_file()
-        ]
+        files = (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE)
+        missing = [name for name in files if not (directory / name).is_file()]
         if missing:
             raise FileNotFoundError(
                 f"{directory} is no saved run: it lacks {', '.join(missing)}; "
                 "a run is a directory written by Discovery.save or `circuits discover --out`"
             )
         try:
-            circuit = Circuit.from_json((directory / CIRCUIT_FILE).read_text())
-            record = TypeAdapter(RunRecord).validate_json((directory / RUN_FILE).read_bytes())
-            tensors = load_file(directory / TENSOR_FILE)
-        except (ValidationError, SafetensorError, ValueError) as error:
-            raise ValueError(f"the saved run in {directory} is damaged: {error}") from error
-        return cls._of(circuit, record, tensors)
+            return cls._of({name: (directory / name).read_bytes() for name in files})
+        except (ValidationError, SafetensorError, ValueError, TypeError) as error:
+            raise ValueError(
+                f"the saved run in {directory} is damaged: {_reason(error)}"
+            ) from error
 
     @classmethod
-    def _of(cls, circuit: Circuit, record: RunRecord, tensors: dict[str, Tensor]) -> Discovery:
-        named = {k.removeprefix(_EFFECTS): v for k, v in tensors.items() if k.startswith(_EFFECTS)}
+    def _of(cls, files: dict[str, bytes]) -> Discovery:
+        fields = json.loads(files[RUN_FILE])
+        digests = fields.pop(_DIGESTS, None) if isinstance(fields, dict) else None
+        if not isinstance(digests, dict):
+            raise TypeError(f"{RUN_FILE} holds no record of a run")
+        record = TypeAdapter(RunRecord).validate_python(fields)
+        circuit = Circuit.from_json(files[CIRCUIT_FILE].decode())
+        tensors = load(files[TENSOR_FILE])
+        for name in (CIRCUIT_FILE, TENSOR_FILE):
+            if xxh3_128_hexdigest(files[name]) != digests.get(name):
+                raise ValueError(f"{name} is not the one that {RUN_FILE} was written with")
+        effects = _named(tensors, _EFFECTS)
         return cls(
             circuit=circuit,
             performance=record.performance,
             behaviour=record.behaviour,
             prunings=record.prunings,
-            scores={
-                k.removeprefix(_SCORES): v for k, v in tensors.items() if k.startswith(_SCORES)
-            },
-            effects=EffectTable(**named) if named else None,
+            scores=_named(tensors, _SCORES),
+            effects=EffectTable(**effects) if effects else None,
             cost=record.cost,
             config=record.config,
             provenance=record.provenance,
         )
+
+    def _load_model(self) -> TransformerBridge:
+        return load_model(self.provenance.model.name, dtype=self.provenance.model.dtype)
 
     def _check_model(self, bridge: TransformerBridge) -> None:
         found = identify(bridge)
@@ -204,6 +216,18 @@ class Discovery:
                 f"{self.provenance.model.weight_hash[:12]}, but {found.name} has "
                 f"{found.weight_hash[:12]}; load the same model and pass it"
             )
+
+
+def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {name.removeprefix(prefix): t for name, t in tensors.items() if name.startswith(prefix)}
+
+
+def _reason(error: Exception) -> str:
+    """One line that says what is wrong and where."""
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{RUN_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+    return str(error).partition("\n")[0]
 
 
 def merged_candidates(prunings: Mapping[str, Pruning]) -> frozenset[Head] | None:

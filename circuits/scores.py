@@ -13,7 +13,7 @@ from torch import Tensor
 
 from circuits.metrics import logit_diff
 from circuits.model import LayeredModel, TransformerBridge
-from circuits.model.runs import PairedRun
+from circuits.model.runs import PairedRun, paired_runs
 from tasks import PromptPairs
 
 Statistic = Literal["IFV", "WIFV", "WIFN"]
@@ -108,11 +108,11 @@ class HeadStatistics:
             if value not in known:
                 raise ValueError(f"unknown {name} {value!r}; known: {', '.join(map(str, known))}")
         if contrast == "paired":
-            return _standardise(self.squared_change[..., None]).float()
+            return _standardise(self.squared_change[..., None]).float().cpu()
         columns = self._columns(statistic, self.clean)
         if contrast == "published":
             columns = (columns**2 - self._columns(statistic, self.corrupted) ** 2).abs()
-        return _standardise(columns).float()
+        return _standardise(columns).float().cpu()
 
     def _columns(
         self, statistic: Statistic, moments: Moments
@@ -154,8 +154,8 @@ def head_scores(
 
     """
     layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
-    run = PairedRun.of(layered, pairs, logit_diff)
-    return HeadStatistics.collect(layered, [run]).scores(statistic, contrast)
+    runs = paired_runs(layered, pairs, logit_diff)
+    return HeadStatistics.collect(layered, runs).scores(statistic, contrast)
 
 
 def _tokens(

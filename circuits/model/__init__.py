@@ -8,7 +8,7 @@ from circuits.model.errors import ModelError
 from circuits.model.identity import ModelIdentity, identify
 from circuits.model.layers import Layer, LayeredModel
 from circuits.model.loading import load_model
-from circuits.model.runs import LayerRun, PairedRun
+from circuits.model.runs import LayerRun, PairedRun, paired_runs
 from circuits.model.tokenizers import load_tokenizer, tokenizer_of
 
 __all__ = [
@@ -26,5 +26,6 @@ __all__ = [
     "list_models",
     "load_model",
     "load_tokenizer",
+    "paired_runs",
     "tokenizer_of",
 ]

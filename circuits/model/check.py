@@ -9,6 +9,8 @@ from circuits.model.errors import UnsupportedModelError
 from circuits.model.layers import LayeredModel
 from circuits.model.runs import run_layers
 
+_LONGEST_WINDOW_CHECKED = 128
+
 
 def check_reproduces(
     bridge: TransformerBridge, n_tokens: int = 24, tolerance: float | None = None
@@ -21,24 +23,25 @@ def check_reproduces(
     """
     architecture = getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
     generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(
-        0, bridge.cfg.d_vocab, (2, min(n_tokens, bridge.cfg.n_ctx)), generator=generator
-    )
     with torch.no_grad():
         try:
             model = LayeredModel.of(bridge)
+            length = min(_length_beyond_windows(model, n_tokens), bridge.cfg.n_ctx)
+            tokens = torch.randint(0, bridge.cfg.d_vocab, (2, length), generator=generator)
             tokens = tokens.to(model.device)
             ours = model.unembed(run_layers(model, tokens)[1])
         except torch.OutOfMemoryError:
             raise
-        except (AttributeError, RuntimeError, TypeError, KeyError, ValueError) as error:
+        except (AttributeError, RuntimeError, TypeError, LookupError, ValueError) as error:
             raise UnsupportedModelError(
                 f"{architecture} cannot be run in pieces ({error}); "
                 "see `circuits models` for the families that can"
             ) from error
         theirs = bridge(tokens)
     difference = float((ours - theirs).abs().max() / theirs.std())
-    limit = tolerance if tolerance is not None else 2 * torch.finfo(theirs.dtype).eps ** 0.5
+    # Families take the softmax in float32 whatever the model's dtype.
+    precision = max(torch.finfo(theirs.dtype).eps, torch.finfo(torch.float32).eps)
+    limit = tolerance if tolerance is not None else 2 * precision**0.5
     if not difference <= limit:
         raise UnsupportedModelError(
             f"{architecture} is not supported: its forward pass in pieces differs from the model's "
@@ -46,3 +49,10 @@ def check_reproduces(
             "see `circuits models` for the families that are"
         )
     return difference
+
+
+def _length_beyond_windows(model: LayeredModel, n_tokens: int) -> int:
+    """Tokens enough for every short attention window to hide some."""
+    windows = [layer.window for layer in model.layers if layer.window is not None]
+    short = [window for window in windows if window <= _LONGEST_WINDOW_CHECKED]
+    return max([n_tokens, *(window + n_tokens for window in short)])

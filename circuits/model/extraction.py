@@ -149,7 +149,7 @@ def layer_parts(bridge: TransformerBridge) -> Iterator[dict[str, Any]]:
             "rotary": lambda length, index=index: tables.table(index, length),
             "scale": _scale(original, bridge.cfg.d_head),
             "soft_cap": getattr(original, "attn_logit_softcapping", None),
-            "window": getattr(original, "sliding_window", None),
+            "window": _window(original, index),
             "parallel": bool(getattr(bridge.cfg, "parallel_attn_mlp", False)),
         }
 
@@ -162,6 +162,17 @@ def _optional(parent: nn.Module, name: str) -> nn.Module | None:
 def _raw(module: Any) -> nn.Module:
     # The bridge's wrappers keep their last input alive, which here is the state of all senders.
     return module.original_component
+
+
+def _window(attention: nn.Module, layer: int) -> int | None:
+    """Positions that a layer sees back to; None for all. Told by the module or by its config."""
+    if hasattr(attention, "sliding_window"):
+        return attention.sliding_window  # type: ignore[return-value]
+    config = getattr(attention, "config", None)
+    layer_types = getattr(config, "layer_types", None)
+    if layer_types is not None and layer_types[layer] != "sliding_attention":
+        return None
+    return getattr(config, "sliding_window", None)
 
 
 def _scale(attention: nn.Module, d_head: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import torch
@@ -48,6 +49,14 @@ class PairedRun:
                 for resid in (clean_resid, corrupted_resid)
             ]
         return cls(model, pairs, metric, clean, tuple(layer.z for layer in corrupted), *metrics)
+
+
+def paired_runs(
+    model: LayeredModel, pairs: PromptPairs, metric: Metric, batch: int = 32
+) -> Iterator[PairedRun]:
+    """The runs of many prompts, a few at a time."""
+    for rows in torch.arange(len(pairs)).split(batch):
+        yield PairedRun.of(model, pairs[rows], metric)
 
 
 def trim(pairs: PromptPairs) -> PromptPairs:
