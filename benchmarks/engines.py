@@ -119,7 +119,7 @@ def markdown(measured: dict[str, Any]) -> str:
     )
     worst = max(row["largest_difference"] for row in measured["exact"])
     lines = [
-        f"`exact` against `reference`, FLOPs: {exact} fewer; largest difference {worst:.0e}. "
+        f"`exact` takes fewer FLOPs than `reference`: {exact}; largest difference {worst:.0e}. "
         f"The whole dense table by `sweep`: {measured['dense_table_forward_passes']:.0f} forward "
         f"passes (naive: {measured['naive_dense_forward_passes']:,}). How swept effects agree with "
         "exact ones, all senders:",
@@ -130,7 +130,7 @@ def markdown(measured: dict[str, Any]) -> str:
     for row in measured["sweep"]:
         lines.append(
             f"| {row['receiver']} | {row['correlation']:.3f} | {row['rank_correlation']:.3f} "
-            f"| {row['largest_error']:.4f} | {row['largest_effect']:.3f} |"
+            f"| {row['largest_error']:.2g} | {row['largest_effect']:.2g} |"
         )
     machine = measured["machine"]
     lines += [
