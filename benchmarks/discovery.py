@@ -15,6 +15,7 @@ from rich.console import Console
 from benchmarks.machine import describe_machine
 from benchmarks.publish import publish
 from circuits import Discovery, discover_circuit, load_model
+from circuits.discover import STAGES
 from circuits.model import DEFAULT_MODEL
 from tasks import list_tasks
 
@@ -40,7 +41,7 @@ COLUMNS = (
     Column("sparsity", "sparsity", "{:.1%}"),
     Column("performance", "performance", "{:.1f} %"),
     Column("forward passes: pruning + patching", "passes"),
-    Column("TFLOPs in all", "tflops", "{:.1f}"),
+    Column("TFLOPs: behaviour + means + pruning + patching + evaluation", "tflops"),
     Column("seconds", "seconds", "{:.0f}"),
 )
 
@@ -80,7 +81,7 @@ def markdown(measured: dict[str, Any]) -> str:
             "metrics": f"{row['clean_metric']:.2f} / {row['corrupted_metric']:.2f}",
             "passes": f"{row['forward_passes']['pruning']:.0f} + "
             f"{row['forward_passes']['patching']:.0f}",
-            "tflops": sum(row["flops"].values()) / 1e12,
+            "tflops": " + ".join(f"{row['flops'][stage] / 1e12:.2g}" for stage in STAGES),
         }
         cells = [column.form.format(shown[column.key]) for column in COLUMNS]
         lines.append("| " + " | ".join(cells) + " |")
