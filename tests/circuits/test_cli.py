@@ -399,7 +399,6 @@ def test_bars_in_a_terminal(tiny, monkeypatch):
     result = circuits("discover", "ioi", "--model", tiny, *FEW)
     assert result.exit_code == 0
     assert "Patching paths" in result.stderr
-    assert "left" in result.stderr
     assert "warning:" in result.stderr
 
 
