@@ -73,19 +73,23 @@ def tiny_model(family: str, seed: int = 0) -> TransformerBridge:
     torch.manual_seed(seed)
     if family == "attention-only":
         return _attention_only(seed)
-    model = _HUGGING_FACE[family]()
+    return bridge_of(_HUGGING_FACE[family](), f"tiny-{family}")
+
+
+def bridge_of(model: PreTrainedModel, name: str = "tiny") -> TransformerBridge:
+    """A bridge around a model whose weights are drawn anew, large."""
     model.set_attn_implementation("eager")
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
+        for parameter_name, parameter in model.named_parameters():
             if parameter.ndim > 1:
                 parameter.normal_(std=0.25)
-            elif name.endswith("bias"):
+            elif parameter_name.endswith("bias"):
                 parameter.normal_(std=0.1)
     return build_bridge_from_module(
         model.eval().requires_grad_(False),
         type(model).__name__,
         hf_config=model.config,
-        model_name=f"tiny-{family}",
+        model_name=name,
     )
 
 

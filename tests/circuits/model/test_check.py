@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformers import (
     BloomConfig,
     BloomForCausalLM,
@@ -40,10 +39,10 @@ from transformers import (
 )
 
 from circuits.components import Head, Receiver
-from circuits.model import LayeredModel, TransformerBridge, check_reproduces, extraction
+from circuits.model import LayeredModel, check_reproduces, extraction
 from circuits.model.errors import ModelError, UnsupportedModelError
 from circuits.patching import path_effects
-from tests.circuits.families import FAMILIES, tiny_model
+from tests.circuits.families import FAMILIES, bridge_of, tiny_model
 from tests.circuits.prompts import ragged_pairs
 
 SIZES = {
@@ -122,22 +121,6 @@ OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
     "long window": lambda: MistralForCausalLM(MistralConfig(**GROUPED, sliding_window=32)),
     "long fused window": lambda: Phi3ForCausalLM(Phi3Config(**GROUPED, sliding_window=32)),
 }
-
-
-def bridge_of(model: PreTrainedModel) -> TransformerBridge:
-    model.set_attn_implementation("eager")
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if parameter.ndim > 1:
-                parameter.normal_(std=0.25)
-            elif name.endswith("bias"):
-                parameter.normal_(std=0.1)
-    return build_bridge_from_module(
-        model.eval().requires_grad_(False),
-        type(model).__name__,
-        hf_config=model.config,
-        model_name="tiny",
-    )
 
 
 def test_every_family_is_reproduced(bridge) -> None:
