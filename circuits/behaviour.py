@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -57,14 +58,21 @@ class Behaviour:
 
 
 def measure_behaviour(
-    model: TransformerBridge, pairs: PromptPairs, metric: Metric = logit_diff, batch: int = 32
+    model: TransformerBridge,
+    pairs: PromptPairs,
+    metric: Metric = logit_diff,
+    batch: int = 32,
+    progress: Callable[[float], None] = lambda fraction: None,
 ) -> Behaviour:
-    """Run both prompts of every pair through the model itself."""
+    """Run both prompts of every pair through the model itself, a few pairs at a time."""
     device = next(model.parameters()).device
     rows = torch.arange(len(pairs)).split(batch)
     parts = [trim(pairs[index].to(device)) for index in rows]
-    clean = [answer_logits(model, part.clean, part) for part in parts]
-    corrupted = [answer_logits(model, part.corrupted, part) for part in parts]
+    clean, corrupted = [], []
+    for part in parts:
+        clean.append(answer_logits(model, part.clean, part))
+        corrupted.append(answer_logits(model, part.corrupted, part))
+        progress(len(clean) / len(parts))
 
     def mean(values: list[Tensor]) -> float:
         return float(torch.cat(values).double().mean())

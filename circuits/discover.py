@@ -103,8 +103,8 @@ def run_discovery(
     check_reproduces(model)
     layered, metric, meter = LayeredModel.of(model), get_metric(config.metric), CostMeter(progress)
     pairs, mean_pairs = sample_pairs(model, task, config)
-    with meter.stage("behaviour"):
-        behaviour = measure_behaviour(model, pairs, metric)
+    with meter.stage("behaviour") as report:
+        behaviour = measure_behaviour(model, pairs, metric, progress=report)
     _warn_if_weak(behaviour, task)
     with meter.stage("means") as report:
         evaluator = Evaluator(layered, pairs, mean_pairs, metric, report)

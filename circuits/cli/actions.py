@@ -111,7 +111,9 @@ def try_task(
         bridge = source.load(progress)
         progress.stage(STAGES[0], 0.0)
         pairs = task.sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
-        behaviour = measure_behaviour(bridge, pairs, measure)
+        behaviour = measure_behaviour(
+            bridge, pairs, measure, progress=lambda part: progress.stage(STAGES[0], part)
+        )
         answers = _answers(bridge, pairs[:_SHOWN_PROMPTS])
     model = source.name or DEFAULT_MODEL
     if as_json:

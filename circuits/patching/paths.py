@@ -68,7 +68,7 @@ def effect_table(
     """Effects of every sender on every receiver input, by one upward sweep per batch of prompts.
 
     Exact for the logits receiver; for head inputs exact up to the receiver head's output and first
-    order behind it. The cost is that of about 0.4 forward passes per sender.
+    order behind it. Costs a fraction of a forward pass per sender; README has the measured figure.
 
     Args:
         model: A TransformerBridge, or its pieces.
