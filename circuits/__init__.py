@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from circuits.config import DiscoveryConfig
     from circuits.discover import discover_circuit
     from circuits.evaluation import Evaluation
+    from circuits.grid import Grid, discover_grid
     from circuits.model import list_models, load_model
     from circuits.pruning import PruningRule
     from circuits.result import Discovery
@@ -21,12 +22,14 @@ _MODULES = {
     "DiscoveryConfig": "config",
     "Edge": "components",
     "Evaluation": "evaluation",
+    "Grid": "grid",
     "Head": "components",
     "Overlap": "circuit",
     "PruningRule": "pruning",
     "Receiver": "components",
     "SelectionRule": "search",
     "discover_circuit": "discover",
+    "discover_grid": "grid",
     "list_models": "model",
     "load_model": "model",
 }
@@ -37,12 +40,14 @@ __all__ = [
     "DiscoveryConfig",
     "Edge",
     "Evaluation",
+    "Grid",
     "Head",
     "Overlap",
     "PruningRule",
     "Receiver",
     "SelectionRule",
     "discover_circuit",
+    "discover_grid",
     "list_models",
     "load_model",
 ]

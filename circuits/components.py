@@ -77,6 +77,13 @@ class Receiver:
             raise ValueError("the logits receiver is no head's input")
         return self.head, self.input
 
+    def shared(self, n_heads: int, n_kv_heads: int) -> Receiver:
+        """The receiver itself; for k and v the first head's of those that share the input."""
+        if self.head is None or self.input == "q":
+            return self
+        group = n_heads // n_kv_heads
+        return Receiver(Head(self.head.layer, self.head.index // group * group), self.input)
+
     def __str__(self) -> str:
         return _LOGITS if self.head is None else f"{self.head}.{self.input}"
 

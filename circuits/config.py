@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from circuits.metrics import get_metric
-from circuits.patching.memory import DEFAULT_MEMORY_BYTES
 from circuits.pruning import PruningRule
 from circuits.scores import Contrast
 from circuits.search import SelectionRule
@@ -34,6 +33,8 @@ class DiscoveryConfig:
             "path-patching" patches all of them; the others prune alone.
         engine: How path effects are measured: "sweep" estimates all at once, "exact" and
             "reference" measure each receiver that the search reaches.
+        verify: Whether paths of the sweep whose selection could flip are run exactly.
+        n_sampled_paths: About how many of the others are, at random, to check the estimate.
         n_prompts: Prompt pairs to discover on.
         seed: Seed of the prompts.
         metric: "logit_diff" or "prob_diff".
@@ -42,7 +43,8 @@ class DiscoveryConfig:
         contrast: Contrast of Contrastive-FLAP: "published", or "paired".
         n_mean_prompts: Corrupted prompts that mean head outputs are taken over; at least the
             discovery's own.
-        memory_bytes: About how much memory path patching may use beside the model's own.
+        memory_bytes: About how much memory path patching may use beside the model's own; a safe
+            share of what is free without.
 
     Raises:
         ValueError: A setting is unknown or out of range.
@@ -51,6 +53,8 @@ class DiscoveryConfig:
 
     method: Method = "app"
     engine: Engine = "sweep"
+    verify: bool = True
+    n_sampled_paths: int = 32
     n_prompts: int = 16
     seed: int = 0
     metric: str = "logit_diff"
@@ -58,7 +62,7 @@ class DiscoveryConfig:
     pruning: PruningRule = field(default_factory=PruningRule)
     contrast: Contrast = "published"
     n_mean_prompts: int = 64
-    memory_bytes: int = DEFAULT_MEMORY_BYTES
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -71,8 +75,11 @@ class DiscoveryConfig:
                     f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
                 )
         for name in ("n_prompts", "n_mean_prompts", "memory_bytes"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+            given = getattr(self, name)
+            if given is not None and given < 1:
+                raise ValueError(f"{name} must be at least 1, got {given}")
+        if self.n_sampled_paths < 0:
+            raise ValueError(f"n_sampled_paths must be at least 0, got {self.n_sampled_paths}")
         get_metric(self.metric)
 
     @property

@@ -75,6 +75,12 @@ class CostMeter:
     progress: Callable[[str, float], None] = lambda stage, fraction: None
     stages: list[StageCost] = field(default_factory=list)
 
+    @property
+    def flops_per_second(self) -> float:
+        """Speed of the stages so far; 0 before the first."""
+        seconds = sum(stage.seconds for stage in self.stages)
+        return sum(stage.flops for stage in self.stages) / seconds if seconds else 0.0
+
     @contextmanager
     def stage(self, name: str) -> Iterator[Callable[[float], None]]:
         """Measure the `with` as one stage; gives a function that reports its fraction done."""

@@ -26,6 +26,7 @@ from circuits.metrics import get_metric
 from circuits.model import ModelIdentity, TransformerBridge, identify, load_model, tokenizer_of
 from circuits.patching import EffectTable
 from circuits.pruning import Pruning
+from circuits.verification import Verification
 from tasks import PromptPairs, Task, get_task
 
 CIRCUIT_FILE, RUN_FILE, TENSOR_FILE = "circuit.json", "run.json", "tensors.safetensors"
@@ -51,6 +52,7 @@ class RunRecord:
     performance: float
     prunings: dict[str, Pruning]
     cost: Cost
+    verification: Verification | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,10 +65,11 @@ class Discovery:
         behaviour: How well the model does the task.
         prunings: By name ("flap", "contrastive-flap"): the pruned heads and the sparsity curve.
         scores: By name, the scores that each pruning ranked heads by.
-        effects: Path effects; None for methods that only prune.
+        effects: Path effects, exact where verified; None for methods that only prune.
         cost: FLOPs, forward passes, seconds and peak memory by stage.
         config: Every setting.
         provenance: Model identity, task, versions.
+        verification: What was verified, and a bound on the rest; None for other engines.
         evaluator: The model on the discovery's prompts; not saved.
 
     """
@@ -80,6 +83,7 @@ class Discovery:
     cost: Cost
     config: DiscoveryConfig
     provenance: Provenance
+    verification: Verification | None = None
     evaluator: Evaluator | None = field(default=None, repr=False)
 
     @property
@@ -99,6 +103,7 @@ class Discovery:
             self.performance,
             dict(self.prunings),
             self.cost,
+            self.verification,
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -203,6 +208,7 @@ class Discovery:
             cost=record.cost,
             config=record.config,
             provenance=record.provenance,
+            verification=record.verification,
         )
 
     def _load_model(self) -> TransformerBridge:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.circuit import Circuit
@@ -55,21 +55,60 @@ class SelectionRule:
 
     def select(self, effects: Float[Tensor, "layer head"], receiver: Receiver) -> tuple[Head, ...]:
         """The senders kept for one receiver; NaN marks heads that send nothing to it."""
-        n_layers = len(effects) if receiver.head is None else receiver.head.layer
-        below = effects[:n_layers].double().nan_to_num(0.0)
+        below = _below(effects, receiver)
         if below.numel() < 2 or not below.abs().max() > self.min_effect:
             return ()
-        excess = below.abs() - below.mean().abs()
-        limit = self._thresholds(below, receiver)[:, None] * below.std()
-        rows, columns = (excess > limit).nonzero(as_tuple=True)
-        return tuple(Head(*pair) for pair in zip(rows.tolist(), columns.tolist(), strict=True))
+        limit = below.mean().abs() + self._thresholds(below, receiver) * below.std()
+        return _heads(below.abs() > limit)
+
+    def undecided(
+        self,
+        effects: Float[Tensor, "layer head"],
+        errors: Float[Tensor, "layer head"],
+        receiver: Receiver,
+    ) -> tuple[Head, ...]:
+        """The senders whose selection could flip while every effect is uncertain by its error.
+
+        A sender's own error counts in full. The limit it is measured against moves with the mean
+        and the standard deviation of all effects: to first order, and taking the errors of
+        different senders as independent, by the root of the summed squares of what each adds.
+        """
+        below, error = _below(effects, receiver), _below(errors, receiver)
+        least, most = below.abs() - error, below.abs() + error
+        if below.numel() < 2 or not most.max() > self.min_effect:
+            return ()
+        limit, limit_error = self._limits(below, error, receiver)
+        distance, reach = below.abs() - limit, error + limit_error
+        unsure = (distance.abs() <= reach) & (reach > 0)
+        if not least.max() > self.min_effect and bool((distance > -reach).any()):
+            unsure |= (most > self.min_effect) & (error > 0)
+        return _heads(unsure)
+
+    def _limits(
+        self,
+        below: Float[Tensor, "layer head"],
+        error: Float[Tensor, "layer head"],
+        receiver: Receiver,
+    ) -> tuple[Float[Tensor, "layer 1"], Float[Tensor, "layer 1"]]:
+        """What |effect| must exceed, and how uncertain that is."""
+        thresholds, n = self._thresholds(below, receiver), below.numel()
+        mean, spread = below.mean(), below.std()
+        by_mean = mean.sign() / n
+        by_spread = (below - mean) / ((n - 1) * spread.clamp(min=torch.finfo(below.dtype).tiny))
+        variance = error**2
+        squares = (
+            by_mean**2 * variance.sum()
+            + 2 * by_mean * thresholds * (by_spread * variance).sum()
+            + thresholds**2 * (by_spread**2 * variance).sum()
+        )
+        return mean.abs() + thresholds * spread, squares.clamp(min=0).sqrt()
 
     def _thresholds(
         self, below: Float[Tensor, "layer head"], receiver: Receiver
-    ) -> Float[Tensor, " layer"]:
+    ) -> Float[Tensor, "layer 1"]:
         n_layers, n_heads = below.shape
         base = self.logits_threshold if receiver.head is None else self.threshold
-        layer = torch.arange(n_layers, dtype=below.dtype)
+        layer = torch.arange(n_layers, dtype=below.dtype)[:, None]
         if self.distance == "sqrt":
             return base + 2 / ((layer + 1) * n_heads).sqrt()
         return base + self.alpha * (n_layers - 1 - layer)
@@ -97,3 +136,15 @@ def grow(effects_of: EffectsOf, rule: SelectionRule, n_layers: int, n_heads: int
             return Circuit(frozenset(heads), frozenset(edges), n_layers, n_heads)
         layer, index = heapq.heappop(waiting)
         receivers = (Receiver(Head(-layer, index), name) for name in HEAD_INPUTS)
+
+
+def _below(
+    values: Float[Tensor, "layer head"], receiver: Receiver
+) -> Float[Tensor, "lower_layer head"]:
+    """The part below a receiver, in float64; heads that send nothing to it count as 0."""
+    n_layers = len(values) if receiver.head is None else receiver.head.layer
+    return values[:n_layers].double().nan_to_num(0.0)
+
+
+def _heads(mask: Bool[Tensor, "layer head"]) -> tuple[Head, ...]:
+    return tuple(Head(layer, index) for layer, index in mask.nonzero().tolist())

@@ -6,7 +6,7 @@ from circuits.model.catalogue import DEFAULT_MODEL, CatalogueEntry, list_models
 from circuits.model.check import check_reproduces
 from circuits.model.errors import ModelError
 from circuits.model.identity import ModelIdentity, identify
-from circuits.model.layers import Layer, LayeredModel
+from circuits.model.layers import Layer, LayeredModel, in_float32
 from circuits.model.loading import load_model
 from circuits.model.runs import LayerRun, PairedRun, paired_runs
 from circuits.model.tokenizers import load_tokenizer, tokenizer_of
@@ -23,6 +23,7 @@ __all__ = [
     "TransformerBridge",
     "check_reproduces",
     "identify",
+    "in_float32",
     "list_models",
     "load_model",
     "load_tokenizer",

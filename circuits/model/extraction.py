@@ -94,13 +94,14 @@ class RotaryTables:
         self._length = 0
         self._rotary = any(name.endswith("attn.hook_cos") for name in bridge.hook_dict)
 
-    def table(self, layer: int, length: int) -> RotaryTable | None:
-        """The table of one layer for at least `length` positions; None without rotation."""
-        if not self._rotary:
-            return None
-        if length > self._length:
+    def reserve(self, length: int) -> None:
+        """Make every layer's table cover at least `length` positions."""
+        if self._rotary and length > self._length:
             self._record(length)
-        return self._tables[layer]
+
+    def table(self, layer: int) -> RotaryTable | None:
+        """The table of one layer, as long as was reserved; None without rotation."""
+        return self._tables[layer] if self._rotary else None
 
     def _record(self, length: int) -> None:
         found: dict[tuple[int, str], Tensor] = {}
@@ -126,9 +127,8 @@ class RotaryTables:
         self._length = length
 
 
-def layer_parts(bridge: TransformerBridge) -> Iterator[dict[str, Any]]:
+def layer_parts(bridge: TransformerBridge, tables: RotaryTables) -> Iterator[dict[str, Any]]:
     """The keyword arguments of each `Layer`. Raises where a block lacks a piece."""
-    tables = RotaryTables(bridge)
     for index, block in enumerate(bridge.blocks):
         attention = block.attn
         n_heads = bridge.cfg.n_heads
@@ -146,7 +146,7 @@ def layer_parts(bridge: TransformerBridge) -> Iterator[dict[str, Any]]:
             "norm_mlp": _optional(block, "ln2"),
             "mlp": _optional(block, "mlp"),
             "norm_mlp_output": _optional(block, "ln2_post"),
-            "rotary": lambda length, index=index: tables.table(index, length),
+            "rotary": lambda index=index: tables.table(index),
             "scale": _scale(original, bridge.cfg.d_head),
             "soft_cap": getattr(original, "attn_logit_softcapping", None),
             "window": _window(original, index),

@@ -8,6 +8,7 @@ with the model's own logits, and refuses what they do not reproduce.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -17,7 +18,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.model.extraction import Projection, ProjectionOut, RotaryTable, layer_parts
+from circuits.model.extraction import (
+    Projection,
+    ProjectionOut,
+    RotaryTable,
+    RotaryTables,
+    layer_parts,
+)
 
 TensorMap = Callable[[Tensor], Tensor]
 
@@ -37,7 +44,7 @@ class Layer:
     norm_mlp: TensorMap | None
     mlp: TensorMap | None
     norm_mlp_output: TensorMap | None
-    rotary: Callable[[int], RotaryTable | None]
+    rotary: Callable[[], RotaryTable | None]
     scale: float
     soft_cap: float | None
     window: int | None
@@ -157,7 +164,7 @@ class Layer:
         positions: Int[Tensor, " token"],
     ) -> Float[Tensor, "*batch token head d_head"]:
         normed = projected if norm is None else norm(projected)
-        table = self.rotary(int(positions.max()) + 1)
+        table = self.rotary()
         return normed if table is None else table.rotate(normed, positions)
 
 
@@ -170,13 +177,16 @@ class LayeredModel:
     norm_final: TensorMap
     unembed_weights: TensorMap
     logit_soft_cap: float | None
+    rotary_tables: RotaryTables
 
     @classmethod
     def of(cls, bridge: TransformerBridge) -> LayeredModel:
         """Take a bridge apart. Raises UnsupportedModelError where its blocks have another shape."""
-        layers = tuple(Layer(**parts) for parts in layer_parts(bridge))
+        tables = RotaryTables(bridge)
+        layers = tuple(Layer(**parts) for parts in layer_parts(bridge, tables))
         cap = float(getattr(bridge.cfg, "output_logits_soft_cap", -1.0) or -1.0)
-        return cls(bridge, layers, bridge.ln_final, bridge.unembed, cap if cap > 0 else None)
+        soft_cap = cap if cap > 0 else None
+        return cls(bridge, layers, bridge.ln_final, bridge.unembed, soft_cap, tables)
 
     @property
     def n_layers(self) -> int:
@@ -195,11 +205,20 @@ class LayeredModel:
         return self.layers[0].query.weight.shape[2]
 
     @property
+    def dtype(self) -> torch.dtype:
+        return self.layers[0].query.weight.dtype
+
+    @property
     def device(self) -> torch.device:
         return self.layers[0].query.weight.device
 
     def embed(self, tokens: Int[Tensor, "prompt pos"]) -> Float[Tensor, "prompt pos d_model"]:
-        """resid_pre of the first layer, from the bridge itself (scaling, learned positions)."""
+        """resid_pre of the first layer, from the bridge itself (scaling, learned positions).
+
+        Every forward pass starts here, so this is where rotary tables are made long enough:
+        asking positions for their maximum in every layer would make a GPU wait.
+        """
+        self.rotary_tables.reserve(tokens.shape[1])
         return self.bridge(tokens, stop_at_layer=0)
 
     def unembed(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
@@ -207,3 +226,10 @@ class LayeredModel:
         logits = self.unembed_weights(self.norm_final(resid))
         cap = self.logit_soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def in_float32(model: LayeredModel) -> LayeredModel:
+    """The model itself, or a copy in float32 of one of lower precision."""
+    if model.dtype.itemsize >= torch.float32.itemsize:
+        return model
+    return LayeredModel.of(deepcopy(model.bridge).to(torch.float32))

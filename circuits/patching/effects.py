@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import HEAD_INPUTS, Head, HeadInput, Receiver
+from circuits.components import Head, HeadInput, Receiver
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,24 +57,61 @@ class EffectTable:
             )
         return table[receiver.head.layer, receiver.head.index * n_units // n_heads]
 
+    def shared(self, receiver: Receiver) -> Receiver:
+        """The receiver itself; for k and v the first head's of those that share the input."""
+        return receiver.shared(self.query.shape[1], self.key.shape[1])
+
+    def replaced(self, known: Mapping[Receiver, Float[Tensor, "layer head"]]) -> EffectTable:
+        """A copy in which every effect that is known, not NaN, stands in for the table's."""
+        table = EffectTable(**{name: tensor.clone() for name, tensor in self.tensors().items()})
+        for receiver, effects in known.items():
+            row = table.effects(receiver)
+            row.copy_(effects.where(~effects.isnan(), row))
+        return table
+
     def tensors(self) -> dict[str, Tensor]:
         """The four tables by name, for saving."""
         return {"query": self.query, "key": self.key, "value": self.value, "logits": self.logits}
 
 
-class EffectSums:
-    """Metric changes summed over prompts, and what they are to be divided by."""
+@dataclass(frozen=True, eq=False)
+class SweptEffects:
+    """Estimated effects, and how far off each may be.
+
+    The estimate is first order behind the receiver. `remainders` holds the size of what it leaves
+    out, in the same unit (see `remainder.py`): the error of a path is about its entry times a
+    number of order one, which `verification` learns. It is zero for the logits, which are exact.
+    """
+
+    effects: EffectTable
+    remainders: EffectTable
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All tables by name, for saving."""
+        remainders = {f"remainder.{name}": t for name, t in self.remainders.tensors().items()}
+        return self.effects.tensors() | remainders
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> SweptEffects:
+        """What `tensors` gave. Raises TypeError where a table is missing."""
+        prefix = "remainder."
+        remainders = {k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)}
+        effects = {k: t for k, t in tensors.items() if not k.startswith(prefix)}
+        return cls(EffectTable(**effects), EffectTable(**remainders))
+
+
+class PathSums:
+    """One number for each path, summed over prompts.
+
+    What is added stays on its device until `settle`, so that a GPU never waits for the host.
+    """
 
     def __init__(self, n_layers: int, n_heads: int, n_kv_heads: int) -> None:
-        self._sums = _missing_tables(n_layers, n_heads, n_kv_heads)
-        self._logits = _missing(n_layers, n_heads)
-        self._scale = 0.0
-
-    def add_scale(
-        self, clean: Float[Tensor, " prompt"], corrupted: Float[Tensor, " prompt"]
-    ) -> None:
-        """Count a batch's clean and corrupted metric."""
-        self._scale += float((clean.double() - corrupted.double()).sum())
+        self.sums: dict[str, Tensor] = {
+            **_missing_tables(n_layers, n_heads, n_kv_heads),
+            "logits": _missing(n_layers, n_heads),
+        }
+        self._waiting: list[tuple[str, tuple[int, ...], tuple[Head, ...], Tensor]] = []
 
     def add(
         self,
@@ -82,22 +119,80 @@ class EffectSums:
         head_input: HeadInput,
         units: list[int],
         senders: tuple[Head, ...],
-        change: Float[Tensor, "sender unit"],
+        values: Float[Tensor, "sender unit"],
     ) -> None:
-        """Add a batch's changes for some units (query or key/value heads) of one layer."""
-        rows, columns = _coordinates(senders)
+        """Add to the paths into some units (query or key/value heads) of one layer."""
         for position, unit in enumerate(units):
-            _accumulate(self._sums[head_input][layer, unit], rows, columns, change[:, position])
+            self._waiting.append((head_input, (layer, unit), senders, values[:, position]))
 
-    def add_logits(self, senders: tuple[Head, ...], change: Float[Tensor, " sender"]) -> None:
-        """Add a batch's changes through the direct path to the logits."""
-        _accumulate(self._logits, *_coordinates(senders), change)
+    def add_logits(self, senders: tuple[Head, ...], values: Float[Tensor, " sender"]) -> None:
+        """Add to the direct paths to the logits."""
+        self._waiting.append(("logits", (), senders, values))
 
-    def table(self) -> EffectTable:
-        """Normalise. Raises ValueError where clean and corrupted metric are equal."""
-        scale = checked_scale(self._scale)
-        query, key, value = ((self._sums[name] / scale).float() for name in HEAD_INPUTS)
-        return EffectTable(query, key, value, (self._logits / scale).float())
+    def settle(self) -> None:
+        """Take in what was added."""
+        for name, where, senders, values in self._waiting:
+            table = self.sums[name][where]
+            rows, columns = [s.layer for s in senders], [s.index for s in senders]
+            table[rows, columns] = table[rows, columns].nan_to_num() + values.double().cpu()
+        self._waiting.clear()
+
+    def table(self, scale: float) -> EffectTable:
+        """The sums divided by `scale`."""
+        query, key, value, logits = (
+            (self.sums[k] / scale).float() for k in ("q", "k", "v", "logits")
+        )
+        return EffectTable(query, key, value, logits)
+
+
+class SweptSums:
+    """Metric changes and remainder sizes of every path, and what they are to be divided by.
+
+    Attributes:
+        changes: Summed metric changes.
+        remainders: Summed sizes of what they leave out.
+        scale: Clean minus corrupted metric, summed.
+        batch_size: Prompts in a batch.
+        batches: How many batches are in the sums.
+
+    """
+
+    def __init__(self, n_layers: int, n_heads: int, n_kv_heads: int, batch_size: int) -> None:
+        self.changes = PathSums(n_layers, n_heads, n_kv_heads)
+        self.remainders = PathSums(n_layers, n_heads, n_kv_heads)
+        self.scale, self.batches, self.batch_size = 0.0, 0, batch_size
+
+    def finish_batch(
+        self, clean: Float[Tensor, " prompt"], corrupted: Float[Tensor, " prompt"]
+    ) -> None:
+        """Take in a batch of prompts, of this clean and corrupted metric."""
+        self.scale += float((clean.double() - corrupted.double()).sum())
+        self.batches += 1
+        self.changes.settle()
+        self.remainders.settle()
+
+    def normalised(self) -> SweptEffects:
+        """Effects. Raises ValueError where clean and corrupted metric are equal."""
+        scale = checked_scale(self.scale)
+        return SweptEffects(self.changes.table(scale), self.remainders.table(abs(scale)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything by name, for saving."""
+        progress = torch.tensor([self.scale, self.batches, self.batch_size], dtype=torch.float64)
+        sums = {"changes": self.changes, "remainders": self.remainders}
+        named = {f"{kind}.{k}": t for kind, part in sums.items() for k, t in part.sums.items()}
+        return {"progress": progress, **named}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> SweptSums:
+        """What `tensors` gave. Raises KeyError where something is missing."""
+        scale, batches, batch_size = tensors["progress"].tolist()
+        n_layers, n_heads = tensors["changes.q"].shape[:2]
+        found = cls(n_layers, n_heads, tensors["changes.k"].shape[1], int(batch_size))
+        found.scale, found.batches = scale, int(batches)
+        for kind, part in (("changes", found.changes), ("remainders", found.remainders)):
+            part.sums = {name: tensors[f"{kind}.{name}"] for name in part.sums}
+        return found
 
 
 def checked_scale(scale: float) -> float:
@@ -112,7 +207,7 @@ def checked_scale(scale: float) -> float:
 
 def _missing_tables(
     n_layers: int, n_heads: int, n_kv_heads: int
-) -> dict[HeadInput, Float[Tensor, "layer unit sender_layer sender_head"]]:
+) -> dict[str, Float[Tensor, "layer unit sender_layer sender_head"]]:
     senders = (n_layers, n_heads)
     return {
         "q": _missing(n_layers, n_heads, *senders),
@@ -123,12 +218,3 @@ def _missing_tables(
 
 def _missing(*shape: int) -> Tensor:
     return torch.full(shape, torch.nan, dtype=torch.float64)
-
-
-def _coordinates(senders: tuple[Head, ...]) -> tuple[list[int], list[int]]:
-    return [sender.layer for sender in senders], [sender.index for sender in senders]
-
-
-def _accumulate(table: Tensor, rows: list[int], columns: list[int], change: Tensor) -> None:
-    present = table[rows, columns].nan_to_num()
-    table[rows, columns] = present + change.double().cpu()

@@ -16,54 +16,83 @@ from circuits.components import Head, Receiver
 from circuits.model.runs import PairedRun
 from circuits.patching.positions import ActivePositions
 from circuits.patching.receivers import heads_reading, patched_z
-from circuits.patching.senders import SenderState, advance
+from circuits.patching.senders import carried
 from circuits.patching.upward import metric_above, read_tokens
 
 
 class SenderStates:
-    """What each sender makes of one layer's input; the last layer asked for is kept."""
+    """What single senders make of a layer's input.
 
-    def __init__(self, run: PairedRun, senders: tuple[Head, ...], max_rows: int) -> None:
+    A search goes from the top layer down. On its way up to the layer that is asked for, a sender
+    passes all layers that may be asked for next: those states are kept, at most `kept_bytes` of
+    them, so that none is computed twice.
+    """
+
+    def __init__(self, run: PairedRun, max_rows: int, kept_bytes: int) -> None:
         self.run, self.max_rows = run, max_rows
-        self._senders = senders
-        self._kept: tuple[int, ActivePositions, SenderState] | None = None
+        self._tokens = ActivePositions.between_difference_and_end(run.pairs)
+        clean = run.clean[0].resid_pre
+        self._empty = clean.new_empty(0, len(self._tokens), clean.shape[-1])
+        row_bytes = len(self._tokens) * clean.shape[-1] * clean.element_size()
+        self._kept_rows = kept_bytes // row_bytes
+        self._kept: dict[int, dict[Head, Float[Tensor, "token d_model"]]] = {}
 
-    def at(self, layer: int) -> tuple[ActivePositions, SenderState]:
-        """The tokens that can differ, and resid_pre of `layer` there, for senders below it.
+    def at(
+        self, layer: int, senders: tuple[Head, ...]
+    ) -> tuple[ActivePositions, Float[Tensor, "sender token d_model"]]:
+        """The tokens that can differ, and resid_pre of `layer` there for each of the senders.
 
         A `layer` past the last gives the final residual stream at the answers alone.
         """
-        if self._kept is None or self._kept[0] != layer:
-            is_logits = layer == self.run.model.n_layers
-            choose = (
-                ActivePositions.at_end if is_logits else ActivePositions.between_difference_and_end
-            )
-            tokens = choose(self.run.pairs)
-            self._kept = layer, tokens, self._computed(layer, tokens)
-        return self._kept[1:]
+        if layer == self.run.model.n_layers:
+            return self._at_logits(layer, senders)
+        for above in [kept for kept in self._kept if kept > layer]:
+            del self._kept[above]
+        known = self._kept.setdefault(layer, {})
+        missing = tuple(sender for sender in senders if sender not in known)
+        for index, state in carried(self.run, layer, self._tokens, missing, self.max_rows):
+            rows = zip(state.senders, state.resid_pre, strict=True)
+            self._kept.setdefault(index, {}).update(rows)
+            self._make_room(layer)
+        rows = [known[sender] for sender in senders]
+        return self._tokens, torch.stack(rows) if rows else self._empty
 
-    def _computed(self, layer: int, tokens: ActivePositions) -> SenderState:
-        state = SenderState.empty(self.run, tokens)
-        lowest = min((sender.layer for sender in self._senders), default=layer)
-        for index in range(lowest, layer):
-            state = advance(self.run, index, state, tokens, self._senders, self.max_rows)
-        return state
+    def _at_logits(
+        self, layer: int, senders: tuple[Head, ...]
+    ) -> tuple[ActivePositions, Float[Tensor, "sender token d_model"]]:
+        tokens = ActivePositions.at_end(self.run.pairs)
+        known: dict[Head, Tensor] = {}
+        for _, state in carried(self.run, layer, tokens, senders, self.max_rows):
+            known = dict(zip(state.senders, state.resid_pre, strict=True))
+        rows = [known[sender] for sender in senders]
+        return tokens, torch.stack(rows) if rows else self._empty[:, : len(tokens)]
+
+    def _make_room(self, layer: int) -> None:
+        """Forget the lowest layers: they cost least to reach again."""
+        while sum(map(len, self._kept.values())) > self._kept_rows and min(self._kept) < layer:
+            del self._kept[min(self._kept)]
 
 
-def metric_changes(states: SenderStates, receiver: Receiver) -> Float[Tensor, "sender prompt"]:
-    """Metric minus clean metric for each sender below the receiver, per prompt."""
+def metric_changes(
+    states: SenderStates, receiver: Receiver, senders: tuple[Head, ...]
+) -> Float[Tensor, "sender prompt"]:
+    """Metric minus clean metric for each of the senders, all below the receiver, per prompt."""
     run = states.run
     with torch.no_grad():
+        layer = run.model.n_layers if receiver.head is None else receiver.head.layer
+        tokens, resid_pre = states.at(layer, senders)
         if receiver.head is None:
-            tokens, state = states.at(run.model.n_layers)
-            return metric_above(run, run.model.n_layers, state.resid_pre, tokens) - run.clean_metric
-        tokens, state = states.at(receiver.head.layer)
-        passes = _receiver_passes(run, receiver, state, tokens, states.max_rows)
+            return metric_above(run, layer, resid_pre, tokens) - run.clean_metric
+        passes = _receiver_passes(run, receiver, resid_pre, tokens, states.max_rows)
         return torch.cat(list(passes)) - run.clean_metric
 
 
 def _receiver_passes(
-    run: PairedRun, receiver: Receiver, state: SenderState, tokens: ActivePositions, max_rows: int
+    run: PairedRun,
+    receiver: Receiver,
+    resid_pre: Float[Tensor, "sender token d_model"],
+    tokens: ActivePositions,
+    max_rows: int,
 ) -> Iterator[Float[Tensor, "sender prompt"]]:
     head, head_input = receiver.on_head()
     layer, clean = run.model.layers[head.layer], run.clean[head.layer]
@@ -72,10 +101,10 @@ def _receiver_passes(
     heads = heads_reading(layer, head_input, units)
     clean_z, clean_resid = reading.pack(clean.z), reading.pack(clean.resid_pre)
     projected = layer.output(clean_z)
-    for resid_pre in state.resid_pre.split(max(1, max_rows // len(tokens))):
-        sent = resid_pre
+    for part in resid_pre.split(max(1, max_rows // len(tokens))):
+        sent = part
         if head_input == "q" and reading is not tokens:
-            sent = resid_pre[:, tokens.end_token(run.pairs)]
+            sent = part[:, tokens.end_token]
         normed = layer.norm_attention(sent)
         z = patched_z(run, head.layer, head_input, units, normed, tokens, reading)
         change = layer.output.of_heads(z - clean_z[:, heads], heads)

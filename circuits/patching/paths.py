@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from functools import cached_property
 from typing import Literal, get_args
 
 import torch
@@ -14,8 +15,9 @@ from circuits.metrics import Metric, logit_diff
 from circuits.model import LayeredModel, TransformerBridge
 from circuits.model.runs import PairedRun
 from circuits.patching import exact, reference
-from circuits.patching.effects import EffectSums, EffectTable, checked_scale
-from circuits.patching.memory import DEFAULT_MEMORY_BYTES, plan_split
+from circuits.patching.effects import EffectTable, SweptEffects, SweptSums, checked_scale
+from circuits.patching.known import KnownEffects
+from circuits.patching.plan import SENDERS_TOGETHER, Plan, plan_work
 from circuits.patching.sweep import sweep
 from tasks import PromptPairs
 
@@ -30,7 +32,7 @@ def path_effects(
     senders: Iterable[Head] | None = None,
     engine: PathEngine = "exact",
     metric: Metric = logit_diff,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    memory_bytes: int | None = None,
 ) -> Float[Tensor, "layer head"]:
     """Normalised effect of every path sender -> receiver; NaN where there is none.
 
@@ -46,7 +48,8 @@ def path_effects(
         senders: Heads to send from; all heads below the receiver without.
         engine: "exact", or "reference": the naive twin with hooks on the bridge.
         metric: From logits at the answers to one number per prompt.
-        memory_bytes: About how much memory the exact engine may use beside the model's own.
+        memory_bytes: About how much memory the exact engine may use beside the model's own; a safe
+            share of what is free without.
 
     Raises:
         ValueError: The receiver or a sender is not in the model, the engine is unknown, or clean
@@ -62,7 +65,7 @@ def effect_table(
     pairs: PromptPairs,
     candidates: Iterable[Head] | None = None,
     metric: Metric = logit_diff,
-    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    memory_bytes: int | None = None,
     progress: Progress = lambda fraction: None,
 ) -> EffectTable:
     """Effects of every sender on every receiver input, by one upward sweep per batch of prompts.
@@ -76,6 +79,7 @@ def effect_table(
         candidates: Heads that send and receive; all without.
         metric: From logits at the answers to one number per prompt.
         memory_bytes: About how much memory to use; decides how prompts are split, not the numbers.
+            A safe share of what is free without.
         progress: Called with the fraction done.
 
     Raises:
@@ -83,22 +87,47 @@ def effect_table(
 
     """
     layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
-    heads = _known_heads(layered, candidates)
-    sums = EffectSums(layered.n_layers, layered.n_heads, layered.n_kv_heads)
-    done = 0
-    for run, max_rows in _batches(layered, pairs, heads, metric, memory_bytes):
-        share = len(run.pairs) / len(pairs)
-        sums.add_scale(run.clean_metric, run.corrupted_metric)
-        before = done / len(pairs)
-        sweep(run, heads, sums, max_rows, lambda part, a=before, b=share: progress(a + b * part))
-        done += len(run.pairs)
-    return sums.table()
+    heads = known_heads(layered, candidates)
+    plan = plan_work(layered, pairs, heads, memory_bytes)
+    return swept_effects(layered, pairs, heads, metric, plan, progress).effects
+
+
+def swept_effects(
+    model: LayeredModel,
+    pairs: PromptPairs,
+    candidates: Iterable[Head] | None,
+    metric: Metric,
+    plan: Plan,
+    progress: Progress = lambda fraction: None,
+    begun: SweptSums | None = None,
+    keep: Callable[[SweptSums], None] = lambda sums: None,
+) -> SweptEffects:
+    """`effect_table` with the size of what each estimate leaves out.
+
+    `keep` is called with the sums after every batch of prompts; given as `begun`, they go on from
+    there with batches of the same size.
+    """
+    heads = known_heads(model, candidates)
+    sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
+    sums = SweptSums(*sizes, len(plan.batches[0])) if begun is None else begun
+    batches = torch.cat(plan.batches).split(sums.batch_size)
+    done = sum(map(len, batches[: sums.batches]))
+    for rows in batches[sums.batches :]:
+        run = PairedRun.of(model, pairs[rows], metric)
+        before, share = done / len(pairs), len(rows) / len(pairs)
+        sweep(
+            run, heads, sums, plan.max_rows, lambda part, a=before, b=share: progress(a + b * part)
+        )
+        sums.finish_batch(run.clean_metric, run.corrupted_metric)
+        done += len(rows)
+        keep(sums)
+    return sums.normalised()
 
 
 class ReceiverEffects:
-    """Effects on one receiver at a time, sharing all that receivers have in common.
+    """Exact effects on one receiver at a time, sharing all that receivers have in common.
 
-    Calling it with a receiver gives the effects of all senders; nothing is computed twice.
+    Nothing is computed twice, and nothing at all that was known before.
     """
 
     def __init__(
@@ -108,61 +137,63 @@ class ReceiverEffects:
         senders: Iterable[Head] | None,
         engine: PathEngine,
         metric: Metric,
-        memory_bytes: int = DEFAULT_MEMORY_BYTES,
+        memory_bytes: int | None = None,
+        known: KnownEffects | None = None,
     ) -> None:
-        """Run the clean and corrupted prompts. Raises ValueError as `path_effects` does."""
+        """Take `known` for granted. Raises ValueError as `path_effects` does."""
         if engine not in get_args(PathEngine):
-            known = ", ".join(get_args(PathEngine))
-            raise ValueError(f"unknown engine {engine!r}; known engines: {known}")
-        self._model, self._engine = model, engine
-        self._senders = _known_heads(model, senders)
-        batches = _batches(model, pairs, self._senders, metric, memory_bytes)
-        self._states = [exact.SenderStates(run, self._senders, rows) for run, rows in batches]
-        self._known: dict[Receiver, Float[Tensor, "layer head"]] = {}
-        differences = [s.run.clean_metric - s.run.corrupted_metric for s in self._states]
-        self._scale = checked_scale(float(torch.cat(differences).double().sum()))
+            names = ", ".join(get_args(PathEngine))
+            raise ValueError(f"unknown engine {engine!r}; known engines: {names}")
+        self._model, self._pairs, self._metric, self._engine = model, pairs, metric, engine
+        self._senders = known_heads(model, senders)
+        self._plan = plan_work(model, pairs, self._senders, memory_bytes, SENDERS_TOGETHER)
+        sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
+        self.known = KnownEffects(*sizes) if known is None else known
 
     def __call__(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         """Normalised effects of all senders on one receiver; NaN where there is no path."""
-        unit = self._unit(receiver)
-        if unit not in self._known:
-            self._known[unit] = self._measured(unit)
-        return self._known[unit]
+        return self.measure(receiver, self._senders)
 
-    def table(self) -> EffectTable:
-        """Everything measured so far; NaN for receivers that were not asked for."""
-        sizes = (self._model.n_layers, self._model.n_heads, self._model.n_kv_heads)
-        return EffectTable.of_receivers(self._known, *sizes)
+    def measure(self, receiver: Receiver, senders: Iterable[Head]) -> Float[Tensor, "layer head"]:
+        """Normalised effects of some senders on one receiver; NaN for all others."""
+        if receiver.head is not None:
+            known_heads(self._model, [receiver.head])
+        layer = self._model.n_layers if receiver.head is None else receiver.head.layer
+        below = sorted(sender for sender in senders if sender.layer < layer)
+        missing = self.known.missing(receiver, below)
+        for start in range(0, len(missing), SENDERS_TOGETHER):
+            group = missing[start : start + SENDERS_TOGETHER]
+            self.known.add(receiver, group, self._measured(receiver, group))
+        return self.known.of(receiver, below)
 
-    def _unit(self, receiver: Receiver) -> Receiver:
-        """The receiver itself, or for k and v the first head of its group."""
-        if receiver.head is None:
-            return receiver
-        head, head_input = receiver.on_head()
-        _known_heads(self._model, [head])
-        if head_input == "q":
-            return receiver
-        group = self._model.n_heads // self._model.n_kv_heads
-        return Receiver(Head(head.layer, head.index // group * group), head_input)
+    @cached_property
+    def _states(self) -> list[exact.SenderStates]:
+        kept = self._plan.kept_bytes // len(self._plan.batches)
+        return [
+            exact.SenderStates(
+                PairedRun.of(self._model, self._pairs[rows], self._metric),
+                self._plan.max_rows,
+                kept,
+            )
+            for rows in self._plan.batches
+        ]
 
-    def _measured(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
-        effects = torch.full((self._model.n_layers, self._model.n_heads), torch.nan)
-        below = self._model.n_layers if receiver.head is None else receiver.head.layer
-        senders = tuple(sender for sender in self._senders if sender.layer < below)
-        if not senders:
-            return effects
+    @cached_property
+    def _scale(self) -> float:
+        differences = [s.run.clean_metric - s.run.corrupted_metric for s in self._states]
+        return checked_scale(float(torch.cat(differences).double().sum()))
+
+    def _measured(self, receiver: Receiver, senders: tuple[Head, ...]) -> list[float]:
+        scale = self._scale
         changes = [self._changes(states, receiver, senders) for states in self._states]
-        total = torch.stack(changes).sum(0)
-        for sender, effect in zip(senders, (total / self._scale).tolist(), strict=True):
-            effects[sender.layer, sender.index] = effect
-        return effects
+        return (torch.stack(changes).sum(0) / scale).tolist()
 
     def _changes(
         self, states: exact.SenderStates, receiver: Receiver, senders: tuple[Head, ...]
     ) -> Float[Tensor, " sender"]:
         run = states.run
         if self._engine == "exact":
-            changes = exact.metric_changes(states, receiver)
+            changes = exact.metric_changes(states, receiver, senders)
         else:
             changes = reference.metric_changes(
                 self._model.bridge, run.pairs, receiver, senders, run.metric
@@ -170,19 +201,8 @@ class ReceiverEffects:
         return changes.double().sum(-1).cpu()
 
 
-def _batches(
-    model: LayeredModel,
-    pairs: PromptPairs,
-    senders: tuple[Head, ...],
-    metric: Metric,
-    memory_bytes: int,
-) -> Iterator[tuple[PairedRun, int]]:
-    split = plan_split(model, pairs, len(senders), memory_bytes)
-    for rows in split.batches:
-        yield PairedRun.of(model, pairs[rows], metric), split.max_rows
-
-
-def _known_heads(model: LayeredModel, heads: Iterable[Head] | None) -> tuple[Head, ...]:
+def known_heads(model: LayeredModel, heads: Iterable[Head] | None) -> tuple[Head, ...]:
+    """The heads in order; all of the model's without. Raises ValueError for one it lacks."""
     known = all_heads(model.n_layers, model.n_heads)
     if heads is None:
         return known

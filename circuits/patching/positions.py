@@ -23,7 +23,7 @@ class ActivePositions:
 
     prompt: Int[Tensor, " token"]
     position: Int[Tensor, " token"]
-    n_prompts: int
+    end: Int[Tensor, " prompt"]
 
     @classmethod
     def between_difference_and_end(cls, pairs: PromptPairs) -> ActivePositions:
@@ -31,12 +31,12 @@ class ActivePositions:
         positions = torch.arange(pairs.clean.shape[1], device=pairs.clean.device)
         active = (positions >= pairs.first_difference[:, None]) & (positions <= pairs.end[:, None])
         prompt, position = active.nonzero(as_tuple=True)
-        return cls(prompt, position, len(pairs))
+        return cls(prompt, position, pairs.end)
 
     @classmethod
     def at_end(cls, pairs: PromptPairs) -> ActivePositions:
         """The position of each prompt where the answer is read, and no other."""
-        return cls(torch.arange(len(pairs), device=pairs.end.device), pairs.end, len(pairs))
+        return cls(torch.arange(len(pairs), device=pairs.end.device), pairs.end, pairs.end)
 
     def __len__(self) -> int:
         return len(self.prompt)
@@ -59,9 +59,14 @@ class ActivePositions:
         table[self.prompt, self.slot] = self.position
         return table
 
-    def end_token(self, pairs: PromptPairs) -> Int[Tensor, " prompt"]:
+    @property
+    def n_prompts(self) -> int:
+        return len(self.end)
+
+    @cached_property
+    def end_token(self) -> Int[Tensor, " prompt"]:
         """Index among the packed tokens of each prompt's answer position."""
-        is_end: Bool[Tensor, " token"] = self.position == pairs.end[self.prompt]
+        is_end: Bool[Tensor, " token"] = self.position == self.end[self.prompt]
         return is_end.nonzero()[:, 0]
 
     def pack(self, x: Float[Tensor, "prompt pos *rest"]) -> Float[Tensor, " token *rest"]:

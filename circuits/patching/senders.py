@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -27,9 +27,9 @@ class SenderState:
         clean = run.clean[0].resid_pre
         return cls((), clean.new_empty(0, len(tokens), clean.shape[-1]))
 
-    def at_end(self, run: PairedRun, tokens: ActivePositions) -> SenderState:
+    def at_end(self, tokens: ActivePositions) -> SenderState:
         """The same state at the answer positions alone."""
-        return SenderState(self.senders, self.resid_pre[:, tokens.end_token(run.pairs)])
+        return SenderState(self.senders, self.resid_pre[:, tokens.end_token])
 
 
 def advance(
@@ -62,6 +62,20 @@ def advance(
         above.append(in_chunks(finish, max_rows, own_resid, own_output))
     joined = state.senders + tuple(Head(index, head) for head in own)
     return SenderState(joined, torch.cat(above))
+
+
+def carried(
+    run: PairedRun,
+    layer: int,
+    tokens: ActivePositions,
+    senders: tuple[Head, ...],
+    max_rows: int,
+) -> Iterator[tuple[int, SenderState]]:
+    """Every layer above the lowest sender up to `layer`, with the state that enters it."""
+    state = SenderState.empty(run, tokens)
+    for index in range(min((sender.layer for sender in senders), default=layer), layer):
+        state = advance(run, index, state, tokens, senders, max_rows)
+        yield index + 1, state
 
 
 def in_chunks(

@@ -3,7 +3,8 @@
 Exact from the sender through MLPs, norms and the receiver's own attention; downstream of the
 receiver first order: the change of the receiver head's output is contracted with the gradient of
 the metric there, taken on the clean run (one backward pass for all layers). The logits receiver is
-exact. Slow twin: differentiate the second pass of `reference` (tests/circuits/patching).
+exact. How far off an estimate may be is measured beside it (`remainder`). Slow twin: differentiate
+the second pass of `reference` (tests/circuits/patching).
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 import torch
-from einops import einsum, rearrange
+from einops import einsum, rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import HEAD_INPUTS, Head, HeadInput
 from circuits.model import Layer
 from circuits.model.runs import LayerRun, PairedRun
-from circuits.patching.effects import EffectSums
+from circuits.patching.effects import SweptSums
 from circuits.patching.positions import ActivePositions
 from circuits.patching.receivers import group_sum, heads_reading, patched_z
+from circuits.patching.remainder import remainder_sizes, token_weights, value_weights
 from circuits.patching.senders import SenderState, advance
 from circuits.patching.upward import metric_above, metric_gradients, read_tokens
 
@@ -31,7 +33,7 @@ Progress = Callable[[float], None]
 def sweep(
     run: PairedRun,
     heads: tuple[Head, ...],
-    sums: EffectSums,
+    sums: SweptSums,
     max_rows: int,
     progress: Progress = lambda fraction: None,
 ) -> None:
@@ -48,11 +50,12 @@ def sweep(
                 contraction = _LayerContraction(run, index, receivers, tokens, gradients[index])
                 contraction.add_to(sums, state, max_rows)
             if index == last:
-                state, tokens = state.at_end(run, tokens), ActivePositions.at_end(run.pairs)
+                state, tokens = state.at_end(tokens), ActivePositions.at_end(run.pairs)
             state = advance(run, index, state, tokens, heads, max_rows)
             progress(below[index + 1] / max(below[-1], 1))
         change = metric_above(run, last + 1, state.resid_pre, tokens) - run.clean_metric
-        sums.add_logits(state.senders, change.sum(-1))
+        sums.changes.add_logits(state.senders, change.sum(-1))
+        sums.remainders.add_logits(state.senders, torch.zeros_like(change.sum(-1)))
 
 
 def _work_below(n_layers: int, heads: Iterable[Head]) -> list[int]:
@@ -86,29 +89,37 @@ class _LayerContraction:
         self.units: dict[HeadInput, list[int]] = {"q": heads, "k": kv_heads, "v": kv_heads}
         self.clean_z = self.reading.pack(self.clean.z)
         self.clean_normed = self.layer.norm_attention(tokens.pack(self.clean.resid_pre))
-        self.value_gradient = self._value_gradient(kv_heads)
+        self.resid = self.reading.pack(self.clean.resid_pre)
+        self.weights = {name: self._weights(name) for name in ("q", "k")}
+        self.value_gradient, self.value_weights = self._through_pattern(kv_heads)
 
-    def add_to(self, sums: EffectSums, state: SenderState, max_rows: int) -> None:
+    def add_to(self, sums: SweptSums, state: SenderState, max_rows: int) -> None:
         """Add the effects on this layer's receivers, a few senders at a time."""
         step = max(1, max_rows // len(self.tokens))
-        chunks: dict[HeadInput, list[Tensor]] = {head_input: [] for head_input in HEAD_INPUTS}
+        chunks: dict[HeadInput, list[tuple[Tensor, Tensor]]] = {name: [] for name in HEAD_INPUTS}
         for resid_pre in state.resid_pre.split(step):
             normed = self.layer.norm_attention(resid_pre)
             chunks["q"].append(self._through_softmax("q", self._at_reading(normed)))
             chunks["k"].append(self._through_softmax("k", normed))
             chunks["v"].append(self._through_values(normed))
-        for head_input, changes in chunks.items():
-            units = self.units[head_input]
-            sums.add(self.index, head_input, units, state.senders, torch.cat(changes))
+        for head_input, pieces in chunks.items():
+            where = (self.index, head_input, self.units[head_input], state.senders)
+            changes, remainders = (torch.cat(column) for column in zip(*pieces, strict=True))
+            sums.changes.add(*where, changes)
+            sums.remainders.add(*where, remainders)
 
     def _at_reading(self, normed: Tensor) -> Tensor:
-        if self.reading is self.tokens:
-            return normed
-        return normed[:, self.tokens.end_token(self.run.pairs)]
+        return normed if self.reading is self.tokens else normed[:, self.tokens.end_token]
+
+    def _weights(self, head_input: HeadInput) -> Float[Tensor, "read_token unit"]:
+        heads = heads_reading(self.layer, head_input, self.units[head_input])
+        gradient = self.gradient[:, heads]
+        return token_weights(self.layer, head_input, heads, gradient, self.resid)
 
     def _through_softmax(
         self, head_input: HeadInput, normed: Float[Tensor, "sender token d_model"]
-    ) -> Float[Tensor, "sender unit"]:
+    ) -> tuple[Float[Tensor, "sender unit"], Float[Tensor, "sender unit"]]:
+        """Metric changes, and the size of what they leave out."""
         units = self.units[head_input]
         heads = heads_reading(self.layer, head_input, units)
         z = patched_z(self.run, self.index, head_input, units, normed, self.tokens, self.reading)
@@ -116,15 +127,21 @@ class _LayerContraction:
         per_head = einsum(
             change, self.gradient[:, heads], "sender token head d, token head d -> sender head"
         )
-        return group_sum(self.layer, head_input, per_head)
+        sizes = remainder_sizes(self.layer, head_input, change, self.weights[head_input])
+        return group_sum(self.layer, head_input, per_head), sizes
 
     def _through_values(
         self, normed: Float[Tensor, "sender token d_model"]
-    ) -> Float[Tensor, "sender unit"]:
+    ) -> tuple[Float[Tensor, "sender unit"], Float[Tensor, "sender unit"]]:
         change = normed - self.clean_normed
-        return einsum(change, self.value_gradient, "sender token d, token unit d -> sender unit")
+        effects = einsum(change, self.value_gradient, "sender token d, token unit d -> sender unit")
+        squared = reduce(change**2, "sender token d -> sender token", "sum")
+        sizes = einsum(squared, self.value_weights, "sender token, token unit -> sender unit")
+        return effects, sizes
 
-    def _value_gradient(self, kv_heads: list[int]) -> Float[Tensor, "token unit d_model"]:
+    def _through_pattern(
+        self, kv_heads: list[int]
+    ) -> tuple[Float[Tensor, "token unit d_model"], Float[Tensor, "token unit"]]:
         """Head outputs are linear in the values: their gradient goes back to the normed input."""
         heads = heads_reading(self.layer, "v", kv_heads)
         queries = self.reading.to_slots(self.reading.pack(self.clean.queries[:, :, heads]))
@@ -141,7 +158,11 @@ class _LayerContraction:
             gradient,
             "prompt unit group slot pos, prompt slot unit group d -> prompt pos unit d",
         )
-        weight = self.layer.value.weight[kv_heads]
+        resid = self.reading.to_slots(rearrange(self.resid, "token d -> token 1 d"))
+        resid = rearrange(resid, "prompt slot 1 d -> prompt slot d")
+        weights = value_weights(self.layer, kv_heads, pattern, gradient, resid)
         return einsum(
-            self.tokens.pack(values), weight, "token unit d, unit d d_model -> token unit d_model"
-        )
+            self.tokens.pack(values),
+            self.layer.value.weight[kv_heads],
+            "token unit d, unit d d_model -> token unit d_model",
+        ), self.tokens.pack(weights)

@@ -58,7 +58,7 @@ def test_merged_is_the_union_of_the_prunings(toy) -> None:
 def test_stage_by_stage(toy) -> None:
     """What discovery reports is what the pieces give when one calls them alone."""
     bridge, task = toy
-    found = toy_discovery(bridge, task)
+    found = toy_discovery(bridge, task, verify=False)
     everything = task.sample(tokenizer_of(bridge), n=10, seed=0)
     pairs, model = everything[:4], LayeredModel.of(bridge)
     for name, statistic, contrast in (
@@ -69,7 +69,8 @@ def test_stage_by_stage(toy) -> None:
             found.scores[name], head_scores(model, pairs, statistic, contrast)
         )
     table = effect_table(model, pairs, found.candidates)
-    assert grow(table.effects, RULE, 3, 4).heads == found.circuit.heads
+    assert grow(table.effects, RULE, 3, 4) == found.circuit
+    assert found.verification is None
     means = MeanOutputs.of(model, everything)
     heads = [found.circuit.heads, frozenset(all_heads(3, 4))]
     kept, full = ablated_metric(model, pairs, means, heads, logit_diff).mean(1)
@@ -87,6 +88,19 @@ def test_exact_and_reference_give_the_same_circuit(toy) -> None:
         torch.testing.assert_close(
             tensor, twin.effects.tensors()[name], rtol=0, atol=1e-4, equal_nan=True
         )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_verified_circuit_is_the_exact_one(toy, seed: int) -> None:
+    settings = {"method": "path-patching", "seed": seed}
+    exact = toy_discovery(*toy, engine="exact", **settings)
+    found = toy_discovery(*toy, **settings)
+    assert paths(found) == paths(exact)
+    seen = found.verification
+    assert seen is not None
+    assert 0 < seen.verified <= seen.estimated
+    estimated = toy_discovery(*toy, verify=False, **settings)
+    assert (seen.flipped > 0) >= (paths(estimated) != paths(found))
 
 
 def test_exact_effects_are_recorded_for_what_the_search_reached(toy) -> None:
@@ -164,6 +178,7 @@ def test_every_setting_reaches_the_config(toy) -> None:
     settings = {
         "method": "contrastive-flap",
         "engine": "exact",
+        "verify": False,
         "n_prompts": 3,
         "seed": 5,
         "metric": "prob_diff",

@@ -252,7 +252,7 @@ def test_receivers_share_work(llama, pairs) -> None:
         again = measure(Receiver(Head(2, 1), "k"))
     assert counter.get_total_flops() == 0
     assert torch.equal(first.nan_to_num(), again.nan_to_num())
-    table = measure.table()
+    table = measure.known.table()
     assert torch.equal(table.effects(Receiver(Head(2, 1), "k")).nan_to_num(), first.nan_to_num())
     assert table.effects(Receiver(Head(2, 2), "k")).isnan().all()
     assert table.effects(LOGITS).isnan().all()

@@ -34,7 +34,7 @@ def test_between_difference_and_end(spans) -> None:
     pairs, tokens, expected = build(spans)
     assert list(zip(tokens.prompt.tolist(), tokens.position.tolist(), strict=True)) == expected
     assert len(tokens) == len(expected)
-    at_end = [expected[index] for index in tokens.end_token(pairs).tolist()]
+    at_end = [expected[index] for index in tokens.end_token.tolist()]
     assert at_end == list(enumerate(pairs.end.tolist()))
 
 
@@ -81,7 +81,7 @@ def test_at_end(pairs) -> None:
     assert tokens.prompt.tolist() == list(range(len(pairs)))
     assert torch.equal(tokens.position, pairs.end)
     assert tokens.n_slots == 1
-    assert torch.equal(tokens.end_token(pairs), torch.arange(len(pairs)))
+    assert torch.equal(tokens.end_token, torch.arange(len(pairs)))
 
 
 @pytest.mark.parametrize("behind", [True, False])

@@ -1,0 +1,126 @@
+"""How much of the work is done at once, so that it fits into memory. Never changes a number."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+from jaxtyping import Int
+from torch import Tensor, nn
+
+from circuits.components import Head
+from circuits.model import Layer, LayeredModel
+from tasks import PromptPairs
+
+SENDERS_TOGETHER = 32
+"""Senders whose exact effects are measured at once: enough to keep a processor busy."""
+_COPIES_OF_STATE = 3
+"""A layer's old and new state, and the joining of the two."""
+_MLP_TENSORS = 3
+_RESIDUAL_TENSORS = 6
+_ENOUGH_ROWS = {"cpu": 4096}
+_ENOUGH_ROWS_ELSEWHERE = 1 << 16
+_SAFE_SHARE = {"cpu": 0.25}
+_SAFE_SHARE_ELSEWHERE = 0.5
+_CGROUP_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """How a computation is split, and about what it takes.
+
+    Attributes:
+        batches: Index tensors of the prompts run together.
+        max_rows: Rows of (sender, token) that pass through an MLP at once.
+        kept_bytes: How much may be kept of what could be asked for again.
+        n_bytes: About how much memory is used beside the model's own and the clean run's.
+        flops: About how many floating-point operations the upward sweep takes.
+
+    """
+
+    batches: tuple[Int[Tensor, " _"], ...]
+    max_rows: int
+    kept_bytes: int
+    n_bytes: int
+    flops: int
+
+
+def plan_work(
+    model: LayeredModel,
+    pairs: PromptPairs,
+    senders: tuple[Head, ...],
+    memory_bytes: int | None = None,
+    together: int | None = None,
+) -> Plan:
+    """Give half of the memory to the senders' residual streams, half to one layer's work.
+
+    Args:
+        model: The model in pieces.
+        pairs: The prompts.
+        senders: All senders.
+        memory_bytes: The budget; a safe share of what is free without.
+        together: How many senders there are at once; all without.
+
+    Raises:
+        ValueError: The budget is not positive.
+
+    """
+    budget = free_share(model.device) if memory_bytes is None else memory_bytes
+    if budget <= 0:
+        raise ValueError(f"memory_bytes must be > 0, got {budget}")
+    item = model.layers[0].query.weight.element_size()
+    d_mlp = getattr(model.bridge.cfg, "d_mlp", None) or 4 * model.d_model
+    row_bytes = item * (_MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * model.d_model)
+    tokens = pairs.end - pairs.first_difference + 1
+    at_once = max(1, len(senders) if together is None else min(together, len(senders)))
+    prompt_bytes = item * _COPIES_OF_STATE * model.d_model * int(tokens.max()) * at_once
+    per_batch = min(len(pairs), max(1, budget // 2 // prompt_bytes))
+    enough = _ENOUGH_ROWS.get(model.device.type, _ENOUGH_ROWS_ELSEWHERE)
+    max_rows = max(1, min(budget // 2 // row_bytes, enough))
+    return Plan(
+        batches=torch.argsort(pairs.end.cpu(), stable=True).split(per_batch),
+        max_rows=max_rows,
+        kept_bytes=budget // 4,
+        n_bytes=per_batch * prompt_bytes + max_rows * row_bytes,
+        flops=sweep_flops(model, int(tokens.sum()), senders),
+    )
+
+
+def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Head, ...]) -> int:
+    """About what one upward sweep takes: each sender passes every projection and MLP above it."""
+    carried, total = 0, 0
+    for index, layer in enumerate(model.layers):
+        receivers = sum(sender.layer == index for sender in senders)
+        total += 2 * carried * n_tokens * (_mlp_weights(layer) + _projected(layer, receivers))
+        carried += receivers
+    return total
+
+
+def free_share(device: torch.device) -> int:
+    """Bytes that can safely be used: a quarter of what a machine has free, half of a GPU's."""
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
+    else:
+        free = min(psutil.virtual_memory().available, *_container_limits())
+    return int(free * _SAFE_SHARE.get(device.type, _SAFE_SHARE_ELSEWHERE))
+
+
+def _container_limits() -> list[int]:
+    found = [path.read_text().strip() for path in _CGROUP_LIMITS if path.is_file()]
+    return [int(text) for text in found if text.isdigit()] or [1 << 62]
+
+
+def _mlp_weights(layer: Layer) -> int:
+    modules = [layer.mlp] if isinstance(layer.mlp, nn.Module) else []
+    return sum(p.numel() for module in modules for p in module.parameters() if p.ndim > 1)
+
+
+def _projected(layer: Layer, receivers: int) -> int:
+    """Weights of the queries of `receivers` heads, and of the keys they read."""
+    units = min(receivers, layer.n_kv_heads)
+    return receivers * layer.query.weight[0].numel() + units * layer.key.weight[0].numel()

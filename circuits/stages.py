@@ -1,0 +1,194 @@
+"""The two long stages of a discovery: pruning heads and patching paths."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.circuit import Circuit
+from circuits.components import Head, Receiver
+from circuits.config import DiscoveryConfig
+from circuits.evaluation import Evaluator
+from circuits.metrics import get_metric
+from circuits.model import LayeredModel, in_float32, paired_runs
+from circuits.patching import EffectTable, SweptEffects
+from circuits.patching.paths import ReceiverEffects, known_heads, swept_effects
+from circuits.patching.plan import Plan, plan_work
+from circuits.pruning import Pruning, prune
+from circuits.scores import HeadStatistics, Statistic
+from circuits.search import SelectionRule, grow
+from circuits.verification import Verification, Verifier, receivers_of, verified_growth
+from circuits.workspace import Pruned, Workspace
+from tasks import PromptPairs
+
+Report = Callable[[float], None]
+_SCORES: dict[str, Statistic] = {"flap": "WIFV", "contrastive-flap": "WIFN"}
+_SWEEP_SHARE = 0.7
+"""Of the patching stage, where what the sweep estimated is verified: for the progress alone."""
+
+
+@dataclass(frozen=True)
+class Patched:
+    """A circuit grown from path effects, what it was grown from, and what was verified."""
+
+    circuit: Circuit
+    effects: EffectTable | None
+    verification: Verification | None = None
+
+
+def prune_heads(
+    evaluator: Evaluator, config: DiscoveryConfig, workspace: Workspace, report: Report
+) -> Pruned:
+    """Every pruning of the method, and the scores behind it."""
+    names = config.pruning_names
+    if not names:
+        return {}, {}
+    key = {
+        "means": config.n_mean_prompts,
+        "rule": asdict(config.pruning),
+        "contrast": config.contrast,
+        "names": names,
+    }
+    if (known := workspace.pruned(key)) is not None:
+        return known
+    runs = paired_runs(evaluator.model, evaluator.pairs, evaluator.metric)
+    statistics = HeadStatistics.collect(evaluator.model, runs)
+    contrasts = {"flap": None, "contrastive-flap": config.contrast}
+    scores = {name: statistics.scores(_SCORES[name], contrasts[name]) for name in names}
+    prunings: dict[str, Pruning] = {}
+    for done, name in enumerate(names):
+
+        def report_part(fraction: float, done: int = done) -> None:
+            report((done + fraction) / len(names))
+
+        prunings[name] = prune(scores[name], config.pruning, evaluator.performances, report_part)
+    workspace.keep_pruned(key, (prunings, scores))
+    return prunings, scores
+
+
+def plan_patching(
+    model: LayeredModel,
+    pairs: PromptPairs,
+    candidates: frozenset[Head] | None,
+    config: DiscoveryConfig,
+) -> Plan:
+    """How path patching will be split, and about what it will take."""
+    return plan_work(model, pairs, known_heads(model, candidates), config.memory_bytes)
+
+
+class PathPatcher:
+    """Path effects of one model on one set of prompts, and the circuits grown from them."""
+
+    def __init__(
+        self,
+        model: LayeredModel,
+        pairs: PromptPairs,
+        candidates: frozenset[Head] | None,
+        config: DiscoveryConfig,
+        workspace: Workspace,
+    ) -> None:
+        """Effects among `candidates` (all heads without), by the engine of `config`."""
+        self.model, self.pairs, self.candidates = model, pairs, candidates
+        self.config, self.workspace = config, workspace
+        self.sizes = (model.n_layers, model.n_heads)
+
+    def describe(self, flops_per_second: float) -> str:
+        """The plan in one line: how the work is split, and about what it will take."""
+        heads = known_heads(self.model, self.candidates)
+        plan = plan_patching(self.model, self.pairs, self.candidates, self.config)
+        what = f"path patching among {len(heads)} heads, {len(self.pairs)} prompts"
+        if self.config.engine != "sweep":
+            return f"{what}, receiver by receiver"
+        batches = "1 batch" if len(plan.batches) == 1 else f"{len(plan.batches)} batches"
+        seconds = plan.flops / max(flops_per_second, 1.0)
+        return (
+            f"{what} in {batches}: about {plan.n_bytes / 2**30:.1f} GiB and {seconds:.0f} s, "
+            f"verification aside"
+        )
+
+    def grow(self, rule: SelectionRule, report: Report) -> Patched:
+        """The circuit of one selection rule."""
+        return self.grow_all([rule], report)[0]
+
+    def grow_all(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
+        """The circuits of several selection rules, which share every effect."""
+        if self.config.engine != "sweep":
+            measured = self._exact(self.model)
+            effects_of = self._with_progress(measured, report)
+            circuits = [grow(effects_of, rule, *self.sizes) for rule in rules]
+            table = measured.known.table()
+            return [Patched(circuit, table) for circuit in circuits]
+        if not self.config.verify:
+            effects = self.sweep(report).effects
+            return [Patched(grow(effects.effects, rule, *self.sizes), effects) for rule in rules]
+        return self._grow_verified(rules, report)
+
+    def _grow_verified(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
+        swept = self.sweep(lambda part: report(_SWEEP_SHARE * part))
+        verifier = self._verifier(swept, rules)
+
+        def told(part: float) -> None:
+            report(_SWEEP_SHARE + (1 - _SWEEP_SHARE) * part)
+
+        effects_of = self._with_progress(verifier, told)
+        circuits = [verified_growth(effects_of, verifier, rule, *self.sizes) for rule in rules]
+        table = verifier.table()
+        return [
+            Patched(circuit, table, verifier.report(rule, circuit))
+            for rule, circuit in zip(rules, circuits, strict=True)
+        ]
+
+    def sweep(self, report: Report) -> SweptEffects:
+        """Every path's estimate."""
+        plan = plan_patching(self.model, self.pairs, self.candidates, self.config)
+        names = None if self.candidates is None else [str(head) for head in sorted(self.candidates)]
+        key = {"candidates": names}
+        return swept_effects(
+            self.model,
+            self.pairs,
+            self.candidates,
+            get_metric(self.config.metric),
+            plan,
+            report,
+            begun=self.workspace.sweep(key),
+            keep=lambda sums: self.workspace.keep_sweep(key, sums),
+        )
+
+    def _verifier(self, swept: SweptEffects, rules: Sequence[SelectionRule]) -> Verifier:
+        measured = self._exact(in_float32(self.model))
+        reached = {
+            swept.effects.shared(receiver)
+            for rule in rules
+            for receiver in receivers_of(grow(swept.effects.effects, rule, *self.sizes))
+        }
+        paths = sum(int((~swept.effects.effects(r).isnan()).sum()) for r in reached)
+        share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
+        return Verifier(swept, measured.measure, rules, share, self.config.seed)
+
+    def _exact(self, model: LayeredModel) -> ReceiverEffects:
+        engine = "reference" if self.config.engine == "reference" else "exact"
+        return ReceiverEffects(
+            model,
+            self.pairs,
+            self.candidates,
+            engine,
+            get_metric(self.config.metric),
+            self.config.memory_bytes,
+            self.workspace.known,
+        )
+
+    def _with_progress(
+        self, effects_of: Callable[[Receiver], Float[Tensor, "layer head"]], report: Report
+    ) -> Callable[[Receiver], Float[Tensor, "layer head"]]:
+        reached = [0.0]
+
+        def told(receiver: Receiver) -> Float[Tensor, "layer head"]:
+            layer = self.model.n_layers if receiver.head is None else receiver.head.layer
+            reached[0] = max(reached[0], 1 - layer / self.model.n_layers)
+            report(reached[0])
+            return effects_of(receiver)
+
+        return told

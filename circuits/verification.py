@@ -1,0 +1,254 @@
+"""Making a circuit grown on estimates the one that exact effects give. Knows no model.
+
+Estimates are first order behind the receiver. Their errors are learned: the exact effect of a
+verified path tells its curvature, the ratio of its error to the size of the estimate's remainder
+(`patching.remainder`). Curvatures are of order one; a receiver that few paths of were verified is
+taken to have the largest one seen anywhere, at least 1, and as more are verified its own count.
+While the selection of any sender could flip within these errors (`SelectionRule.undecided`), the
+uncertain paths are run exactly, largest error first, and the thresholds computed anew.
+
+A random sample of the paths that are left checks the errors themselves: a curvature above all
+others widens every error, and receivers that were settled are looked at again. By Wilks (1941),
+with confidence 95 % at most a share 1 - 0.05^(1/n) of the paths left have a curvature above the
+largest of n sampled ones; within it, no path left out has an effect above `missed_effect`.
+The aim, and the need to check by sampling, are AtP*'s (Kramar et al. 2024, arXiv 2403.00745,
+section 3.3); there the estimate's error is not modelled, and subsets are patched together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+from xxhash import xxh64_intdigest
+
+from circuits.circuit import Circuit
+from circuits.components import HEAD_INPUTS, Head, Receiver
+from circuits.patching import EffectTable, SweptEffects
+from circuits.search import EffectsOf, SelectionRule, grow
+
+Measure = Callable[[Receiver, tuple[Head, ...]], Float[Tensor, "layer head"]]
+"""Exact effects of some senders on a receiver; NaN for all others."""
+
+CONFIDENCE = 0.95
+_LEAST_CURVATURE = 1.0
+_MARGIN = 2.0
+_NOISE = 2e-6
+"""Rounding of an effect in float32."""
+_BATCH_SHARE = 0.5
+"""Of the uncertain paths those whose error is at least this share of the largest are run next."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What was verified, and what can be said about the rest. All effects are normalised.
+
+    Attributes:
+        estimated: Paths into the receivers that the search reached.
+        verified: How many of them were run exactly.
+        sampled: How many of those were drawn at random from paths that were already decided.
+        flipped: Paths whose selection is not what the estimates alone would have made it.
+        largest_error: Largest error of an estimate among the verified paths.
+        mean_error: Mean error among the sampled paths; None without a sample.
+        curvature: Largest error relative to the size of the estimate's remainder.
+        missed_effect: No path left out unverified has an effect larger than this, if its curvature
+            is at most `curvature`, and at least 1.
+        coverage: Share of the unverified paths of which that holds, with confidence 95 %.
+
+    """
+
+    estimated: int
+    verified: int
+    sampled: int
+    flipped: int
+    largest_error: float
+    mean_error: float | None
+    curvature: float
+    missed_effect: float
+    coverage: float
+
+
+@dataclass(eq=False)
+class _Known:
+    """What is known of one receiver's effects."""
+
+    receiver: Receiver
+    estimate: Float[Tensor, "layer head"]
+    remainder: Float[Tensor, "layer head"]
+    exact: Float[Tensor, "layer head"] = field(init=False)
+    sampled: tuple[Head, ...] | None = None
+
+    def __post_init__(self) -> None:
+        self.exact = torch.full_like(self.estimate, torch.nan)
+
+    @property
+    def effects(self) -> Float[Tensor, "layer head"]:
+        return self.exact.where(~self.exact.isnan(), self.estimate)
+
+    @property
+    def left(self) -> Bool[Tensor, "layer head"]:
+        """Mask of the paths that are estimated alone."""
+        return ~self.estimate.isnan() & self.exact.isnan()
+
+    @property
+    def error_seen(self) -> Float[Tensor, " path"]:
+        return (self.exact - self.estimate).abs()[~self.exact.isnan()]
+
+    @property
+    def curvatures(self) -> Float[Tensor, " path"]:
+        size = self.remainder[~self.exact.isnan()]
+        return (self.error_seen - _NOISE).clamp(min=0) / (size + _NOISE)
+
+    def errors(self, curvature: float) -> Float[Tensor, "layer head"]:
+        """How far each estimate may be off."""
+        return (curvature * self.remainder + _NOISE).where(self.left, 0.0)
+
+
+class Verifier:
+    """Effects on receivers, exact wherever a selection rests on them.
+
+    Call it with a receiver, as `grow` does.
+    """
+
+    def __init__(
+        self,
+        swept: SweptEffects,
+        measure: Measure,
+        rules: Sequence[SelectionRule],
+        sample_share: float,
+        seed: int,
+    ) -> None:
+        """Verify for all `rules` at once, and a share of the decided paths at random."""
+        self._swept, self._measure, self._rules = swept, measure, tuple(rules)
+        self._sample_share, self._seed = sample_share, seed
+        self._known: dict[Receiver, _Known] = {}
+        self.curvature = _LEAST_CURVATURE
+
+    def __call__(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
+        """Effects of all senders; no rule's selection can flip within their errors."""
+        known = self._of(receiver)
+        while todo := self._next(known):
+            self._verify(known, todo)
+        return known.effects
+
+    def table(self) -> EffectTable:
+        """All effects: exact where verified."""
+        exact = {receiver: known.exact for receiver, known in self._known.items()}
+        return self._swept.effects.replaced(exact)
+
+    def report(self, rule: SelectionRule, circuit: Circuit) -> Verification:
+        """What was verified on the way to a circuit."""
+        reached = [self._of(receiver) for receiver in receivers_of(circuit)]
+        reached = list({id(known): known for known in reached}.values())
+        estimated = sum(int((~known.estimate.isnan()).sum()) for known in reached)
+        errors = torch.cat([known.error_seen for known in reached])
+        sampled = [_errors_of(known, known.sampled or ()) for known in reached]
+        n_sampled = sum(map(len, sampled))
+        curvatures = [known.curvatures for known in reached]
+        return Verification(
+            estimated=estimated,
+            verified=len(errors),
+            sampled=n_sampled,
+            flipped=sum(_flipped(rule, known) for known in reached),
+            largest_error=float(errors.max()) if len(errors) else 0.0,
+            mean_error=float(torch.cat(sampled).mean()) if n_sampled else None,
+            curvature=max((float(seen.max()) for seen in curvatures if len(seen)), default=0.0),
+            missed_effect=max(self._largest_left_out(rule, known) for known in reached),
+            coverage=(1 - CONFIDENCE) ** (1 / n_sampled) if n_sampled else 0.0,
+        )
+
+    def _of(self, receiver: Receiver) -> _Known:
+        unit = self._swept.effects.shared(receiver)
+        if unit not in self._known:
+            estimate, remainder = (
+                table.effects(unit) for table in (self._swept.effects, self._swept.remainders)
+            )
+            self._known[unit] = _Known(unit, estimate, remainder)
+        return self._known[unit]
+
+    def _next(self, known: _Known) -> tuple[Head, ...]:
+        """The paths to be run next; none when everything is decided and sampled."""
+        if known.receiver.head is None:
+            return ()
+        errors, effects = known.errors(self._curvature_of(known)), known.effects
+        unsure: set[Head] = set()
+        for rule in self._rules:
+            unsure.update(rule.undecided(effects, errors, known.receiver))
+        if unsure and bool((errors > 0).any()):
+            return _largest(errors, unsure)
+        if known.sampled is None:
+            known.sampled = self._sample(known)
+            return known.sampled
+        return ()
+
+    def _curvature_of(self, known: _Known) -> float:
+        seen = known.curvatures
+        if not len(seen):
+            return self.curvature
+        return max(_MARGIN * float(seen.max()), self.curvature / (1 + len(seen)) ** 0.5)
+
+    def _verify(self, known: _Known, senders: tuple[Head, ...]) -> None:
+        exact = self._measure(known.receiver, senders)
+        for head in senders:
+            known.exact[head.layer, head.index] = exact[head.layer, head.index]
+        self.curvature = max(self.curvature, float(known.curvatures.max()))
+
+    def _sample(self, known: _Known) -> tuple[Head, ...]:
+        draw = torch.Generator().manual_seed(
+            xxh64_intdigest(f"{self._seed} {known.receiver}".encode()) >> 1
+        )
+        chosen = torch.rand(known.left.shape, generator=draw) < self._sample_share
+        return tuple(Head(*place) for place in (chosen & known.left).nonzero().tolist())
+
+    def _largest_left_out(self, rule: SelectionRule, known: _Known) -> float:
+        """The largest effect that a path left out unverified may have."""
+        most = (known.effects.abs() + known.errors(self.curvature)).where(known.left, 0.0)
+        for head in rule.select(known.effects, known.receiver):
+            most[head.layer, head.index] = 0.0
+        return float(most.max()) if known.receiver.head is not None else 0.0
+
+
+def verified_growth(
+    effects_of: EffectsOf, verifier: Verifier, rule: SelectionRule, n_layers: int, n_heads: int
+) -> Circuit:
+    """Grow until no error that was learned on the way would have asked for more.
+
+    `effects_of` asks the verifier, perhaps telling someone.
+    """
+    while True:
+        curvature = verifier.curvature
+        circuit = grow(effects_of, rule, n_layers, n_heads)
+        if verifier.curvature == curvature:
+            return circuit
+
+
+def receivers_of(circuit: Circuit) -> tuple[Receiver, ...]:
+    """The receivers that a search which found this circuit has looked at."""
+    heads = (head for head in sorted(circuit.heads) if head.layer > 0)
+    return (Receiver.logits(), *(Receiver(head, name) for head in heads for name in HEAD_INPUTS))
+
+
+def _largest(errors: Float[Tensor, "layer head"], unsure: set[Head]) -> tuple[Head, ...]:
+    """Of the unsure senders those of large error.
+
+    Where all of them are exact, it is the errors of others that make their limit uncertain.
+    """
+    wanted = torch.zeros_like(errors, dtype=torch.bool)
+    for head in unsure:
+        wanted[head.layer, head.index] = errors[head.layer, head.index] > 0
+    relevant = errors.where(wanted, 0.0) if bool(wanted.any()) else errors
+    chosen = (relevant > 0) & (relevant >= _BATCH_SHARE * relevant.max())
+    return tuple(Head(*place) for place in chosen.nonzero().tolist())
+
+
+def _errors_of(known: _Known, heads: Sequence[Head]) -> Float[Tensor, " path"]:
+    errors = (known.exact - known.estimate).abs()
+    return torch.stack([errors[h.layer, h.index] for h in heads]) if heads else errors.new_empty(0)
+
+
+def _flipped(rule: SelectionRule, known: _Known) -> int:
+    estimated = rule.select(known.estimate, known.receiver)
+    return len(set(estimated) ^ set(rule.select(known.effects, known.receiver)))
