@@ -2,15 +2,17 @@
 
 Estimates are first order behind the receiver. Their errors are learned: the exact effect of a
 verified path tells its curvature, the ratio of its error to the size of the estimate's remainder
-(`patching.remainder`). Curvatures are of order one; a receiver that few paths of were verified is
-taken to have the largest one seen anywhere, at least 1, and as more are verified its own count.
+(`patching.remainder`). Curvatures are of order one. A receiver of which few paths were verified is
+taken to have one that 95 % of all verified paths stay below, at least 1; the more of its own paths
+are verified, the more twice the largest of theirs counts instead.
 While the selection of any sender could flip within these errors (`SelectionRule.undecided`), the
 uncertain paths are run exactly, largest error first, and the thresholds computed anew.
 
-A random sample of the paths that are left checks the errors themselves: a curvature above all
-others widens every error, and receivers that were settled are looked at again. By Wilks (1941),
-with confidence 95 % at most a share 1 - 0.05^(1/n) of the paths left have a curvature above the
-largest of n sampled ones; within it, no path left out has an effect above `missed_effect`.
+A random sample of the paths that are left checks the errors themselves: where curvatures turn out
+larger than was taken for granted, every error widens, and receivers that were settled are looked at
+again. By Wilks (1941), with confidence 95 % at most a share 1 - 0.05^(1/n) of the paths left have a
+curvature above the largest of n sampled ones; within it no path that was left out has an effect
+above `missed_effect`.
 The aim, and the need to check by sampling, are AtP*'s (Kramar et al. 2024, arXiv 2403.00745,
 section 3.3); there the estimate's error is not modelled, and subsets are patched together.
 """
@@ -35,6 +37,7 @@ Measure = Callable[[Receiver, tuple[Head, ...]], Float[Tensor, "layer head"]]
 
 CONFIDENCE = 0.95
 _LEAST_CURVATURE = 1.0
+_COMMON_SHARE = 0.95
 _MARGIN = 2.0
 _NOISE = 2e-6
 """Rounding of an effect in float32."""
@@ -54,8 +57,8 @@ class Verification:
         largest_error: Largest error of an estimate among the verified paths.
         mean_error: Mean error among the sampled paths; None without a sample.
         curvature: Largest error relative to the size of the estimate's remainder.
-        missed_effect: No path left out unverified has an effect larger than this, if its curvature
-            is at most `curvature`, and at least 1.
+        missed_effect: No path left out unverified has an effect larger than this, unless its
+            curvature is above all sampled ones and above the one taken for granted.
         coverage: Share of the unverified paths of which that holds, with confidence 95 %.
 
     """
@@ -94,13 +97,27 @@ class _Known:
         return ~self.estimate.isnan() & self.exact.isnan()
 
     @property
+    def errors_made(self) -> Float[Tensor, "layer head"]:
+        """Errors of the estimates; NaN where no exact effect is known."""
+        return (self.exact - self.estimate).abs()
+
+    @property
+    def curvature_map(self) -> Float[Tensor, "layer head"]:
+        """Errors beyond rounding, relative to the size of the remainder."""
+        return (self.errors_made - _NOISE).clamp(min=0) / (self.remainder + _NOISE)
+
+    @property
     def error_seen(self) -> Float[Tensor, " path"]:
-        return (self.exact - self.estimate).abs()[~self.exact.isnan()]
+        return self.errors_made[~self.exact.isnan()]
 
     @property
     def curvatures(self) -> Float[Tensor, " path"]:
-        size = self.remainder[~self.exact.isnan()]
-        return (self.error_seen - _NOISE).clamp(min=0) / (size + _NOISE)
+        return self.curvature_map[~self.exact.isnan()]
+
+    def of_sampled(self, values: Float[Tensor, "layer head"]) -> Float[Tensor, " path"]:
+        """The values of the paths that were drawn at random."""
+        heads = self.sampled or ()
+        return values[[head.layer for head in heads], [head.index for head in heads]]
 
     def errors(self, curvature: float) -> Float[Tensor, "layer head"]:
         """How far each estimate may be off."""
@@ -125,7 +142,7 @@ class Verifier:
         self._swept, self._measure, self._rules = swept, measure, tuple(rules)
         self._sample_share, self._seed = sample_share, seed
         self._known: dict[Receiver, _Known] = {}
-        self.curvature = _LEAST_CURVATURE
+        self._seen = torch.empty(0)
 
     def __call__(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         """Effects of all senders; no rule's selection can flip within their errors."""
@@ -134,6 +151,13 @@ class Verifier:
             self._verify(known, todo)
         return known.effects
 
+    @property
+    def curvature(self) -> float:
+        """What the curvature of a receiver is taken to be before its own paths tell."""
+        if not len(self._seen):
+            return _LEAST_CURVATURE
+        return max(_LEAST_CURVATURE, float(self._seen.quantile(_COMMON_SHARE)))
+
     def table(self) -> EffectTable:
         """All effects: exact where verified."""
         exact = {receiver: known.exact for receiver, known in self._known.items()}
@@ -141,23 +165,23 @@ class Verifier:
 
     def report(self, rule: SelectionRule, circuit: Circuit) -> Verification:
         """What was verified on the way to a circuit."""
-        reached = [self._of(receiver) for receiver in receivers_of(circuit)]
-        reached = list({id(known): known for known in reached}.values())
-        estimated = sum(int((~known.estimate.isnan()).sum()) for known in reached)
+        units = dict.fromkeys(map(self._swept.effects.shared, receivers_of(circuit)))
+        reached = [self._of(unit) for unit in units]
         errors = torch.cat([known.error_seen for known in reached])
-        sampled = [_errors_of(known, known.sampled or ()) for known in reached]
-        n_sampled = sum(map(len, sampled))
-        curvatures = [known.curvatures for known in reached]
+        curvatures = torch.cat([known.curvatures for known in reached])
+        sampled = torch.cat([known.of_sampled(known.errors_made) for known in reached])
+        bound = torch.cat([known.of_sampled(known.curvature_map) for known in reached])
+        granted = max([self.curvature, *bound.tolist()])
         return Verification(
-            estimated=estimated,
+            estimated=sum(int((~known.estimate.isnan()).sum()) for known in reached),
             verified=len(errors),
-            sampled=n_sampled,
+            sampled=len(sampled),
             flipped=sum(_flipped(rule, known) for known in reached),
             largest_error=float(errors.max()) if len(errors) else 0.0,
-            mean_error=float(torch.cat(sampled).mean()) if n_sampled else None,
-            curvature=max((float(seen.max()) for seen in curvatures if len(seen)), default=0.0),
-            missed_effect=max(self._largest_left_out(rule, known) for known in reached),
-            coverage=(1 - CONFIDENCE) ** (1 / n_sampled) if n_sampled else 0.0,
+            mean_error=float(sampled.mean()) if len(sampled) else None,
+            curvature=float(curvatures.max()) if len(curvatures) else 0.0,
+            missed_effect=max(_largest_left_out(rule, known, granted) for known in reached),
+            coverage=(1 - CONFIDENCE) ** (1 / len(sampled)) if len(sampled) else 0.0,
         )
 
     def _of(self, receiver: Receiver) -> _Known:
@@ -194,7 +218,7 @@ class Verifier:
         exact = self._measure(known.receiver, senders)
         for head in senders:
             known.exact[head.layer, head.index] = exact[head.layer, head.index]
-        self.curvature = max(self.curvature, float(known.curvatures.max()))
+        self._seen = torch.cat([known.curvatures for known in self._known.values()])
 
     def _sample(self, known: _Known) -> tuple[Head, ...]:
         draw = torch.Generator().manual_seed(
@@ -202,13 +226,6 @@ class Verifier:
         )
         chosen = torch.rand(known.left.shape, generator=draw) < self._sample_share
         return tuple(Head(*place) for place in (chosen & known.left).nonzero().tolist())
-
-    def _largest_left_out(self, rule: SelectionRule, known: _Known) -> float:
-        """The largest effect that a path left out unverified may have."""
-        most = (known.effects.abs() + known.errors(self.curvature)).where(known.left, 0.0)
-        for head in rule.select(known.effects, known.receiver):
-            most[head.layer, head.index] = 0.0
-        return float(most.max()) if known.receiver.head is not None else 0.0
 
 
 def verified_growth(
@@ -221,7 +238,7 @@ def verified_growth(
     while True:
         curvature = verifier.curvature
         circuit = grow(effects_of, rule, n_layers, n_heads)
-        if verifier.curvature == curvature:
+        if verifier.curvature <= curvature:
             return circuit
 
 
@@ -244,9 +261,14 @@ def _largest(errors: Float[Tensor, "layer head"], unsure: set[Head]) -> tuple[He
     return tuple(Head(*place) for place in chosen.nonzero().tolist())
 
 
-def _errors_of(known: _Known, heads: Sequence[Head]) -> Float[Tensor, " path"]:
-    errors = (known.exact - known.estimate).abs()
-    return torch.stack([errors[h.layer, h.index] for h in heads]) if heads else errors.new_empty(0)
+def _largest_left_out(rule: SelectionRule, known: _Known, curvature: float) -> float:
+    """The largest effect that a path left out unverified may have."""
+    if known.receiver.head is None:
+        return 0.0
+    most = (known.effects.abs() + known.errors(curvature)).where(known.left, 0.0)
+    for head in rule.select(known.effects, known.receiver):
+        most[head.layer, head.index] = 0.0
+    return float(most.max())
 
 
 def _flipped(rule: SelectionRule, known: _Known) -> int:
