@@ -1,0 +1,96 @@
+"""What naive and exact path patching cost, from the measured cost of a few paths.
+
+Running them in full takes hours and tells nothing more: every sender of one layer costs the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from circuits.components import HEAD_INPUTS, Head, Receiver
+from circuits.metrics import logit_diff
+from circuits.model import LayeredModel
+from circuits.model.runs import PairedRun
+from circuits.patching.exact import SenderStates, metric_changes
+from circuits.patching.positions import ActivePositions
+from circuits.patching.senders import carried
+from tasks import PromptPairs
+
+
+def counted(function: Callable[[], Any]) -> tuple[Any, int]:
+    """A function's result and the FLOPs it executed."""
+    with FlopCounterMode(display=False) as counter:
+        result = function()
+    return result, counter.get_total_flops()
+
+
+def forward_flops(model: LayeredModel, pairs: PromptPairs) -> int:
+    """FLOPs of the model's own forward pass on the clean prompts, up to the last answer."""
+    tokens = pairs.clean[:, : int(pairs.end.max()) + 1].to(model.device)
+    with torch.no_grad():
+        return counted(lambda: model.bridge(tokens))[1]
+
+
+def every_receiver(model: LayeredModel) -> tuple[Receiver, ...]:
+    """All receivers of a model; a key/value head's once."""
+    heads = [Head(layer, h) for layer in range(1, model.n_layers) for h in range(model.n_heads)]
+    return distinct(model, (Receiver(head, name) for head in heads for name in HEAD_INPUTS))
+
+
+def distinct(model: LayeredModel, receivers: Iterable[Receiver]) -> tuple[Receiver, ...]:
+    """The receivers and the logits, each shared key or value input once."""
+    shared = (receiver.shared(model.n_heads, model.n_kv_heads) for receiver in receivers)
+    return tuple(dict.fromkeys([Receiver.logits(), *shared]))
+
+
+def naive_passes(model: LayeredModel, receivers: Iterable[Receiver]) -> int:
+    """Forward passes of naive path patching: two for every sender of every receiver."""
+    return sum(2 * _senders_below(model, receiver) for receiver in receivers)
+
+
+def exact_flops(model: LayeredModel, pairs: PromptPairs, receivers: Iterable[Receiver]) -> int:
+    """FLOPs of exact path patching, all senders of these receivers.
+
+    Each sender is carried once to the highest receiver, and each path run from its receiver up.
+    """
+    run, setup = counted(lambda: PairedRun.of(model, pairs, logit_diff))
+    steps, marginal = _carrying(run), {}
+    total, top = setup, 0
+    for receiver in receivers:
+        layer = model.n_layers if receiver.head is None else receiver.head.layer
+        if (layer, receiver.input) not in marginal:
+            marginal[layer, receiver.input] = _one_path(run, receiver)
+        total += marginal[layer, receiver.input] * _senders_below(model, receiver)
+        top = max(top, layer if receiver.head is not None else 0)
+    return total + sum(model.n_heads * sum(steps[layer:top]) for layer in range(top))
+
+
+def _senders_below(model: LayeredModel, receiver: Receiver) -> int:
+    return model.n_heads * (model.n_layers if receiver.head is None else receiver.head.layer)
+
+
+def _carrying(run: PairedRun) -> list[int]:
+    """FLOPs of taking one sender through each layer."""
+    tokens = ActivePositions.between_difference_and_end(run.pairs)
+    steps, before = [], 0
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        for _ in carried(run, run.model.n_layers - 1, tokens, (Head(0, 0),), 1 << 30):
+            steps.append(counter.get_total_flops() - before)
+            before += steps[-1]
+    return steps
+
+
+def _one_path(run: PairedRun, receiver: Receiver) -> int:
+    """FLOPs of one more sender; of the direct paths to the logits their whole cost, on average."""
+    if receiver.head is None:
+        senders = tuple(Head(layer, 0) for layer in range(run.model.n_layers))
+        states = SenderStates(run, 1 << 30, 0)
+        return counted(lambda: metric_changes(states, receiver, senders))[1] // len(senders)
+    states, senders = SenderStates(run, 1 << 30, 1 << 40), (Head(0, 0), Head(0, 1))
+    states.at(receiver.head.layer, senders)
+    costs = [counted(lambda n=n: metric_changes(states, receiver, senders[:n]))[1] for n in (1, 2)]
+    return costs[1] - costs[0]
