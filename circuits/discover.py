@@ -11,6 +11,7 @@ from circuits.result import Discovery
 from circuits.run import STAGES, Announce, Progress, Run
 from circuits.scores import Contrast
 from circuits.search import SelectionRule
+from circuits.setting import Setting
 from tasks import Task, get_task
 
 __all__ = ["STAGES", "discover_circuit", "run_discovery"]
@@ -90,12 +91,16 @@ def run_discovery(
     progress: Progress = lambda stage, fraction: None,
     directory: str | Path | None = None,
     announce: Announce = lambda line: None,
+    *,
+    resume: bool = False,
 ) -> Discovery:
     """`discover_circuit` with all settings in one object.
 
-    `announce` hears, before the long part starts, how it is split and about what it will take.
+    `announce` hears, before the long part starts, how it is split and about what it will take, and
+    that effects of something else in `directory` are replaced. `resume` asks for a run that was
+    begun there: ResumeError is raised where none was, or one of another model or other prompts.
     """
-    run = Run(model, task, config, progress, directory)
-    patched = run.patch([config.selection], announce)
+    run = Run(Setting.of(model, task, config, directory, resume=resume), progress, announce)
+    patched = run.patch([config.selection])
     performances = run.evaluate(patched)
     return run.discovery(config.selection, patched[0], performances[0])

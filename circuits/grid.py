@@ -18,6 +18,7 @@ from circuits.model import TransformerBridge
 from circuits.result import Discovery
 from circuits.run import Announce, Progress, Run
 from circuits.search import SelectionRule
+from circuits.setting import Setting
 from tasks import Task, get_task
 
 PUBLISHED_THRESHOLDS = (1.0, 1.5, 2.0, 2.5)
@@ -72,6 +73,7 @@ def discover_grid(
     directory: str | Path | None = None,
     progress: Progress = lambda stage, fraction: None,
     announce: Announce = lambda line: None,
+    resume: bool = False,
 ) -> Grid:
     """Grow a circuit for every combination of threshold and smallest effect.
 
@@ -85,15 +87,18 @@ def discover_grid(
         directory: Where effects are kept as they become known, as in `discover_circuit`.
         progress: Called with a stage's name and the fraction of it that is done.
         announce: Called with a line that says what the long part will take.
+        resume: Whether `directory` must hold a begun run of this model and these prompts.
 
     Raises:
+        ResumeError: There is no such run to resume.
         ValueError: The grid is empty, a setting is out of range, or the method patches no paths.
 
     """
     config = config or DiscoveryConfig()
     rules = _rules(config, thresholds, min_effects, keep)
-    run = Run(model, get_task(task), config, progress, directory)
-    patched = run.patch(rules, announce)
+    setting = Setting.of(model, get_task(task), config, directory, resume=resume)
+    run = Run(setting, progress, announce)
+    patched = run.patch(rules)
     performances = run.evaluate(patched)
     points = tuple(
         GridPoint(rule, found.circuit, performance)

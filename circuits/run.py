@@ -5,19 +5,16 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from circuits.behaviour import WeakTaskWarning, measure_behaviour
 from circuits.circuit import Circuit
-from circuits.config import DiscoveryConfig
+from circuits.components import Head
 from circuits.cost import Cost, CostMeter
 from circuits.evaluation import Evaluator
-from circuits.model import TransformerBridge
 from circuits.result import Discovery, merged_candidates
 from circuits.search import SelectionRule
 from circuits.setting import Setting
 from circuits.stages import Patched, PathPatcher, prune_heads
-from tasks import Task
 
 Progress = Callable[[str, float], None]
 Announce = Callable[[str], None]
@@ -34,46 +31,54 @@ class Run:
 
     def __init__(
         self,
-        model: TransformerBridge,
-        task: Task,
-        config: DiscoveryConfig,
-        progress: Progress,
-        directory: str | Path | None,
+        setting: Setting,
+        progress: Progress = lambda stage, fraction: None,
+        announce: Announce = lambda line: None,
     ) -> None:
         """Test the model, take mean head outputs, and prune."""
-        self.setting = Setting.of(model, task, config, directory)
+        self.setting, self.announce = setting, announce
         self.meter = CostMeter(progress)
+        if setting.replaced:
+            announce(
+                f"{setting.workspace.directory} holds effects of another {setting.replaced}: "
+                "the run begins anew and replaces them"
+            )
         with self.meter.stage("behaviour") as report:
             self.behaviour = measure_behaviour(
-                model, self.setting.pairs, self.setting.metric, progress=report
+                setting.bridge, setting.pairs, setting.metric, progress=report
             )
         if self.behaviour.weakness:
             message = (
-                f"a circuit for {task.name} on this model means little: {self.behaviour.weakness}"
+                f"a circuit for {setting.task.name} on this model means little: "
+                f"{self.behaviour.weakness}"
             )
             warnings.warn(message, WeakTaskWarning, stacklevel=4)
-        setting = self.setting
         with self.meter.stage("means") as report:
             self.evaluator = Evaluator(
                 setting.layered, setting.pairs, setting.mean_pairs, setting.metric, report
             )
         with self.meter.stage("pruning") as report:
             self.prunings, self.scores = prune_heads(
-                self.evaluator, config, setting.workspace, report
+                self.evaluator, setting.config, setting.workspace, report
             )
 
-    def patch(self, rules: Sequence[SelectionRule], announce: Announce) -> list[Patched]:
+    def patch(self, rules: Sequence[SelectionRule]) -> list[Patched]:
         """Grow the circuit of every rule; without path patching, the candidates are each one."""
-        setting, candidates = self.setting, merged_candidates(self.prunings)
+        candidates = merged_candidates(self.prunings)
         with self.meter.stage("patching") as report:
-            if not setting.config.patches_paths:
-                circuit = Circuit.of_heads(candidates or (), *setting.sizes)
+            if not self.setting.config.patches_paths:
+                circuit = Circuit.of_heads(candidates or (), *self.setting.sizes)
                 return [Patched(circuit, None) for _ in rules]
-            patcher = PathPatcher(
-                setting.layered, setting.pairs, candidates, setting.config, setting.workspace
-            )
-            announce(patcher.describe(self.meter.flops_per_second))
-            return patcher.grow_all(rules, report)
+            return self.patcher(candidates).grow_all(rules, report)
+
+    def patcher(self, candidates: frozenset[Head] | None) -> PathPatcher:
+        """Path effects among some heads; announces what they will take."""
+        setting = self.setting
+        patcher = PathPatcher(
+            setting.layered, setting.pairs, candidates, setting.config, setting.workspace
+        )
+        self.announce(patcher.describe(self.meter.flops_per_second))
+        return patcher
 
     def evaluate(self, patched: Sequence[Patched]) -> list[float]:
         """Percent of performance that each circuit keeps."""

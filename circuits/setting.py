@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from circuits.config import DiscoveryConfig
 from circuits.metrics import Metric, get_metric
 from circuits.model import LayeredModel, TransformerBridge, check_reproduces, identify
 from circuits.result import Provenance, sample_pairs
-from circuits.workspace import Workspace, prompt_digest
+from circuits.workspace import Workspace, owner, prompt_digest
 from tasks import PromptPairs, Task
 
 WORK_DIRECTORY = "work"
 _VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
+_KEY_PARTS = {
+    "task": "task",
+    "model": "model weights or dtype",
+    "prompts": "prompts (their number, seed or words)",
+    "metric": "metric",
+    "engine": "engine",
+}
+
+
+class ResumeError(ValueError):
+    """A run was to be gone on with that is not there, or that is about something else."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +44,8 @@ class Setting:
     pairs: PromptPairs
     mean_pairs: PromptPairs
     workspace: Workspace
+    replaced: str | None = None
+    """What the directory holds that is about something else, in words; it will be replaced."""
 
     @classmethod
     def of(
@@ -37,8 +54,15 @@ class Setting:
         task: Task,
         config: DiscoveryConfig,
         directory: str | Path | None = None,
+        *,
+        resume: bool = False,
     ) -> Setting:
-        """Check the model, sample the prompts, and open the workspace in a run's directory."""
+        """Check the model, sample the prompts, and open the workspace in a run's directory.
+
+        With `resume` the directory must hold a run of just this. Raises ResumeError.
+        """
+        if resume:
+            check_begun(directory)
         check_reproduces(bridge)
         layered = LayeredModel.of(bridge)
         pairs, mean_pairs = sample_pairs(bridge, task, config)
@@ -47,10 +71,18 @@ class Setting:
             "task": task.name,
             "prompts": prompt_digest(pairs),
             "metric": config.metric,
-            "engine": "reference" if config.engine == "reference" else "exact",
+            "engine": _exact_engine(config, layered),
         }
         work = None if directory is None else Path(directory) / WORK_DIRECTORY
-        return cls(bridge, layered, task, config, pairs, mean_pairs, Workspace(layered, key, work))
+        there = None if work is None else owner(work)
+        replaced = None if there in (None, key) else _differences(there, key)
+        if resume and replaced is not None:
+            raise ResumeError(
+                f"asked to resume the run in {directory}, but it has another {replaced}: give the "
+                "settings it was begun with, name another directory, or begin anew without resume"
+            )
+        workspace = Workspace(layered, key, work)
+        return cls(bridge, layered, task, config, pairs, mean_pairs, workspace, replaced)
 
     @property
     def metric(self) -> Metric:
@@ -67,3 +99,32 @@ class Setting:
         versions = {name: metadata.version(name) for name in _VERSIONED}
         versions = {"python": platform.python_version(), **versions}
         return Provenance(identify(self.bridge), self.task.name, versions)
+
+
+def check_begun(directory: str | Path | None) -> None:
+    """Raise ResumeError where a directory holds no begun run."""
+    if directory is None:
+        raise ResumeError(
+            "asked to resume a run without the directory it is in: name the directory it was begun "
+            "in, or begin one without resume"
+        )
+    if owner(Path(directory) / WORK_DIRECTORY) is None:
+        what = "holds no begun run" if Path(directory).is_dir() else "is no directory"
+        raise ResumeError(
+            f"asked to resume the run in {directory}, which {what}: name the directory it was "
+            "begun in, or begin one without resume"
+        )
+
+
+def _exact_engine(config: DiscoveryConfig, model: LayeredModel) -> str:
+    """What measures exact effects; a model in lower precision is verified in float32."""
+    if config.engine == "reference":
+        return "reference"
+    lower = model.dtype.itemsize < torch.float32.itemsize
+    return "exact in float32" if lower and config.engine == "sweep" else "exact"
+
+
+def _differences(there: Mapping[str, Any], key: Mapping[str, Any]) -> str:
+    """In words, what a workspace was begun with that is not what is asked for now."""
+    parts = [words for name, words in _KEY_PARTS.items() if there.get(name) != key[name]]
+    return ", ".join(parts) or "format"

@@ -37,19 +37,20 @@ class Workspace:
     """Known effects, sweeps and prunings of one model, task, metric and set of prompts.
 
     Every result is kept under a key that says what it depends on; one that was kept under another
-    key is not there, and is replaced.
+    key is not there, and is replaced by the first that is kept under this one.
     """
 
     def __init__(self, model: LayeredModel, key: Key, directory: Path | None = None) -> None:
-        """Go on with what `directory` holds of the same model and prompts."""
+        """Go on with what `directory` holds of the same model and prompts.
+
+        Nothing is written before there is something to keep.
+        """
         self.key, self.directory = dict(key), directory
         sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
         self.known = KnownEffects(*sizes, learn=self._learn)
         self._journal: Journal | None = None
-        if directory is not None:
-            directory.mkdir(parents=True, exist_ok=True)
-            self._journal = Journal(directory / EXACT_FILE, self.key)
-            for record in self._journal.records:
+        if directory is not None and owner(directory) == self.key:
+            for record in self._begun(directory).records:
                 senders = [Head.parse(name) for name in record["senders"]]
                 self.known.restore(Receiver.parse(record["receiver"]), senders, record["effects"])
         self._kept: dict[str, _Kept] = {}
@@ -74,11 +75,17 @@ class Workspace:
         self._put(PRUNED_FILE, key, scores, _PRUNINGS.dump_json(prunings).decode())
 
     def _learn(self, receiver: Receiver, senders: Sequence[Head], effects: Sequence[float]) -> None:
-        if self._journal is not None:
+        if self.directory is not None:
             names = [str(sender) for sender in senders]
-            self._journal.append(
+            self._begun(self.directory).append(
                 {"receiver": str(receiver), "senders": names, "effects": list(effects)}
             )
+
+    def _begun(self, directory: Path) -> Journal:
+        if self._journal is None:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._journal = Journal(directory / EXACT_FILE, self.key)
+        return self._journal
 
     def _get(self, name: str, key: Key) -> _Kept | None:
         found = self._kept.get(name) if self.directory is None else _read(self.directory / name)
@@ -90,6 +97,7 @@ class Workspace:
         if self.directory is None:
             self._kept[name] = kept
         else:
+            self._begun(self.directory)
             label = {"key": kept.key, "note": note}
             write_atomically({self.directory / name: save(copies, metadata=label)})
 
@@ -115,6 +123,11 @@ def _read(path: Path) -> _Kept | None:
     except (OSError, SafetensorError):
         return None
     return _Kept(label.get("key", ""), label.get("note", ""), tensors)
+
+
+def owner(directory: Path) -> dict[str, Any] | None:
+    """The key of the workspace that a directory holds; None where it holds none."""
+    return Journal.owner(directory / EXACT_FILE)
 
 
 def prompt_digest(pairs: PromptPairs) -> str:
