@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from circuits.pruning import PruningRule
     from circuits.result import Discovery
     from circuits.search import SelectionRule
+    from circuits.study import Study, discover_study
 
 # Imported on first use: torch and TransformerLens take seconds, `circuits --help` needs neither.
 _MODULES = {
@@ -28,8 +29,10 @@ _MODULES = {
     "PruningRule": "pruning",
     "Receiver": "components",
     "SelectionRule": "search",
+    "Study": "study",
     "discover_circuit": "discover",
     "discover_grid": "grid",
+    "discover_study": "study",
     "list_models": "model",
     "load_model": "model",
 }
@@ -46,8 +49,10 @@ __all__ = [
     "PruningRule",
     "Receiver",
     "SelectionRule",
+    "Study",
     "discover_circuit",
     "discover_grid",
+    "discover_study",
     "list_models",
     "load_model",
 ]

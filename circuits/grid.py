@@ -6,16 +6,20 @@ The published search (APP, arXiv 2511.05442, section 4) runs path patching for e
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import product
 from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
 
 from circuits.circuit import Circuit
 from circuits.config import DiscoveryConfig
 from circuits.cost import Cost
 from circuits.model import TransformerBridge
-from circuits.result import Discovery
+from circuits.result import GRID_FILE, Discovery, RunRecord
 from circuits.run import Announce, Progress, Run
 from circuits.search import SelectionRule
 from circuits.setting import Setting
@@ -32,6 +36,19 @@ class GridPoint:
     selection: SelectionRule
     circuit: Circuit
     performance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the rule, names of heads, number of edges, performance."""
+        return {
+            "rule": asdict(self.selection),
+            "heads": [str(head) for head in sorted(self.circuit.heads)],
+            "n_edges": len(self.circuit.edges),
+            "sparsity": self.circuit.sparsity,
+            "performance": self.performance,
+        }
+
+
+Point = TypeVar("Point", bound=GridPoint)
 
 
 @dataclass(frozen=True)
@@ -57,9 +74,28 @@ class Grid:
         return choose(self.points, self.keep)
 
     @property
+    def best(self) -> GridPoint:
+        """The chosen point; where none keeps enough, the one that keeps most."""
+        return best(self.points, self.keep)
+
+    @property
     def pareto(self) -> tuple[GridPoint, ...]:
         """The circuits that no other one beats in size without losing to it in performance."""
-        return tuple(point for point in self.points if not _is_beaten(point, self.points))
+        return pareto(self.points)
+
+    @property
+    def keeps_enough(self) -> bool:
+        """Whether the circuit that was found keeps what was asked for."""
+        return self.found.performance >= self.keep
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for `grid.json`."""
+        return search_dict(self.points, self.best, self.keep, self.found, self.cost)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the chosen run as `Discovery.save` does, and `grid.json` with it."""
+        content = json.dumps(self.to_dict(), indent=1).encode()
+        self.found.save(directory, {GRID_FILE: content})
 
 
 def discover_grid(
@@ -95,7 +131,8 @@ def discover_grid(
 
     """
     config = config or DiscoveryConfig()
-    rules = _rules(config, thresholds, min_effects, keep)
+    check_search(config, keep)
+    rules = _rules(config, thresholds, min_effects)
     setting = Setting.of(model, get_task(task), config, directory, resume=resume)
     run = Run(setting, progress, announce)
     patched = run.patch(rules)
@@ -104,35 +141,68 @@ def discover_grid(
         GridPoint(rule, found.circuit, performance)
         for rule, found, performance in zip(rules, patched, performances, strict=True)
     )
-    point = choose(points, keep) or max(points, key=lambda p: (p.performance, -len(p.circuit)))
-    best = patched[points.index(point)]
-    found = run.discovery(point.selection, best, point.performance)
+    point = best(points, keep)
+    chosen = patched[points.index(point)]
+    found = run.discovery(point.selection, chosen, point.performance)
     return Grid(points, keep, found, run.cost)
 
 
 def _rules(
-    config: DiscoveryConfig, thresholds: Sequence[float], min_effects: Sequence[float], keep: float
+    config: DiscoveryConfig, thresholds: Sequence[float], min_effects: Sequence[float]
 ) -> list[SelectionRule]:
-    """Every combination; the lowest threshold first, whose search reaches most."""
+    """Every combination once; the lowest threshold first, whose search reaches most."""
+    if not thresholds or not min_effects:
+        raise ValueError("a grid needs at least one threshold and one smallest effect, got none")
+    return [
+        replace(config.selection, threshold=threshold, min_effect=min_effect)
+        for threshold, min_effect in product(sorted(set(thresholds)), sorted(set(min_effects)))
+    ]
+
+
+def check_search(config: DiscoveryConfig, keep: float) -> None:
+    """Raise ValueError where there is nothing to search for."""
     if not config.patches_paths:
         raise ValueError(
             f"method {config.method!r} patches no paths, so it has no thresholds to vary; "
             "use app or path-patching"
         )
-    if not thresholds or not min_effects:
-        raise ValueError("a grid needs at least one threshold and one smallest effect, got none")
     if not 0 < keep <= 100:
         raise ValueError(f"keep must be a percentage above 0 and at most 100, got {keep}")
-    return [
-        replace(config.selection, threshold=threshold, min_effect=min_effect)
-        for threshold, min_effect in product(sorted(thresholds), sorted(min_effects))
-    ]
 
 
-def choose(points: Sequence[GridPoint], keep: float) -> GridPoint | None:
+def choose(points: Sequence[Point], keep: float) -> Point | None:
     """The smallest circuit that keeps enough performance, of those the best."""
     enough = [point for point in points if point.performance >= keep]
     return min(enough, key=lambda p: (len(p.circuit), -p.performance)) if enough else None
+
+
+def best(points: Sequence[Point], keep: float) -> Point:
+    """The point that `choose` names; where none keeps enough, the one that keeps most."""
+    return choose(points, keep) or max(points, key=lambda p: (p.performance, -len(p.circuit)))
+
+
+def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
+    """The circuits that no other one beats in size without losing to it in performance."""
+    return tuple(point for point in points if not _is_beaten(point, points))
+
+
+def search_dict(
+    points: Sequence[Point], chosen: Point, keep: float, found: Discovery, cost: Cost
+) -> dict[str, Any]:
+    """A search and its choice as plain data."""
+    front = pareto(points)
+    record = TypeAdapter(RunRecord).dump_python(found.record, mode="json")
+    return {
+        "keep": keep,
+        "keeps_enough": found.performance >= keep,
+        "points": [
+            {**point.to_dict(), "pareto": point in front, "chosen": point == chosen}
+            for point in points
+        ],
+        "provenance": record["provenance"],
+        "config": record["config"],
+        "cost": TypeAdapter(Cost).dump_python(cost, mode="json"),
+    }
 
 
 def _is_beaten(point: GridPoint, points: Sequence[GridPoint]) -> bool:

@@ -30,6 +30,9 @@ from circuits.verification import Verification
 from tasks import PromptPairs, Task, get_task
 
 CIRCUIT_FILE, RUN_FILE, TENSOR_FILE = "circuit.json", "run.json", "tensors.safetensors"
+GRID_FILE, STUDY_FILE = "grid.json", "study.json"
+SEARCH_FILES = (GRID_FILE, STUDY_FILE)
+"""Whole searches, of which a run is the chosen circuit; `run.json` has their digests, too."""
 _EFFECTS, _SCORES, _DIGESTS = "effects.", "scores.", "files"
 
 
@@ -150,16 +153,26 @@ class Discovery:
             evaluator = Evaluator(bridge, pairs, mean_pairs, get_metric(self.config.metric))
         return evaluator.evaluate(self.circuit)
 
-    def save(self, directory: str | Path) -> None:
-        """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none."""
+    def save(self, directory: str | Path, beside: Mapping[str, bytes] | None = None) -> None:
+        """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none.
+
+        Files of `SEARCH_FILES` can be given to be written with them; those of an earlier run go.
+        """
         directory = Path(directory)
         directory.mkdir(parents=True, exist_ok=True)
         tensors = {name: tensor.contiguous() for name, tensor in self.tensors().items()}
-        content = {TENSOR_FILE: save(tensors), CIRCUIT_FILE: self.circuit.to_json().encode()}
+        content = {
+            TENSOR_FILE: save(tensors),
+            CIRCUIT_FILE: self.circuit.to_json().encode(),
+            **(beside or {}),
+        }
         record = TypeAdapter(RunRecord).dump_python(self.record, mode="json")
         record[_DIGESTS] = {name: xxh3_128_hexdigest(data) for name, data in content.items()}
         content[RUN_FILE] = json.dumps(record, indent=1).encode()
         write_atomically({directory / name: data for name, data in content.items()})
+        for name in SEARCH_FILES:
+            if name not in content:
+                (directory / name).unlink(missing_ok=True)
 
     @classmethod
     def load(cls, directory: str | Path) -> Discovery:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -94,12 +96,21 @@ class PathPatcher:
         self.model, self.pairs, self.candidates = model, pairs, candidates
         self.config, self.workspace = config, workspace
         self.sizes = (model.n_layers, model.n_heads)
+        self.heads = known_heads(model, candidates)
+        self._wider: PathPatcher | None = None
+        self._estimates: SweptEffects | None = None
+
+    def among(self, candidates: frozenset[Head] | None, *, verify: bool) -> PathPatcher:
+        """The same effects, computed once for both, restricted to some of the candidates."""
+        config = replace(self.config, verify=verify)
+        fewer = PathPatcher(self.model, self.pairs, candidates, config, self.workspace)
+        fewer._wider = self
+        return fewer
 
     def describe(self, flops_per_second: float) -> str:
         """The plan in one line: how the work is split, and about what it will take."""
-        heads = known_heads(self.model, self.candidates)
         plan = plan_patching(self.model, self.pairs, self.candidates, self.config)
-        what = f"path patching among {len(heads)} heads, {len(self.pairs)} prompts"
+        what = f"path patching among {len(self.heads)} heads, {len(self.pairs)} prompts"
         if self.config.engine != "sweep":
             return f"{what}, receiver by receiver"
         batches = "1 batch" if len(plan.batches) == 1 else f"{len(plan.batches)} batches"
@@ -116,10 +127,9 @@ class PathPatcher:
     def grow_all(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
         """The circuits of several selection rules, which share every effect."""
         if self.config.engine != "sweep":
-            measured = self._exact(self.model)
-            effects_of = self._with_progress(measured, report)
+            effects_of = self._with_progress(self._measure, report)
             circuits = [grow(effects_of, rule, *self.sizes) for rule in rules]
-            table = measured.known.table()
+            table = restricted(self._measured.known.table(), self.heads)
             return [Patched(circuit, table) for circuit in circuits]
         if not self.config.verify:
             effects = self.sweep(report).effects
@@ -143,8 +153,17 @@ class PathPatcher:
 
     def sweep(self, report: Report) -> SweptEffects:
         """Every path's estimate."""
+        if self._wider is not None:
+            swept = self._wider.sweep(report)
+            tables = (swept.effects, swept.remainders)
+            return SweptEffects(*(restricted(table, self.heads) for table in tables))
+        if self._estimates is None:
+            self._estimates = self._swept(report)
+        return self._estimates
+
+    def _swept(self, report: Report) -> SweptEffects:
         plan = plan_patching(self.model, self.pairs, self.candidates, self.config)
-        names = None if self.candidates is None else [str(head) for head in sorted(self.candidates)]
+        names = None if self.candidates is None else [str(head) for head in self.heads]
         key = {"candidates": names}
         return swept_effects(
             self.model,
@@ -158,7 +177,6 @@ class PathPatcher:
         )
 
     def _verifier(self, swept: SweptEffects, rules: Sequence[SelectionRule]) -> Verifier:
-        measured = self._exact(in_float32(self.model))
         reached = {
             swept.effects.shared(receiver)
             for rule in rules
@@ -166,15 +184,22 @@ class PathPatcher:
         }
         paths = sum(int((~swept.effects.effects(r).isnan()).sum()) for r in reached)
         share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
-        return Verifier(swept, measured.measure, rules, share, self.config.seed)
+        return Verifier(swept, self._measured.measure, rules, share, self.config.seed)
 
-    def _exact(self, model: LayeredModel) -> ReceiverEffects:
-        engine = "reference" if self.config.engine == "reference" else "exact"
+    def _measure(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
+        return self._measured.measure(receiver, self.heads)
+
+    @cached_property
+    def _measured(self) -> ReceiverEffects:
+        """Exact effects; what verifies estimates of lower precision is float32."""
+        if self._wider is not None:
+            return self._wider._measured
+        swept = self.config.engine == "sweep"
         return ReceiverEffects(
-            model,
+            in_float32(self.model) if swept else self.model,
             self.pairs,
             self.candidates,
-            engine,
+            "reference" if self.config.engine == "reference" else "exact",
             get_metric(self.config.metric),
             self.config.memory_bytes,
             self.workspace.known,
@@ -192,3 +217,12 @@ class PathPatcher:
             return effects_of(receiver)
 
         return told
+
+
+def restricted(table: EffectTable, senders: Iterable[Head]) -> EffectTable:
+    """The effects of some senders; NaN for all others."""
+    outside = torch.ones_like(table.logits, dtype=torch.bool)
+    for head in senders:
+        outside[head.layer, head.index] = False
+    tensors = table.tensors().items()
+    return EffectTable(**{name: t.masked_fill(outside, torch.nan) for name, t in tensors})
