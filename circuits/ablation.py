@@ -6,25 +6,39 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange, repeat
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.components import Head
 from circuits.metrics import Metric
 from circuits.model import LayeredModel
-from circuits.model.runs import at_end, run_heads, run_layers, trim
+from circuits.model.runs import run_layers, trim
+from circuits.streams import Replacements, Streams
 from tasks import PromptPairs
 
 Progress = Callable[[float], None]
 
 
+_ROWS_OF_STATE = 8
+"""A residual stream takes this many times less memory than what an MLP makes of it."""
+
+
 @dataclass(frozen=True, eq=False)
 class MeanOutputs:
-    """Mean head outputs over corrupted prompts of one template and position."""
+    """Mean head outputs over corrupted prompts of one template and position.
+
+    Attributes:
+        templates: The templates, rising.
+        z: Of each layer.
+        outputs: Of each layer: the mean outputs of all heads through the output projection.
+        opening: The tokens that all prompts of a template begin with, then -1.
+
+    """
 
     templates: Int[Tensor, " template"]
     z: tuple[Float[Tensor, "template pos head d_head"], ...]
+    outputs: tuple[Float[Tensor, "template pos d_model"], ...]
+    opening: Int[Tensor, "template pos"]
 
     @classmethod
     def of(
@@ -37,7 +51,7 @@ class MeanOutputs:
         """Average over the corrupted prompts of `pairs`, a few prompts at a time."""
         pairs = trim(pairs.to(model.device))
         templates, group = pairs.template.unique(return_inverse=True)
-        members = torch.stack([(group == index).float() for index in range(len(templates))])
+        members = torch.stack([group == index for index in range(len(templates))])
         shares = members / members.sum(1, keepdim=True)
         sums: list[Tensor] = []
         with torch.no_grad():
@@ -50,7 +64,9 @@ class MeanOutputs:
                 ]
                 sums = means if not sums else [a + b for a, b in zip(sums, means, strict=True)]
                 progress((int(rows[-1]) + 1) / len(pairs))
-        return cls(templates, tuple(sums))
+            outputs = [layer.output(z) for layer, z in zip(model.layers, sums, strict=True)]
+        opening = torch.stack([_opening(pairs.corrupted[rows]) for rows in members])
+        return cls(templates, tuple(sums), tuple(outputs), opening)
 
     def for_prompts(self, pairs: PromptPairs) -> Int[Tensor, " prompt"]:
         """Row of each prompt's template. Raises ValueError for a template without a mean."""
@@ -61,6 +77,22 @@ class MeanOutputs:
                 "of the same task"
             )
         return row
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """What one layer's heads give on each of `pairs` where they are replaced."""
+        template, length = self.for_prompts(pairs), pairs.clean.shape[1]
+        return Replacements(
+            self.z[layer][template, :length], self.outputs[layer][template, :length]
+        )
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """Where head outputs on clean prompts can differ from their mean.
+
+        Up to there every prompt that the mean is over begins like the clean one, so that attention,
+        which is causal, sees the same.
+        """
+        opening = self.opening[self.for_prompts(pairs), : pairs.clean.shape[1]]
+        return (opening != pairs.clean).cumsum(-1) > 0
 
 
 def ablated_metric(
@@ -78,7 +110,8 @@ def ablated_metric(
         model: The model in pieces.
         pairs: The prompts to run.
         means: Mean head outputs, of templates that include those of `pairs`.
-        circuits: The heads kept, for each of several circuits run together.
+        circuits: The heads kept, for each of several circuits run together. Those that keep the
+            same heads in the lowest layers share the work of these layers.
         metric: From logits at the answers to one number per prompt.
         max_rows: How many (circuit, prompt, position) rows are computed at once.
         progress: Called with the fraction done.
@@ -86,15 +119,19 @@ def ablated_metric(
     """
     pairs = trim(pairs.to(model.device))
     kept = kept_mask(circuits, model.n_layers, model.n_heads).to(model.device)
-    template = means.for_prompts(pairs)
-    step = max(1, max_rows // pairs.clean.numel())
+    # Sorted by layer, so that circuits that share low layers come together.
+    distinct, index = kept.unique(dim=0, return_inverse=True)
+    parts = distinct.split(max(1, _ROWS_OF_STATE * max_rows // pairs.clean.numel()))
     with torch.no_grad():
-        resid = model.embed(pairs.clean)
+        start = Streams.start(model.embed(pairs.clean), pairs.end)
         chunks = []
-        for part in kept.split(step):
-            chunks.append(_run(model, pairs, means, template, resid, part, metric))
-            progress(sum(map(len, chunks)) / len(kept))
-    return torch.cat(chunks)
+        for number, part in enumerate(parts):
+
+            def report(fraction: float, number: int = number) -> None:
+                progress((number + fraction) / len(parts))
+
+            chunks.append(_run(model, pairs, means, start, part, metric, max_rows, report))
+    return torch.cat(chunks)[index]
 
 
 def kept_mask(
@@ -112,18 +149,27 @@ def _run(
     model: LayeredModel,
     pairs: PromptPairs,
     means: MeanOutputs,
-    template: Int[Tensor, " prompt"],
-    embedded: Float[Tensor, "prompt pos d_model"],
+    streams: Streams,
     kept: Bool[Tensor, "circuit layer head"],
     metric: Metric,
+    max_rows: int,
+    progress: Progress,
 ) -> Float[Tensor, "circuit prompt"]:
-    length = pairs.clean.shape[1]
-    resid = repeat(embedded, "prompt pos d -> circuit prompt pos d", circuit=len(kept))
+    positions, end = torch.arange(pairs.clean.shape[1], device=model.device), pairs.end[:, None]
+    acts = means.differ(pairs)
     for index, layer in enumerate(model.layers):
-        z = run_heads(layer, resid).z
-        mean = means.z[index][template, :length]
-        z = z.where(rearrange(kept[:, index], "circuit head -> circuit 1 1 head 1"), mean)
-        resid = layer.finish(resid, layer.attention_output(z))
-    final = rearrange(resid, "circuit prompt pos d -> prompt pos circuit d")
-    at_answer = rearrange(at_end(final, pairs), "prompt circuit d -> circuit prompt d")
-    return metric(model.unembed(at_answer), pairs)
+        read_above = kept[:, index + 1 :].flatten(1).any(1)[:, None, None]
+        wanted = (positions == end) | ((positions < end) & read_above)
+        streams = streams.through(
+            layer, kept[:, index], acts, wanted, means.replacements(index, pairs), max_rows
+        )
+        progress((index + 1) / model.n_layers)
+    answers = streams.row[:, torch.arange(len(pairs), device=model.device), pairs.end]
+    parts = answers.split(max(1, max_rows // pairs.clean.numel()))
+    return torch.cat([metric(model.unembed(streams.resid[rows]), pairs) for rows in parts])
+
+
+def _opening(tokens: Int[Tensor, "prompt pos"]) -> Int[Tensor, " pos"]:
+    """The tokens that all prompts begin with; -1 from where they differ."""
+    differ = (tokens != tokens[:1]).any(0).cumsum(0) > 0
+    return tokens[0].masked_fill(differ, -1)
