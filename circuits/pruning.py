@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,8 +12,12 @@ from torch import Tensor
 
 from circuits.components import Head, HeadSet
 
-PerformanceOf = Callable[[Sequence[frozenset[Head]]], Sequence[float]]
-"""Performance in percent of the full model for each of several sets of kept heads."""
+Progress = Callable[[float], None]
+PerformanceOf = Callable[[Sequence[frozenset[Head]], Progress], Sequence[float]]
+"""Performance in percent of the full model for each of several sets of kept heads.
+
+Told how far it is by calling its second argument with the fraction done.
+"""
 CliffRule = Literal["first", "biggest", "smooth-first", "smooth-biggest", "fixed"]
 
 _FIXED_SPARSITY = 0.75
@@ -28,7 +32,8 @@ class PruningRule:
     The cut is the last sparsity before the drop: the `first` drop of at least 10 % of the curve's
     range within a window (10 % of its points), the `biggest` one, either of them on the curve's
     moving average (`smooth-`), or no curve at all (`fixed`: 75 %). APP (arXiv 2511.05442,
-    section 3) and its code.
+    section 3) and its code. What `first` leaves out of the curve `full_curve` evaluates too; see
+    `prune`.
 
     Raises:
         ValueError: The rule is unknown or the sparsities are not within 0 and 1.
@@ -39,6 +44,7 @@ class PruningRule:
     lowest_sparsity: float = 0.60
     highest_sparsity: float = 0.99
     step: float = 0.01
+    full_curve: bool = False
 
     def __post_init__(self) -> None:
         if self.cliff not in get_args(CliffRule):
@@ -62,7 +68,15 @@ class PruningRule:
 
 @dataclass(frozen=True)
 class Pruning:
-    """One pruned set of heads and the curve that decided how large it is."""
+    """One pruned set of heads and the curve that decided how large it is.
+
+    Attributes:
+        candidates: The heads kept.
+        sparsities: Those evaluated, rising; they need not be evenly spaced.
+        performances: Percent of the full model's metric at each of them.
+        cut: Index of the sparsity that the candidates were kept at.
+
+    """
 
     candidates: HeadSet
     sparsities: tuple[float, ...]
@@ -76,13 +90,29 @@ class Pruning:
 
 
 def prune(
-    scores: Float[Tensor, "layer head"], rule: PruningRule, performance_of: PerformanceOf
+    scores: Float[Tensor, "layer head"],
+    rule: PruningRule,
+    performance_of: PerformanceOf,
+    progress: Progress = lambda fraction: None,
 ) -> Pruning:
-    """Keep the best-scored heads at the sparsity just before performance falls."""
-    kept = [keep_best(scores, sparsity) for sparsity in rule.sparsities]
-    performances = tuple(float(value) for value in performance_of(kept))
-    cut = find_cliff(performances, rule.cliff)
-    return Pruning(kept[cut], rule.sparsities, performances, cut)
+    """Keep the best-scored heads at the sparsity just before performance falls.
+
+    For the `first` drop sparsities rise until it is certain; behind it only the highest and one in
+    each window are evaluated, for the range that the drop is measured against. The cut is that of
+    the full curve whenever the points left out do not widen this range.
+    """
+    sweep = _Sweep([keep_best(scores, sparsity) for sparsity in rule.sparsities], performance_of)
+    if rule.cliff == "first" and not rule.full_curve:
+        sweep.evaluate_until_certain(progress)
+    else:
+        sweep.evaluate(range(len(sweep.kept)), progress)
+    progress(1.0)
+    points = sorted(sweep.known)
+    # Up to the cut every point is known, so that it is the same index in both.
+    cut = sweep.first_cut() if len(points) < len(sweep.kept) else None
+    performances = tuple(sweep.known[point] for point in points)
+    cut = find_cliff(performances, rule.cliff) if cut is None else cut
+    return Pruning(sweep.kept[cut], tuple(rule.sparsities[p] for p in points), performances, cut)
 
 
 def keep_best(scores: Float[Tensor, "layer head"], sparsity: float) -> frozenset[Head]:
@@ -96,23 +126,84 @@ def keep_best(scores: Float[Tensor, "layer head"], sparsity: float) -> frozenset
 def find_cliff(performances: Sequence[float], rule: CliffRule) -> int:
     """Index of the last point before the drop that the rule looks for; the last without a drop."""
     curve = np.asarray(performances, dtype=float)
-    if len(curve) == 1:
-        return 0
-    window = max(1, round(len(curve) * _WINDOW_SHARE))
+    last = len(curve) - 1
+    window = _window(len(curve))
     if rule.startswith("smooth"):
         curve = _moving_average(curve, window)
-    limit = _DROP_SHARE * (curve.max() - curve.min())
-    drops = np.array(
-        [curve[i] - curve[i + 1 : i + 1 + window].min() for i in range(len(curve) - 1)]
-    )
-    if limit == 0 or drops.max() < limit:
-        return len(curve) - 1
-    start = int(np.argmax(drops >= limit)) if rule.endswith("first") else int(drops.argmax())
-    fallen = curve[start] - curve[start + 1 :] >= (
-        limit if rule.endswith("first") else drops[start]
-    )
-    return start + int(np.argmax(fallen))
+    limit = _DROP_SHARE * np.ptp(curve)
+    if last == 0 or limit == 0:
+        return last
+    if rule.endswith("first"):
+        cut = _first_cut(curve, window, limit, last)
+        return last if cut is None else cut
+    drops = np.array([curve[i] - curve[i + 1 : i + 1 + window].min() for i in range(last)])
+    start = int(drops.argmax())
+    if drops[start] < limit:
+        return last
+    return start + int(np.argmax(curve[start] - curve[start + 1 :] >= drops[start]))
 
 
-def _moving_average(curve: np.ndarray, window: int) -> np.ndarray:
+@dataclass
+class _Sweep:
+    """The points of a curve evaluated so far: number of the sparsity to performance."""
+
+    kept: Sequence[frozenset[Head]]
+    performance_of: PerformanceOf
+    known: dict[int, float] = field(default_factory=dict)
+
+    def evaluate(self, points: Iterable[int], progress: Progress) -> None:
+        """Evaluate those of the points that are not known."""
+        new, before = sorted(set(points) - self.known.keys()), len(self.known)
+
+        def report(fraction: float) -> None:
+            progress((before + fraction * len(new)) / len(self.kept))
+
+        if new:
+            values = self.performance_of([self.kept[point] for point in new], report)
+            self.known.update(zip(new, map(float, values), strict=True))
+
+    def evaluate_until_certain(self, progress: Progress) -> None:
+        """Evaluate rising sparsities until the first drop, then a few more for the range."""
+        count = len(self.kept)
+        window, last = _window(count), count - 1
+        self.evaluate([*range(min(window + 1, count)), last], progress)
+        sampled = False
+        while len(self.known) < count:
+            rising = self._rising()
+            if self.first_cut() is None:
+                self.evaluate(range(rising, min(rising + window, count)), progress)
+            elif sampled:
+                return
+            else:
+                self.evaluate(range(last, rising - 1, -window), progress)
+                sampled = True
+
+    def first_cut(self) -> int | None:
+        """The point before the first drop; None while an unknown one could still be it."""
+        rising, window = self._rising(), _window(len(self.kept))
+        limit = _DROP_SHARE * (max(self.known.values()) - min(self.known.values()))
+        curve = np.array([self.known[point] for point in range(rising)])
+        return _first_cut(curve, window, limit, rising - window) if limit else None
+
+    def _rising(self) -> int:
+        """How many points are known without a gap."""
+        return next(n for n in range(len(self.kept) + 1) if n not in self.known)
+
+
+def _first_cut(
+    curve: Float[np.ndarray, " point"], window: int, limit: float, starts: int
+) -> int | None:
+    """The point before the first drop by `limit` within a window of one of the first points."""
+    for start in range(starts):
+        fallen = curve[start] - curve[start + 1 : start + 1 + window] >= limit
+        if fallen.any():
+            return start + int(fallen.argmax())
+    return None
+
+
+def _window(count: int) -> int:
+    return max(1, round(count * _WINDOW_SHARE))
+
+
+def _moving_average(curve: Float[np.ndarray, " point"], window: int) -> Float[np.ndarray, " point"]:
     return np.array([curve[max(0, i - window + 1) : i + 1].mean() for i in range(len(curve))])

@@ -79,6 +79,7 @@ def discover(
     distance: options.Distance = None,
     alpha: options.Alpha = None,
     cliff: options.Cliff = None,
+    full_curve: options.FullCurve = False,
     contrast: options.Contrast = None,
     out: options.Out = None,
     json: options.Json = False,

@@ -145,6 +145,14 @@ Cliff = Annotated[
         rich_help_panel=_SELECTION,
     ),
 ]
+FullCurve = Annotated[
+    bool,
+    typer.Option(
+        "--full-curve",
+        help="Evaluate every sparsity, for the whole curve, also behind the first drop.",
+        rich_help_panel=_SELECTION,
+    ),
+]
 Contrast = Annotated[
     str | None,
     typer.Option(

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import get_args
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -18,6 +19,12 @@ SWEPT = [rule for rule in RULES if rule != "fixed"]
 NO_DROP = [100.0] * 40
 STEP = [100.0] * 25 + [10.0] * 15
 curves = st.lists(st.floats(-50, 150), min_size=1, max_size=50)
+steps = st.lists(
+    st.tuples(st.sampled_from([100.0, 95.0, 88.0, 70.0, 20.0, 0.0]), st.integers(1, 12)),
+    min_size=1,
+    max_size=5,
+).map(lambda plateaus: [height for height, width in plateaus for _ in range(width)])
+"""Plateaus, as real curves have them."""
 
 
 class TestCliff:
@@ -151,30 +158,142 @@ class TestRule:
             PruningRule(**settings)
 
 
-class TestPrune:
+class Swept:
+    """Pruning 100 heads a percent at a time; performance follows a curve."""
+
     SCORES = torch.arange(100.0).view(10, 10)
 
+    def __init__(self, curve: Sequence[float], cliff: CliffRule = "first", full_curve=False):
+        self.curve, self.batches, self.heard = curve, [], []
+        # A single point where the curve has one.
+        highest = max(len(curve) - 1, 0.5) / 100
+        self.rule = PruningRule(cliff, 0.0, highest, full_curve=full_curve)
+        self.pruning = prune(self.SCORES, self.rule, self.performances, self.heard.append)
+
+    def performances(self, circuits, progress):
+        self.batches.append([100 - len(heads) for heads in circuits])
+        progress(0.5)
+        progress(1.0)
+        return [self.curve[100 - len(heads)] for heads in circuits]
+
+    @property
+    def points(self) -> list[int]:
+        return [round(100 * sparsity) for sparsity in self.pruning.sparsities]
+
+    @property
+    def knows_the_range(self) -> bool:
+        known = self.pruning.performances
+        return (min(known), max(known)) == (min(self.curve), max(self.curve))
+
+
+class TestPrune:
     def test_cuts_before_the_drop(self) -> None:
         """Performance needs the 20 best heads."""
-        needed = keep_best(self.SCORES, 0.8)
+        needed = keep_best(Swept.SCORES, 0.8)
         asked = []
 
-        def performances(circuits):
+        def performances(circuits, progress):
             asked.append(len(circuits))
             return [100.0 if needed <= heads else 5.0 for heads in circuits]
 
-        pruning = prune(self.SCORES, PruningRule(), performances)
+        pruning = prune(Swept.SCORES, PruningRule(full_curve=True), performances)
         assert pruning.candidates == needed
         assert pruning.sparsities[pruning.cut] == 0.80
         assert pruning.performance == 100.0
         assert asked == [40], "all sparsities in one call, so that they can be run together"
         assert pruning.performances == (100.0,) * 21 + (5.0,) * 19
+        assert prune(Swept.SCORES, PruningRule(), performances).candidates == needed
 
     def test_fixed(self) -> None:
-        pruning = prune(self.SCORES, PruningRule("fixed"), lambda circuits: [42.0] * len(circuits))
-        assert pruning.candidates == keep_best(self.SCORES, 0.75)
+        rule = PruningRule("fixed")
+        pruning = prune(Swept.SCORES, rule, lambda circuits, progress: [42.0] * len(circuits))
+        assert pruning.candidates == keep_best(Swept.SCORES, 0.75)
         assert (pruning.cut, pruning.performance) == (0, 42.0)
 
+    @pytest.mark.parametrize("rule", [rule for rule in SWEPT if rule != "first"])
+    def test_other_rules_take_the_whole_curve_at_once(self, rule: CliffRule) -> None:
+        swept = Swept(STEP, rule)
+        assert swept.batches == [list(range(40))]
+        assert swept.pruning.cut == find_cliff(STEP, rule)
+
+    @settings(deadline=None)
+    @given(curves, st.sampled_from(SWEPT))
+    def test_the_full_curve(self, curve: list[float], rule: CliffRule) -> None:
+        pruning = Swept(curve, rule, full_curve=True).pruning
+        assert pruning.performances == tuple(curve)
+        assert pruning.cut == find_cliff(curve, rule)
+
+
+class TestStoppingAtTheFirstDrop:
+    def test_an_early_drop(self) -> None:
+        """The first start's window of 4, then one point in each of the windows above."""
+        swept = Swept([100.0] * 3 + [60.0] * 36 + [0.0])
+        assert swept.batches == [[0, 1, 2, 3, 4, 39], [7, 11, 15, 19, 23, 27, 31, 35]]
+        assert swept.points == sorted(point for batch in swept.batches for point in batch)
+        assert (swept.pruning.cut, len(swept.pruning.candidates)) == (2, 98)
+
+    def test_without_a_drop_everything(self) -> None:
+        for curve in (NO_DROP, [float(i) for i in range(40)], [0.0] * 39 + [1.0]):
+            assert Swept(curve).points == list(range(40))
+            assert Swept(curve).pruning.cut == 39
+
+    def test_a_drop_that_is_none_against_the_sampled_range(self) -> None:
+        """Between the ends 5 of 10; but performance rises to 100 behind it, then falls."""
+        curve = [60.0] * 5 + [55.0] * 5 + [100.0] * 15 + [50.0] * 15
+        swept = Swept(curve)
+        assert swept.pruning.cut == find_cliff(curve, "first") == 4
+        curve = [60.0] * 5 + [56.0] * 5 + [100.0] * 15 + [50.0] * 15
+        swept = Swept(curve)
+        assert swept.pruning.cut == find_cliff(curve, "first") == 24
+
+    def test_the_points_left_out_may_widen_the_range(self) -> None:
+        """What the rule gives up: 105 for one sparsity alone, in no sample."""
+        curve = [100.0] * 5 + [90.0] * 8 + [105.0] + [20.0] * 25 + [0.0]
+        swept = Swept(curve)
+        assert 13 not in swept.points
+        assert not swept.knows_the_range
+        assert (swept.pruning.cut, find_cliff(curve, "first")) == (4, 13)
+
+    @settings(deadline=None)
+    @given(st.lists(st.floats(0, 100), max_size=58), st.booleans())
+    def test_between_the_extremes_it_is_the_full_curves(self, inner, rising: bool) -> None:
+        ends = (0.0, 100.0) if rising else (100.0, 0.0)
+        curve = [ends[0], *inner, ends[1]]
+        swept = Swept(curve)
+        assert swept.knows_the_range
+        assert len(swept.pruning.candidates) == 100 - find_cliff(curve, "first")
+
+    @settings(deadline=None)
+    @given(steps)
+    def test_it_is_the_full_curves_unless_the_range_widens(self, curve: list[float]) -> None:
+        swept = Swept(curve)
+        assume(swept.knows_the_range)
+        assert swept.pruning.cut == find_cliff(curve, "first")
+        assert len(swept.pruning.candidates) == 100 - find_cliff(curve, "first")
+
+    @settings(deadline=None)
+    @given(st.one_of(curves, steps))
+    def test_what_is_evaluated(self, curve: list[float]) -> None:
+        swept = Swept(curve)
+        points, cut = swept.points, swept.pruning.cut
+        assert sorted(point for batch in swept.batches for point in batch) == points
+        assert all(low < high for low, high in pairwise(points)), "each once"
+        assert swept.pruning.performances == tuple(curve[point] for point in points)
+        assert (points[0], points[-1]) == (0, len(curve) - 1)
+        assert points[: cut + 2] == list(range(min(cut + 2, len(curve))))
+        assert swept.pruning.candidates == keep_best(Swept.SCORES, cut / 100)
+        window = max(1, round(len(curve) / 10))
+        assert all(high - low <= window for low, high in pairwise(points))
+
+    @settings(deadline=None)
+    @given(st.one_of(curves, steps))
+    def test_progress_rises_to_one(self, curve: list[float]) -> None:
+        heard = Swept(curve).heard
+        assert all(earlier <= later for earlier, later in pairwise(heard))
+        assert heard[-1] == 1.0
+
+
+class TestPruning:
     def test_json_round_trip(self) -> None:
         pruning = Pruning(frozenset({Head(1, 2), Head(0, 10)}), (0.6, 0.7), (99.5, 1 / 3), 1)
         adapter = TypeAdapter(Pruning)
