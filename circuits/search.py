@@ -70,8 +70,8 @@ class SelectionRule:
         """The senders whose selection could flip while every effect is uncertain by its error.
 
         A sender's own error counts in full. The limit it is measured against moves with the mean
-        and the standard deviation of all effects: to first order, and taking the errors of
-        different senders as independent, by the root of the summed squares of what each adds.
+        and the standard deviation of all effects: taking the errors of different senders as
+        independent, by the root of the summed squares of what each alone could move it by.
         """
         below, error = _below(effects, receiver), _below(errors, receiver)
         least, most = below.abs() - error, below.abs() + error
@@ -90,18 +90,21 @@ class SelectionRule:
         error: Float[Tensor, "layer head"],
         receiver: Receiver,
     ) -> tuple[Float[Tensor, "layer 1"], Float[Tensor, "layer 1"]]:
-        """What |effect| must exceed, and how uncertain that is."""
+        """What |effect| must exceed, and how uncertain that is.
+
+        The limit is convex in every effect: within one sender's error nothing moves it further
+        than it rises at one of the two ends.
+        """
         thresholds, n = self._thresholds(below, receiver), below.numel()
         mean, spread = below.mean(), below.std()
-        by_mean = mean.sign() / n
-        by_spread = (below - mean) / ((n - 1) * spread.clamp(min=torch.finfo(below.dtype).tiny))
-        variance = error**2
-        squares = (
-            by_mean**2 * variance.sum()
-            + 2 * by_mean * thresholds * (by_spread * variance).sum()
-            + thresholds**2 * (by_spread**2 * variance).sum()
-        )
-        return mean.abs() + thresholds * spread, squares.clamp(min=0).sqrt()
+        limit = mean.abs() + thresholds * spread
+        rises = []
+        for change in (error, -error):
+            squares = (n - 1) * spread**2 + 2 * change * (below - mean) + change**2 * (n - 1) / n
+            moved = thresholds[..., None] * (squares.clamp(min=0) / (n - 1)).sqrt()
+            rises.append((mean + change / n).abs() + moved - limit[..., None])
+        most = torch.maximum(*rises).clamp(min=0).where(error > 0, 0.0)
+        return limit, most.flatten(1).square().sum(-1, keepdim=True).sqrt()
 
     def _thresholds(
         self, below: Float[Tensor, "layer head"], receiver: Receiver

@@ -209,10 +209,13 @@ class Verifier:
         return ()
 
     def _curvature_of(self, known: _Known) -> float:
-        seen = known.curvatures
-        if not len(seen):
-            return self.curvature
-        return max(_MARGIN * float(seen.max()), self.curvature / (1 + len(seen)) ** 0.5)
+        """The largest one seen anywhere counts less with every path that tells the receiver's own.
+
+        A path without a remainder tells nothing.
+        """
+        telling = int((known.remainder[~known.exact.isnan()] > _NOISE).sum())
+        own = _MARGIN * max(known.curvatures.tolist(), default=0.0)
+        return max(own, self.curvature / (1 + telling) ** 0.5)
 
     def _verify(self, known: _Known, senders: tuple[Head, ...]) -> None:
         exact = self._measure(known.receiver, senders)

@@ -150,6 +150,84 @@ class TestRule:
             SelectionRule(**settings)
 
 
+layers_above = st.sampled_from([LOGITS, Receiver(Head(2, 1), "q"), Receiver(Head(3, 0), "v")])
+rules = st.builds(
+    SelectionRule,
+    threshold=st.floats(0.3, 2.5),
+    logits_threshold=st.floats(0.3, 2.5),
+    min_effect=st.sampled_from([0.0, 0.05, 0.3]),
+    distance=st.sampled_from(["linear", "sqrt"]),
+)
+sparse_tables = st.tuples(tables, tables).map(lambda two: two[0] * two[1] ** 2)
+"""Most effects small, a few large, as they are."""
+
+
+class TestUndecided:
+    @settings(deadline=None, max_examples=250)
+    @given(sparse_tables, rules, layers_above, st.sampled_from(all_heads(4, 3)), st.data())
+    def test_one_senders_error_flips_nothing_unnoticed(
+        self, effects, rule, receiver, sender, data
+    ) -> None:
+        """Whether it moves the sender's own effect, the limit of others, or `min_effect`."""
+        gone = data.draw(st.sets(st.sampled_from(all_heads(4, 3)), max_size=4)) - {sender}
+        for head in gone:
+            effects[head.layer, head.index] = NAN
+        size = data.draw(st.sampled_from([0.01, 0.1, 0.5, 2.0]))
+        part = data.draw(st.floats(-0.999, 0.999))
+        errors, moved = torch.zeros(4, 3), effects.clone()
+        errors[sender.layer, sender.index] = size
+        moved[sender.layer, sender.index] += part * size
+        before, after = (set(rule.select(table, receiver)) for table in (effects, moved))
+        flipped, unsure = before ^ after, set(rule.undecided(effects, errors, receiver))
+        assert sender in unsure or flipped <= unsure
+
+    @settings(deadline=None)
+    @given(tables, rules, layers_above)
+    def test_without_errors_everything_is_decided(self, effects, rule, receiver) -> None:
+        assert rule.undecided(effects, torch.zeros(4, 3), receiver) == ()
+
+    @settings(deadline=None)
+    @given(tables, rules, layers_above)
+    def test_nothing_is_decided_within_huge_errors(self, effects, rule, receiver) -> None:
+        below = all_heads(4 if receiver.head is None else receiver.head.layer, 3)
+        assert rule.undecided(effects, torch.full((4, 3), 100.0), receiver) == below
+
+    def test_min_effect_is_undecided_by_who_could_pass_it_alone(self) -> None:
+        """0.8 stands out, but counts only above 0.81; 0.1 cannot get there."""
+        effects = torch.zeros(4, 3)
+        effects[3, 0], effects[1, 1] = 0.8, 0.1
+        errors = (effects != 0) * 0.02
+        gate = SelectionRule(logits_threshold=1.0, min_effect=0.81)
+        assert gate.select(effects, LOGITS) == ()
+        assert gate.undecided(effects, errors, LOGITS) == (Head(3, 0),)
+        assert gate.undecided(effects, 0.4 * errors, LOGITS) == ()
+        low, high = (SelectionRule(logits_threshold=1.0, min_effect=m) for m in (0.77, 0.83))
+        for decided in (low, high):
+            assert decided.undecided(effects, errors, LOGITS) == ()
+
+    def test_min_effect_does_not_matter_where_nobody_stands_out(self) -> None:
+        effects = torch.full((4, 3), 0.5)
+        effects[::2] *= -1
+        rule = SelectionRule(logits_threshold=1.0, min_effect=0.5)
+        assert rule.undecided(effects, torch.full((4, 3), 1e-3), LOGITS) == ()
+
+    def test_an_exact_effect_is_undecided_while_its_limit_is(self) -> None:
+        """Another sender's error may raise the spread above it."""
+        effects, errors = torch.zeros(4, 3), torch.zeros(4, 3)
+        effects[3, 0], effects[0, 0], errors[0, 0] = 0.85, -0.99, 0.2
+        rule = SelectionRule(logits_threshold=1.3)
+        assert Head(3, 0) in rule.select(effects, LOGITS)
+        assert Head(3, 0) not in rule.select(effects - errors, LOGITS)
+        assert Head(3, 0) in rule.undecided(effects, errors, LOGITS)
+
+    @settings(deadline=None)
+    @given(sparse_tables, rules, st.floats(0.001, 0.3), st.floats(1, 10))
+    def test_larger_errors_leave_more_undecided(self, effects, rule, size, factor) -> None:
+        errors = torch.full((4, 3), size)
+        less, more = (rule.undecided(effects, e, LOGITS) for e in (errors, factor * errors))
+        assert set(less) <= set(more)
+
+
 N_LAYERS, N_HEADS = 3, 8
 EVERY = (LOGITS, *(Receiver(head, i) for head in all_heads(N_LAYERS, N_HEADS) for i in HEAD_INPUTS))
 
