@@ -5,6 +5,7 @@ OUT ends in .png or .svg. Needs the extra "figures" (kaleido) and a Chrome or Ch
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,12 +26,12 @@ def picture(found: Discovery) -> go.Figure:
     return circuit_figure(circuit, title, width=1000, height=780)
 
 
-def main(run: Path, out: Path) -> None:
-    """Write the picture of the circuit saved in RUN to OUT."""
+def write_picture(draw: Callable[[], go.Figure], out: Path) -> None:
+    """Write a figure as a file; what is missing for that is told in one sentence."""
     if find_spec("kaleido") is None:
         raise SystemExit("error: writing pictures needs kaleido: pip install -e '.[figures]'")
     try:
-        figure = picture(Discovery.load(run))
+        figure = draw()
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.write_image(out)
     except RuntimeError as error:
@@ -40,6 +41,11 @@ def main(run: Path, out: Path) -> None:
         ) from error
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from error
+
+
+def main(run: Path, out: Path) -> None:
+    """Write the picture of the circuit saved in RUN to OUT."""
+    write_picture(lambda: picture(Discovery.load(run)), out)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,184 @@
+"""How the cost of path patching grows: random weights in the shapes of well-known models.
+
+python -m benchmarks.scaling [--write-readme]
+
+Nothing is claimed about what these models would show: with random weights there is no circuit, and
+FLOPs do not depend on weights. One prompt of 15 tokens unless a row says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import torch
+import typer
+from rich.console import Console
+from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources import build_bridge_from_module
+from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
+
+from benchmarks.cost_report import table
+from benchmarks.machine import describe_machine
+from benchmarks.path_costs import (
+    counted,
+    every_receiver,
+    exact_flops,
+    forward_flops,
+    naive_passes,
+)
+from benchmarks.publish import publish
+from circuits.model import LayeredModel
+from circuits.patching import effect_table
+from tasks import PromptPairs
+
+RESULTS = Path(__file__).parent / "results" / "scaling.json"
+_FIRST_DIFFERENCE = 2
+
+
+def _gpt2(n_layers: int, n_heads: int, d_model: int) -> PreTrainedModel:
+    return GPT2LMHeadModel(GPT2Config(n_layer=n_layers, n_head=n_heads, n_embd=d_model))
+
+
+def _qwen() -> PreTrainedModel:
+    return Qwen2ForCausalLM(
+        Qwen2Config(
+            hidden_size=896,
+            intermediate_size=4864,
+            num_hidden_layers=24,
+            num_attention_heads=14,
+            num_key_value_heads=2,
+            tie_word_embeddings=True,
+        )
+    )
+
+
+SHAPES: dict[str, Callable[[], PreTrainedModel]] = {
+    "GPT-2 small": lambda: _gpt2(12, 12, 768),
+    "GPT-2 medium": lambda: _gpt2(24, 16, 1024),
+    "GPT-2 large": lambda: _gpt2(36, 20, 1280),
+    "Qwen2.5-0.5B": _qwen,
+}
+
+
+@dataclass(frozen=True)
+class Case:
+    """A shape, and how many prompts of how many tokens."""
+
+    shape: str
+    n_prompts: int = 1
+    n_tokens: int = 15
+
+
+CASES = (
+    *(Case(shape) for shape in SHAPES),
+    *(Case("GPT-2 small", n_prompts=n) for n in (4, 16)),
+    *(Case("GPT-2 small", n_tokens=n) for n in (30, 60)),
+)
+
+
+def random_model(shape: str) -> TransformerBridge:
+    """A model of this shape; the same weights every time."""
+    torch.manual_seed(0)
+    model = SHAPES[shape]().eval().requires_grad_(False)
+    model.set_attn_implementation("eager")
+    return build_bridge_from_module(
+        model, type(model).__name__, hf_config=model.config, model_name=f"random {shape}"
+    )
+
+
+def random_pairs(n_prompts: int, n_tokens: int) -> PromptPairs:
+    """Prompts of random tokens; a pair differs from its third token on."""
+    draw = torch.Generator().manual_seed(0)
+    clean, corrupted = torch.randint(1000, (2, n_prompts, n_tokens), generator=draw)
+    corrupted[:, :_FIRST_DIFFERENCE] = clean[:, :_FIRST_DIFFERENCE]
+    corrupted[:, _FIRST_DIFFERENCE] = clean[:, _FIRST_DIFFERENCE] + 1
+    text = ("random",) * n_prompts
+    return PromptPairs(
+        task="random",
+        seed=0,
+        clean=clean,
+        corrupted=corrupted,
+        end=torch.full((n_prompts,), n_tokens - 1),
+        correct=torch.zeros(n_prompts, 1, dtype=torch.long),
+        wrong=torch.ones(n_prompts, 1, dtype=torch.long),
+        template=torch.zeros(n_prompts, dtype=torch.long),
+        clean_text=text,
+        corrupted_text=text,
+    )
+
+
+def measure(case: Case) -> dict[str, Any]:
+    """Costs of the table of all paths, in FLOPs."""
+    model = LayeredModel.of(random_model(case.shape))
+    pairs = random_pairs(case.n_prompts, case.n_tokens)
+    receivers = every_receiver(model)
+    _, swept = counted(lambda: effect_table(model, pairs))
+    return {
+        "shape": case.shape,
+        "n_layers": model.n_layers,
+        "n_heads": model.n_heads,
+        "n_kv_heads": model.n_kv_heads,
+        "n_prompts": case.n_prompts,
+        "n_tokens": case.n_tokens,
+        "forward_pass_flops": forward_flops(model, pairs),
+        "naive_passes": naive_passes(model, receivers),
+        "exact_flops": exact_flops(model, pairs, receivers),
+        "swept_flops": swept,
+    }
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """The figures as README shows them."""
+    rows = []
+    for row in measured["rows"]:
+        per_pass = row["forward_pass_flops"]
+        exact, swept = row["exact_flops"] / per_pass, row["swept_flops"] / per_pass
+        rows.append(
+            [
+                row["shape"],
+                f"{row['n_layers']} x {row['n_heads']} ({row['n_kv_heads']})",
+                f"{row['n_prompts']} x {row['n_tokens']}",
+                f"{row['naive_passes']:,}",
+                f"{exact:,.0f}",
+                f"{swept:,.0f}",
+                f"{row['naive_passes'] / swept:,.0f}",
+            ]
+        )
+    titles = [
+        "shape, random weights",
+        "layers x heads (key/value)",
+        "prompts x tokens",
+        "naive",
+        "exact",
+        "swept",
+        "naive / swept",
+    ]
+    head = "The table of all paths, in forward passes over the same prompts:\n\n"
+    machine = measured["machine"]
+    source = (
+        "\n\nNaive: two forward passes a path, not run; exact: the measured cost of one path of "
+        "each receiver times its senders, not run; swept: FLOPs executed. "
+        f"torch {machine['torch']}; measured on commit {machine['commit']}."
+    )
+    return head + table(titles, rows) + source
+
+
+def main(
+    out: Path = RESULTS,
+    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+) -> None:
+    """Measure all cases, and write the figures as JSON and as a table."""
+    progress, rows = Console(stderr=True), []
+    for case in CASES:
+        progress.print(f"{case.shape}, {case.n_prompts} x {case.n_tokens} tokens ...")
+        rows.append(measure(case))
+    measured = {"machine": describe_machine(), "rows": rows}
+    section = "scaling table" if write_into_readme else None
+    publish(measured, out, markdown(measured), section)
+
+
+if __name__ == "__main__":
+    typer.run(main)
