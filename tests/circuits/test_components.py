@@ -65,6 +65,20 @@ class TestReceiver:
         with pytest.raises(ValueError, match="logits"):
             Receiver.logits().on_head()
 
+    @pytest.mark.parametrize(
+        ("name", "n_kv_heads", "expected"),
+        [
+            ("2.5.q", 2, "2.5.q"),
+            ("2.5.k", 2, "2.3.k"),
+            ("2.2.v", 2, "2.0.v"),
+            ("2.5.v", 6, "2.5.v"),
+            ("2.5.k", 1, "2.0.k"),
+            ("logits", 2, "logits"),
+        ],
+    )
+    def test_shared_is_the_first_head_of_the_group(self, name, n_kv_heads, expected) -> None:
+        assert Receiver.parse(name).shared(6, n_kv_heads) == Receiver.parse(expected)
+
     @given(st.lists(receivers, max_size=6))
     def test_sorts_with_the_logits_last(self, some: list[Receiver]) -> None:
         ordered = sorted(some)
