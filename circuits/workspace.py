@@ -56,9 +56,11 @@ class Workspace:
         self._kept: dict[str, _Kept] = {}
 
     def sweep(self, key: Key) -> SweptSums | None:
-        """The sums of a sweep, as far as it got."""
+        """The sums of a sweep, as far as it got; going on with them changes nothing here."""
         found = self._get(SWEPT_FILE, key)
-        return None if found is None else SweptSums.of_tensors(found.tensors)
+        if found is None:
+            return None
+        return SweptSums.of_tensors({name: t.clone() for name, t in found.tensors.items()})
 
     def keep_sweep(self, key: Key, sums: SweptSums) -> None:
         """Keep the sums of a sweep, whole or begun."""
