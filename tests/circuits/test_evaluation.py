@@ -10,6 +10,7 @@ from circuits.evaluation import Evaluator
 from circuits.metrics import logit_diff, prob_diff
 from circuits.model import LayeredModel
 from circuits.model.runs import at_end
+from circuits.pruning import PruningRule, prune
 from tests.circuits.families import N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs
 
@@ -75,6 +76,22 @@ def test_nothing_is_run_twice(llama, pairs, evaluator, monkeypatch) -> None:
     monkeypatch.setattr("circuits.evaluation.ablated_metric", None)
     assert evaluator.performances([frozenset(), SOME]) == [first[1], first[0]]
     assert evaluator.performances([]) == []
+
+
+def test_prunings_run_their_common_circuits_once(evaluator, monkeypatch) -> None:
+    run = []
+
+    def recorded(model, pairs, means, circuits, *rest, **options):
+        run.extend(circuits)
+        return ablated_metric(model, pairs, means, circuits, *rest, **options)
+
+    monkeypatch.setattr("circuits.evaluation.ablated_metric", recorded)
+    scores, rule = torch.arange(12.0).view(N_LAYERS, N_HEADS), PruningRule("first", 0.2, 0.9, 0.02)
+    others = scores.clone()
+    others[2, 2:] = others[2, 2:].flip(0)
+    prunings = [prune(given, rule, evaluator.performances) for given in (scores, others, scores)]
+    assert prunings[0] == prunings[2]
+    assert len(run) == len(set(run))
 
 
 def test_a_missing_template(llama) -> None:

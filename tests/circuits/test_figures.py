@@ -237,6 +237,15 @@ class TestSparsityCurve:
         assert (list(cut.x), list(cut.y)) == ([0.7], [95.0])
         assert "1 head left" in cut.text[0]
 
+    def test_points_stand_where_they_were_evaluated(self):
+        """A sweep that stopped early leaves gaps."""
+        sparsities, performances = (0.6, 0.61, 0.62, 0.9, 0.99), (98.0, 95.0, 20.0, 10.0, 5.0)
+        pruning = Pruning(frozenset({Head(0, 0)}), sparsities, performances, cut=1)
+        curve, cut = sparsity_curve_figure(pruning).data
+        assert (tuple(curve.x), tuple(curve.y)) == (sparsities, performances)
+        assert curve.mode == "lines+markers"
+        assert (list(cut.x), list(cut.y)) == ([0.61], [95.0])
+
     def test_each_of_several_prunings_has_its_colour(self):
         figure = sparsity_curve_figure({"flap": self.pruning, "contrastive-flap": self.pruning})
         assert [t.name for t in figure.data if t.showlegend is not False] == [
