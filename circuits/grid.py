@@ -131,8 +131,7 @@ def discover_grid(
 
     """
     config = config or DiscoveryConfig()
-    check_search(config, keep)
-    rules = _rules(config, thresholds, min_effects)
+    rules = grid_rules(config, thresholds, min_effects, keep)
     setting = Setting.of(model, get_task(task), config, directory, resume=resume)
     run = Run(setting, progress, announce)
     patched = run.patch(rules)
@@ -147,10 +146,14 @@ def discover_grid(
     return Grid(points, keep, found, run.cost)
 
 
-def _rules(
-    config: DiscoveryConfig, thresholds: Sequence[float], min_effects: Sequence[float]
+def grid_rules(
+    config: DiscoveryConfig, thresholds: Sequence[float], min_effects: Sequence[float], keep: float
 ) -> list[SelectionRule]:
-    """Every combination once; the lowest threshold first, whose search reaches most."""
+    """Every combination once; the lowest threshold first, whose search reaches most.
+
+    Raises ValueError as `discover_grid` does.
+    """
+    check_search(config, keep)
     if not thresholds or not min_effects:
         raise ValueError("a grid needs at least one threshold and one smallest effect, got none")
     return [

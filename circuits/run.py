@@ -40,7 +40,7 @@ class Run:
         self.meter = CostMeter(progress)
         if setting.replaced:
             announce(
-                f"{setting.workspace.directory} holds effects of another {setting.replaced}: "
+                f"{setting.workspace.directory} holds effects of {setting.replaced}: "
                 "the run begins anew and replaces them"
             )
         with self.meter.stage("behaviour") as report:

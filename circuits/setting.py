@@ -21,11 +21,11 @@ from tasks import PromptPairs, Task
 WORK_DIRECTORY = "work"
 _VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
 _KEY_PARTS = {
-    "task": "task",
-    "model": "model weights or dtype",
-    "prompts": "prompts (their number, seed or words)",
-    "metric": "metric",
-    "engine": "engine",
+    "task": "another task",
+    "model": "other model weights or dtype",
+    "prompts": "other prompts (number, seed or words)",
+    "metric": "another metric",
+    "engine": "another engine",
 }
 
 
@@ -78,7 +78,7 @@ class Setting:
         replaced = None if there in (None, key) else _differences(there, key)
         if resume and replaced is not None:
             raise ResumeError(
-                f"asked to resume the run in {directory}, but it has another {replaced}: give the "
+                f"asked to resume the run in {directory}, but it has {replaced}: give the "
                 "settings it was begun with, name another directory, or begin anew without resume"
             )
         workspace = Workspace(layered, key, work)
@@ -101,6 +101,11 @@ class Setting:
         return Provenance(identify(self.bridge), self.task.name, versions)
 
 
+def is_begun(directory: str | Path) -> bool:
+    """Whether a directory holds something that a run can go on from."""
+    return owner(Path(directory) / WORK_DIRECTORY) is not None
+
+
 def check_begun(directory: str | Path | None) -> None:
     """Raise ResumeError where a directory holds no begun run."""
     if directory is None:
@@ -108,7 +113,7 @@ def check_begun(directory: str | Path | None) -> None:
             "asked to resume a run without the directory it is in: name the directory it was begun "
             "in, or begin one without resume"
         )
-    if owner(Path(directory) / WORK_DIRECTORY) is None:
+    if not is_begun(directory):
         what = "holds no begun run" if Path(directory).is_dir() else "is no directory"
         raise ResumeError(
             f"asked to resume the run in {directory}, which {what}: name the directory it was "
@@ -127,4 +132,4 @@ def _exact_engine(config: DiscoveryConfig, model: LayeredModel) -> str:
 def _differences(there: Mapping[str, Any], key: Mapping[str, Any]) -> str:
     """In words, what a workspace was begun with that is not what is asked for now."""
     parts = [words for name, words in _KEY_PARTS.items() if there.get(name) != key[name]]
-    return ", ".join(parts) or "format"
+    return ", ".join(parts) or "another format"

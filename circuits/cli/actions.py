@@ -13,11 +13,11 @@ from circuits.behaviour import answer_logits, measure_behaviour
 from circuits.circuit import Circuit
 from circuits.cli import listings, reports, tables
 from circuits.cli.console import out, print_json, print_warning
-from circuits.cli.errors import SaveError, UsageError, usage_errors
+from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING, StageProgress, show_progress
-from circuits.cli.saving import output_directory, uninterrupted
+from circuits.cli.threads import use_threads
 from circuits.config import DiscoveryConfig
-from circuits.discover import STAGES, run_discovery
+from circuits.discover import STAGES
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL, TransformerBridge, load_model, tokenizer_of
 from circuits.model import list_models as known_models
@@ -37,10 +37,12 @@ class ModelSource:
     name: str | None
     device: str | None
     dtype: str | None
+    threads: int | None = None
 
     def load(self, progress: StageProgress) -> TransformerBridge:
         """Load the model, telling what takes long."""
         progress.stage(LOADING, 0.0)
+        use_threads(self.threads)
         chosen: dict[str, Any] = {} if self.dtype is None else {"dtype": self.dtype}
         with usage_errors():
             bridge = load_model(
@@ -48,36 +50,6 @@ class ModelSource:
             )
         progress.stage(LOADING, 1.0)
         return bridge
-
-
-def discover(
-    task_name: str,
-    source: ModelSource,
-    options: Mapping[str, Any],
-    directory: Path | None,
-    as_json: bool,
-) -> None:
-    """Check everything that can be wrong; then load, discover, save and print."""
-    with usage_errors():
-        config, task = discovery_config(options), get_task(task_name)
-    with output_directory(directory):
-        with show_progress((LOADING, *STAGES)) as progress:
-            found = run_discovery(source.load(progress), task, config, progress.stage)
-        problem = None if directory is None else _save(found, directory)
-    saved = None if problem else directory
-    if as_json:
-        print_json(reports.discovery(found, saved))
-    else:
-        out.print(tables.discovery(found))
-    if problem:
-        if not as_json:
-            print_json(found.circuit.to_dict())
-        raise SaveError(
-            f"the run could not be saved to {directory} ({problem.strerror or problem}); "
-            "its circuit is on stdout as JSON"
-        )
-    if not as_json:
-        out.print(tables.where_saved(directory, task_name))
 
 
 def discovery_config(options: Mapping[str, Any]) -> DiscoveryConfig:
@@ -165,15 +137,6 @@ def read_circuit(path: Path) -> Circuit:
         return Circuit.from_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path} holds no circuit: {error}") from error
-
-
-def _save(found: Discovery, directory: Path) -> OSError | None:
-    try:
-        with uninterrupted():
-            found.save(directory)
-    except OSError as error:
-        return error
-    return None
 
 
 def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[listings.Answer]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from circuits.cli import options
 from circuits.cli.console import out
 from circuits.cli.errors import OneSentenceErrors
+from circuits.cli.shared import takes_search_options
 
 app = typer.Typer(
     name="circuits",
@@ -58,37 +59,57 @@ def _start(
 @app.command(
     epilog=_examples(
         "circuits discover ioi --out runs/ioi",
+        "circuits discover ioi --out runs/ioi --resume",
         "circuits discover greater-than --model gpt2 --method path-patching --json",
     )
 )
-def discover(
-    task: options.TaskName,
-    method: options.Method = None,
-    engine: options.Engine = None,
-    n_prompts: options.PromptCount = None,
-    n_mean_prompts: options.MeanPromptCount = None,
-    seed: options.Seed = None,
-    metric: options.Metric = None,
-    memory_budget: options.MemoryBudget = None,
-    model: options.Model = None,
-    device: options.Device = None,
-    dtype: options.DataType = None,
-    threshold: options.Threshold = None,
-    logits_threshold: options.LogitsThreshold = None,
-    min_effect: options.MinEffect = None,
-    distance: options.Distance = None,
-    alpha: options.Alpha = None,
-    cliff: options.Cliff = None,
-    full_curve: options.FullCurve = False,
-    contrast: options.Contrast = None,
-    out: options.Out = None,
-    json: options.Json = False,
-) -> None:
+@takes_search_options()
+def discover(task: options.TaskName, *, given: dict[str, Any]) -> None:
     """Find the circuit of a task in a model."""
-    given = locals()
-    from circuits.cli.actions import ModelSource, discover
+    from circuits.cli.searches import Asked, discover
 
-    discover(task, ModelSource(model, device, dtype), given, out, json)
+    discover(Asked(task, given))
+
+
+@app.command(
+    epilog=_examples(
+        "circuits grid ioi --out runs/ioi-grid",
+        "circuits grid ioi --thresholds 1.5,2,2.5 --min-effects 0.01 --keep 90",
+    )
+)
+@takes_search_options("threshold", "min_effect")
+def grid(
+    task: options.TaskName,
+    *,
+    thresholds: options.Thresholds = "1,1.5,2,2.5",
+    min_effects: options.MinEffects = "0.001,0.002,0.01,0.02",
+    keep: options.Keep = 75.0,
+    given: dict[str, Any],
+) -> None:
+    """Find a circuit for every combination of thresholds, and choose the smallest good one."""
+    from circuits.cli.searches import Asked, grid
+
+    grid(Asked(task, given), thresholds, min_effects, keep)
+
+
+@app.command(
+    epilog=_examples(
+        "circuits study ioi --out runs/ioi-study", "circuits study ioi --trials 200 --keep 90"
+    )
+)
+@takes_search_options("threshold", "logits_threshold", "min_effect", "cliff", "full_curve")
+def study(
+    task: options.TaskName,
+    *,
+    trials: options.TrialCount = 50,
+    keep: options.Keep = 75.0,
+    given: dict[str, Any],
+) -> None:
+    """Search thresholds and pruning with Optuna, and choose the smallest good circuit."""
+    from circuits.cli.searches import Asked
+    from circuits.cli.studies import study
+
+    study(Asked(task, given), trials, keep)
 
 
 @app.command(epilog=_examples("circuits tasks", "circuits tasks ioi --model gpt2"))

@@ -23,6 +23,11 @@ def print_warning(message: str) -> None:
     _print_line("warning", "bold yellow", message)
 
 
+def print_note(message: str) -> None:
+    """One line on stderr."""
+    _print_line("note", "bold", message)
+
+
 def print_json(data: Any) -> None:
     """JSON alone on stdout, bare of colour and line breaks of ours; NaN becomes null."""
     text = json.dumps(_without_nan(data), indent=1, allow_nan=False, ensure_ascii=False)

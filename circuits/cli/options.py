@@ -65,8 +65,8 @@ Engine = Annotated[
     str | None,
     typer.Option(
         metavar="ENGINE",
-        help="How path effects are measured: sweep (all at once, estimated), exact, or "
-        "reference (slow); default sweep.",
+        help="How path effects are measured: sweep (estimated all at once, then verified), "
+        "exact, or reference (slow); default sweep.",
     ),
 ]
 PromptCount = Annotated[
@@ -91,7 +91,33 @@ MemoryBudget = Annotated[
     typer.Option(
         metavar="SIZE",
         help="About how much memory path patching may use beside the model's own, such as 512MB "
-        "or 4GiB; default 1GiB; changes no number.",
+        "or 4GiB; default a safe share of what is free; changes no number.",
+    ),
+]
+Verify = Annotated[
+    bool,
+    typer.Option(
+        " /--no-verify",
+        show_default=False,
+        help="Leave the estimates of --engine sweep as they are. Without it, paths whose "
+        "selection could flip are run exactly, and a random sample of the others.",
+    ),
+]
+SampledPathCount = Annotated[
+    int | None,
+    typer.Option(
+        "--sampled-paths",
+        metavar="N",
+        help="About how many paths to verify at random, beside those that could flip; default 32.",
+    ),
+]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N",
+        min=1,
+        help="Threads to compute with; default OMP_NUM_THREADS, or the cores that this process "
+        "may really use (affinity, container quota).",
     ),
 ]
 
@@ -108,7 +134,7 @@ LogitsThreshold = Annotated[
     float | None,
     typer.Option(
         metavar="T",
-        help="The same for effects on the logits; default 2.0.",
+        help="The same for a sender's effect on the logits; default 2.0.",
         rich_help_panel=_SELECTION,
     ),
 ]
@@ -162,11 +188,48 @@ Contrast = Annotated[
     ),
 ]
 
+Thresholds = Annotated[
+    str,
+    typer.Option(
+        metavar="T,T,...",
+        help="Standard deviations by which a sender's effect on a head must stand out.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+MinEffects = Annotated[
+    str,
+    typer.Option(
+        metavar="E,E,...",
+        help="Receivers without any effect larger than this keep no sender.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+Keep = Annotated[
+    float,
+    typer.Option(
+        metavar="PERCENT",
+        help="Choose the smallest circuit that keeps this much of performance.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+TrialCount = Annotated[
+    int, typer.Option("--trials", metavar="N", help="Combinations of settings to try.")
+]
+
 Out = Annotated[
     Path | None,
     typer.Option(
         metavar="DIRECTORY",
-        help="Save the run here; without it nothing is written.",
+        help="Save the run here, and keep effects in DIRECTORY/work as they become known, so that "
+        "the same command again goes on from there; without it nothing is written.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+Resume = Annotated[
+    bool,
+    typer.Option(
+        "--resume",
+        help="Refuse to run unless --out holds a begun run of the same model, prompts and metric.",
         rich_help_panel=_OUTPUT,
     ),
 ]

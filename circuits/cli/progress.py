@@ -29,6 +29,8 @@ _TITLES = {
     "means": "Taking mean outputs",
     "pruning": "Pruning heads",
     "patching": "Patching paths",
+    "trials": "Trying settings",
+    "verification": "Verifying the best",
     "evaluation": "Evaluating",
 }
 

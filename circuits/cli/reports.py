@@ -10,8 +10,10 @@ from pydantic import TypeAdapter
 
 from circuits.behaviour import Behaviour
 from circuits.circuit import Overlap
+from circuits.cli import certainty
 from circuits.components import HeadSet
 from circuits.evaluation import Evaluation
+from circuits.grid import Grid
 from circuits.model import CatalogueEntry
 from circuits.result import Discovery, RunRecord
 from tasks import Task
@@ -33,9 +35,15 @@ def discovery(found: Discovery, saved: Path | None) -> Report:
         "sparsity": found.circuit.sparsity,
         "candidates": _names(found.candidates),
         **record,
+        "verification": _verification(found, record["verification"]),
         "cost": {**record["cost"], **totals},
         "saved_to": None if saved is None else str(saved),
     }
+
+
+def grid(found: Grid, saved: Path | None) -> Report:
+    """What `grid.json` holds, and the chosen run."""
+    return {**found.to_dict(), "found": discovery(found.found, saved)}
 
 
 def task(task: Task) -> Report:
@@ -77,6 +85,14 @@ def overlap(overlap: Overlap) -> Report:
         "false_positives": _names(overlap.false_positives),
         "false_negatives": _names(overlap.false_negatives),
     }
+
+
+def _verification(found: Discovery, record: Report | None) -> Report | None:
+    """What was verified, with the bound in words."""
+    if found.verification is None or record is None:
+        return None
+    bound, against = certainty.bound(found.verification), certainty.errors_against(found)
+    return {**record, "bound": bound, "errors": against or "against the model itself"}
 
 
 def _names(heads: HeadSet) -> list[str]:

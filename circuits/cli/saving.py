@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from circuits.cli.console import print_note
 from circuits.cli.errors import UsageError
+from circuits.setting import is_begun
 
 
 @contextmanager
@@ -41,6 +43,17 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, before)
     if pressed:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def going_on(directory: Path | None) -> Iterator[None]:
+    """Ctrl-C inside the `with` tells how to go on, where something was kept to go on from."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if directory is not None and is_begun(directory):
+            print_note(f"{directory} keeps what is done; the same command again goes on from there")
+        raise
 
 
 def _create(directory: Path, created: list[Path]) -> None:

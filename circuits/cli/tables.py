@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from circuits.circuit import Circuit, Overlap
+from circuits.cli import certainty
 from circuits.components import Head
 from circuits.config import DiscoveryConfig
 from circuits.cost import Cost
@@ -37,6 +38,7 @@ def discovery(found: Discovery) -> RenderableType:
         Text(),
         *section("Task", figures(_behaviour(found))),
         *section("Circuit", figures(_circuit(found))),
+        *(section("Verification", figures(certain)) if (certain := certainty.rows(found)) else ()),
         *section("Heads by layer", _heads_by_layer(found.circuit)),
         *section(*_strongest_edges(found.circuit)),
         *section("Cost", _cost(found.cost)),

@@ -1,9 +1,11 @@
 from functools import lru_cache
 
 import pytest
+import torch
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from circuits import Discovery, PruningRule, SelectionRule, discover_circuit
-from circuits.model import LayeredModel, load_model, tokenizer_of
+from circuits.model import LayeredModel, load_model, load_tokenizer, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from tasks import get_task
 from tests.circuits.families import FAMILIES, tiny_model
@@ -43,6 +45,19 @@ def attention_only():
 @pytest.fixture(scope="session")
 def pairs():
     return ragged_pairs()
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """The checkpoint of a tiny random model that speaks SmolLM2's vocabulary."""
+    directory = tmp_path_factory.mktemp("tiny")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
+    model = LlamaForCausalLM(LlamaConfig(vocab_size=49152, **sizes, **heads))
+    model.save_pretrained(directory)
+    load_tokenizer("smollm2-135m").save_pretrained(directory)
+    return directory
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import LlamaForCausalLM
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -23,25 +23,9 @@ from circuits.model import DEFAULT_MODEL, ModelError, list_models, load_tokenize
 from circuits.pruning import CliffRule
 from circuits.search import Distance
 from tasks import list_tasks
+from tests.circuits.command_line import FEW, circuits, error_of
 
-COMMANDS = ("discover", "tasks", "models", "evaluate", "compare")
-FEW = ("--n-prompts", "4", "--n-mean-prompts", "8")
-
-
-def circuits(*arguments):
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
-    assert "Traceback" not in result.output
-    return result
-
-
-def error_of(*arguments, code):
-    """The one line that a failing command writes to stderr."""
-    result = circuits(*arguments)
-    lines = [line for line in result.stderr.splitlines() if not line.endswith("…")]
-    assert result.exit_code == code, result.output
-    assert len(lines) == 1, result.stderr
-    assert lines[0].startswith("error: ")
-    return lines[0]
+COMMANDS = ("discover", "grid", "study", "tasks", "models", "evaluate", "compare")
 
 
 @pytest.fixture(autouse=True)
@@ -50,18 +34,6 @@ def empty_directory(tmp_path, monkeypatch):
     here.mkdir()
     monkeypatch.chdir(here)
     return here
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("tiny")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-    model = LlamaForCausalLM(LlamaConfig(vocab_size=49152, **sizes, **heads))
-    model.save_pretrained(directory)
-    load_tokenizer("smollm2-135m").save_pretrained(directory)
-    return directory
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +62,7 @@ def test_starts_without_the_heavy_imports():
         "package.__path__ = [sys.argv.pop()]; sys.modules['circuits'] = package\n"
         "from circuits.cli import main\n"
         "try: main()\n"
-        "finally: assert not {'torch', 'transformers'} & set(sys.modules)\n"
+        "finally: assert not {'torch', 'transformers', 'optuna'} & set(sys.modules)\n"
     )
     package = actions.__file__.removesuffix("/cli/actions.py")
     subprocess.run([sys.executable, "-c", program, "--version", package], check=True)
@@ -101,8 +73,8 @@ def test_help_names_every_choice_and_default():
     helps = {param.name: param.help for param in get_command(app).commands["discover"].params}
     settings = [DiscoveryConfig(), SelectionRule(), PruningRule()]
     defaults = {name: value for one in settings for name, value in vars(one).items()}
-    assert defaults["memory_bytes"] == 1 << 30
-    defaults |= {"memory_budget": "1GiB", "model": DEFAULT_MODEL, "dtype": "float32"}
+    assert defaults["memory_bytes"] is None
+    defaults |= {"memory_budget": "a safe share", "model": DEFAULT_MODEL, "dtype": "float32"}
     flags = {name for name, value in defaults.items() if isinstance(value, bool)}
     for name in helps.keys() & defaults.keys() - flags:
         assert f"default {defaults[name]}" in helps[name]
@@ -114,17 +86,21 @@ def test_help_names_every_choice_and_default():
 
 def test_options_reach_the_settings():
     options = {"n_prompts": 3, "threshold": 1.5, "full_curve": True, "memory_budget": "2MB"}
+    options |= {"verify": False, "n_sampled_paths": 5}
     config = actions.discovery_config({**options, "alpha": None, "task": "ioi"})
     assert config.n_prompts == 3
     assert config.selection == SelectionRule(threshold=1.5)
     assert config.pruning == PruningRule(full_curve=True)
     assert config.memory_bytes == 2_000_000
+    assert not config.verify
+    assert config.n_sampled_paths == 5
 
 
 def test_discover_prints_everything_and_writes_nothing(tiny, empty_directory):
     result = circuits("discover", "ioi", "--model", tiny, *FEW)
     assert result.exit_code == 0
-    for part in ("Circuit", "sparsity", "candidates", "Heads by layer", "Cost", "peak memory"):
+    parts = ("Circuit", "sparsity", "candidates", "Verification", "Heads by layer", "peak memory")
+    for part in parts:
         assert part in result.stdout
     assert "Not saved; --out DIRECTORY keeps a run, for example --out runs/ioi" in result.stdout
     assert list(empty_directory.iterdir()) == []
@@ -166,6 +142,8 @@ def test_every_method_has_a_table(tiny, method):
         (("ioi", "--threshold", "-1"), "threshold must be > 0"),
         (("ioi", "--n-prompts", "0"), "n_prompts must be at least 1"),
         (("ioi", "--n-prompts", "many"), "'--n-prompts'"),
+        (("ioi", "--sampled-paths", "-1"), "n_sampled_paths must be at least 0"),
+        (("ioi", "--threads", "0"), "'--threads'"),
         (("ioi", "--memory-budget", "lots"), "512MB"),
         (("ioi", "--unknown"), "no such option: --unknown"),
         ((), "missing argument 'TASK'"),
@@ -224,7 +202,7 @@ def test_a_failed_save_does_not_lose_the_result(tiny, tmp_path, monkeypatch):
     assert "No space left on device" in result.stderr
     assert "Heads by layer" in result.stdout
     assert Circuit.from_json(result.stdout[result.stdout.index("{\n") :]).n_layers == 2
-    assert not (tmp_path / "new").exists()
+    assert [path.name for path in (tmp_path / "new" / "run").iterdir()] == ["work"]
     assert json.loads(circuits(*command, "--json").stdout)["circuit"]["n_layers"] == 2
 
 

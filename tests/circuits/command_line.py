@@ -1,0 +1,25 @@
+"""Running the command line in this process."""
+
+from typer.testing import CliRunner
+
+from circuits.cli import app
+
+FEW = ("--n-prompts", "4", "--n-mean-prompts", "8")
+LOW = ("--threshold", "0.4", "--logits-threshold", "0.4", "--min-effect", "0")
+"""Low enough that a random model has a circuit of several heads."""
+
+
+def circuits(*arguments):
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    assert "Traceback" not in result.output
+    return result
+
+
+def error_of(*arguments, code):
+    """The one line that a failing command writes to stderr."""
+    result = circuits(*arguments)
+    lines = [line for line in result.stderr.splitlines() if not line.endswith("…")]
+    assert result.exit_code == code, result.output
+    assert len(lines) == 1, result.stderr
+    assert lines[0].startswith("error: ")
+    return lines[0]
