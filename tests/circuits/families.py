@@ -76,6 +76,12 @@ def tiny_model(family: str, seed: int = 0) -> TransformerBridge:
     return bridge_of(_HUGGING_FACE[family](), f"tiny-{family}")
 
 
+def deeper_model(n_layers: int) -> TransformerBridge:
+    """A tiny llama of as many layers."""
+    torch.manual_seed(0)
+    return bridge_of(LlamaForCausalLM(LlamaConfig(**{**_GROUPED, "num_hidden_layers": n_layers})))
+
+
 def bridge_of(model: PreTrainedModel, name: str = "tiny") -> TransformerBridge:
     """A bridge around a model whose weights are drawn anew, large."""
     model.set_attn_implementation("eager")

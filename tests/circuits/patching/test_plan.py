@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from circuits.components import all_heads
 from circuits.model import LayeredModel
-from circuits.patching.plan import plan_work
+from circuits.patching import plan as planning
+from circuits.patching.plan import free_share, plan_work, sweep_flops
 from tests.circuits.conftest import shared_model
-from tests.circuits.families import N_HEADS, N_LAYERS
+from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs
 
 HEADS = all_heads(N_LAYERS, N_HEADS)
@@ -56,3 +57,56 @@ def test_state_fits_in_half_of_the_memory() -> None:
 def test_no_memory(llama, pairs, memory_bytes: int) -> None:
     with pytest.raises(ValueError, match="memory_bytes must be > 0"):
         plan_work(LayeredModel.of(llama), pairs, HEADS, memory_bytes)
+
+
+@settings(max_examples=50, deadline=None)
+@given(n=st.integers(1, 30), memory=st.integers(1, 10**7), together=st.integers(1, 20))
+def test_a_plan_of_several_prompts_keeps_to_its_budget(n: int, memory: int, together: int) -> None:
+    model = LayeredModel.of(shared_model("llama"))
+    for given_together in (None, together):
+        plan = plan_work(model, ragged_pairs(n), HEADS, memory, given_together)
+        if len(plan.batches[0]) > 1 and plan.max_rows > 1:
+            assert plan.n_bytes <= memory
+        assert plan.kept_bytes <= memory // 4
+
+
+def test_fewer_senders_at_once_allow_larger_batches() -> None:
+    model, pairs = LayeredModel.of(shared_model("llama")), ragged_pairs(12)
+    batches = [len(plan_work(model, pairs, HEADS, 200_000, n).batches) for n in (1, 4, 12, 50)]
+    assert batches == sorted(batches)
+    assert batches[0] < batches[2] == batches[3]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_flops_of_a_sweep_grow_with_senders_and_tokens(family: str) -> None:
+    model = LayeredModel.of(shared_model(family))
+    by_senders = [sweep_flops(model, 20, HEADS[:n]) for n in range(13)]
+    assert by_senders == sorted(by_senders)
+    assert by_senders[0] == 0
+    assert by_senders[12] > by_senders[4] >= 0
+    assert by_senders[12] > 0
+    assert sweep_flops(model, 40, HEADS) == 2 * by_senders[12]
+    plan = plan_work(model, ragged_pairs(), HEADS)
+    tokens = int((ragged_pairs().end - ragged_pairs().first_difference + 1).sum())
+    assert plan.flops == sweep_flops(model, tokens, HEADS)
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({}, 250_000),
+        ({"a": "max\n"}, 250_000),
+        ({"a": "400000\n"}, 100_000),
+        ({"a": "max\n", "b": "800\n"}, 200),
+        ({"a": "9223372036854771712\n"}, 250_000),
+    ],
+)
+def test_a_quarter_of_what_the_machine_and_its_container_leave(
+    tmp_path, monkeypatch, limits, expected: int
+) -> None:
+    for name, text in limits.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.setattr(planning, "_CGROUP_LIMITS", (tmp_path / "a", tmp_path / "b"))
+    memory = planning.psutil.virtual_memory()._replace(available=1_000_000)
+    monkeypatch.setattr(planning.psutil, "virtual_memory", lambda: memory)
+    assert free_share(torch.device("cpu")) == expected

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, Receiver, all_heads
 from circuits.metrics import logit_diff, prob_diff
-from circuits.model.runs import at_end
+from circuits.model import LayeredModel
+from circuits.model.runs import PairedRun, at_end
 from circuits.patching import effect_table, path_effects
+from circuits.patching.effects import SweptSums
+from circuits.patching.sweep import sweep
 from tests.circuits.conftest import shared_model
-from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS
+from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, deeper_model
 from tests.circuits.patching.slow_twin import first_order_changes
 from tests.circuits.prompts import ragged_pairs
 
@@ -139,6 +145,44 @@ def test_effects_do_not_depend_on_the_metrics_unit(llama, pairs) -> None:
     doubled = effect_table(llama, pairs, metric=lambda logits, pairs: 2 * logit_diff(logits, pairs))
     for name, tensor in effect_table(llama, pairs).tensors().items():
         close(doubled.tensors()[name], tensor)
+
+
+class HostRoundTrips(TorchDispatchMode):
+    """Counts the operations for which a GPU would have to wait for the host."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        aten = torch.ops.aten
+        self.count += func.overloadpacket in (
+            aten._local_scalar_dense,
+            aten.nonzero,
+            aten.is_nonzero,
+            aten.equal,
+        )
+        return func(*args, **(kwargs or {}))
+
+
+@lru_cache
+def round_trips(n_layers: int, n_senders: int, max_rows: int) -> int:
+    model = LayeredModel.of(deeper_model(n_layers))
+    run = PairedRun.of(model, ragged_pairs(), logit_diff)
+    heads = all_heads(n_layers, N_HEADS)[-n_senders:]
+    sums = SweptSums(n_layers, N_HEADS, model.n_kv_heads, batch_size=5)
+    with HostRoundTrips() as seen:
+        sweep(run, heads, sums, max_rows)
+        before = seen.count
+        sums.finish_batch(run.clean_metric, run.corrupted_metric)
+    assert seen.count > before, "taking in a batch is where the host waits, and must be noticed"
+    return before
+
+
+@pytest.mark.parametrize("wider", [(5, 8, 4096), (3, 12, 4096), (5, 20, 4096), (3, 8, 1)])
+def test_the_host_waits_no_more_often_for_more_layers_senders_or_chunks(wider) -> None:
+    """Only tokens are counted, once; the sweep itself never looks at a number."""
+    assert round_trips(*wider) == round_trips(3, 8, 4096)
 
 
 @pytest.fixture(scope="module")
