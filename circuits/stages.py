@@ -184,7 +184,9 @@ class PathPatcher:
         }
         paths = sum(int((~swept.effects.effects(r).isnan()).sum()) for r in reached)
         share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
-        return Verifier(swept, self._measured.measure, rules, share, self.config.seed)
+        return Verifier(
+            swept, self._measured.measure, rules, share, self.config.seed, self.model.dtype
+        )
 
     def _measure(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         return self._measured.measure(receiver, self.heads)

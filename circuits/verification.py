@@ -39,8 +39,10 @@ CONFIDENCE = 0.95
 _LEAST_CURVATURE = 1.0
 _COMMON_SHARE = 0.95
 _MARGIN = 2.0
-_NOISE = 2e-6
-"""Rounding of an effect in float32."""
+_ROUNDING = {torch.float64: 2e-6, torch.float32: 2e-6, torch.float16: 2e-4, torch.bfloat16: 1e-3}
+"""Rounding of a head's estimate by the precision of the sweep, seen on SmolLM2."""
+_ROUNDING_OF_LOGITS = 10.0
+"""How many times larger that of the logits is: they are large, and their difference is not."""
 _BATCH_SHARE = 0.5
 """Of the uncertain paths those whose error is at least this share of the largest are run next."""
 
@@ -81,6 +83,7 @@ class _Known:
     receiver: Receiver
     estimate: Float[Tensor, "layer head"]
     remainder: Float[Tensor, "layer head"]
+    rounding: float
     exact: Float[Tensor, "layer head"] = field(init=False)
     sampled: tuple[Head, ...] | None = None
 
@@ -104,7 +107,8 @@ class _Known:
     @property
     def curvature_map(self) -> Float[Tensor, "layer head"]:
         """Errors beyond rounding, relative to the size of the remainder."""
-        return (self.errors_made - _NOISE).clamp(min=0) / (self.remainder + _NOISE)
+        beyond = (self.errors_made - self.rounding).clamp(min=0)
+        return beyond / (self.remainder + self.rounding)
 
     @property
     def error_seen(self) -> Float[Tensor, " path"]:
@@ -121,7 +125,7 @@ class _Known:
 
     def errors(self, curvature: float) -> Float[Tensor, "layer head"]:
         """How far each estimate may be off."""
-        return (curvature * self.remainder + _NOISE).where(self.left, 0.0)
+        return (curvature * self.remainder + self.rounding).where(self.left, 0.0)
 
 
 class Verifier:
@@ -137,10 +141,16 @@ class Verifier:
         rules: Sequence[SelectionRule],
         sample_share: float,
         seed: int,
+        precision: torch.dtype = torch.float32,
     ) -> None:
-        """Verify for all `rules` at once, and a share of the decided paths at random."""
+        """Verify for all `rules` at once, and a share of the decided paths at random.
+
+        `precision` is the one that the estimates were computed in.
+        """
         self._swept, self._measure, self._rules = swept, measure, tuple(rules)
         self._sample_share, self._seed = sample_share, seed
+        self._rounding = _ROUNDING[precision]
+        self._is_precise = precision.itemsize >= torch.float32.itemsize
         self._known: dict[Receiver, _Known] = {}
         self._seen = torch.empty(0)
 
@@ -190,12 +200,13 @@ class Verifier:
             estimate, remainder = (
                 table.effects(unit) for table in (self._swept.effects, self._swept.remainders)
             )
-            self._known[unit] = _Known(unit, estimate, remainder)
+            rounding = self._rounding * (1.0 if unit.head else _ROUNDING_OF_LOGITS)
+            self._known[unit] = _Known(unit, estimate, remainder, rounding)
         return self._known[unit]
 
     def _next(self, known: _Known) -> tuple[Head, ...]:
         """The paths to be run next; none when everything is decided and sampled."""
-        if known.receiver.head is None:
+        if known.receiver.head is None and self._is_precise:
             return ()
         errors, effects = known.errors(self._curvature_of(known)), known.effects
         unsure: set[Head] = set()
@@ -203,7 +214,7 @@ class Verifier:
             unsure.update(rule.undecided(effects, errors, known.receiver))
         if unsure and bool((errors > 0).any()):
             return _largest(errors, unsure)
-        if known.sampled is None:
+        if known.sampled is None and known.receiver.head is not None:
             known.sampled = self._sample(known)
             return known.sampled
         return ()
@@ -213,7 +224,7 @@ class Verifier:
 
         A path without a remainder tells nothing.
         """
-        telling = int((known.remainder[~known.exact.isnan()] > _NOISE).sum())
+        telling = int((known.remainder[~known.exact.isnan()] > known.rounding).sum())
         own = _MARGIN * max(known.curvatures.tolist(), default=0.0)
         return max(own, self.curvature / (1 + telling) ** 0.5)
 
