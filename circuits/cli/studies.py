@@ -46,7 +46,7 @@ def study(asked: Asked, n_trials: int, keep: float) -> None:
 def table(found: Study) -> RenderableType:
     """The Pareto front of a study, and then the chosen circuit."""
     rows = tables.plain_table(
-        ">threshold", ">logits", ">min effect", "cut", ">left", ">heads", ">edges", ">keeps", ">IoU"
+        ">threshold", ">logits", ">min effect", "cut", ">left", ">heads", ">keeps", ">IoU"
     )
     rows.add_column()
     shown = {id(point): point for point in (*found.pareto, found.best)}.values()
@@ -59,7 +59,6 @@ def table(found: Study) -> RenderableType:
             _cut(trial),
             str(trial.n_candidates),
             str(len(circuit)),
-            str(len(circuit.edges)),
             f"{trial.performance:.1f}%",
             points.overlap(circuit, found.found.circuit),
             points.CHOSEN if trial == found.best else "",
