@@ -144,7 +144,7 @@ class PathPatcher:
             report(_SWEEP_SHARE + (1 - _SWEEP_SHARE) * part)
 
         effects_of = self._with_progress(verifier, told)
-        circuits = [verified_growth(effects_of, verifier, rule, *self.sizes) for rule in rules]
+        circuits = verified_growth(effects_of, verifier, rules, *self.sizes)
         table = verifier.table()
         return [
             Patched(circuit, table, verifier.report(rule, circuit))

@@ -116,7 +116,9 @@ class _Known:
 
     @property
     def curvatures(self) -> Float[Tensor, " path"]:
-        return self.curvature_map[~self.exact.isnan()]
+        """Those of all verified paths that tell one: of which not everything is rounding."""
+        tells = (self.remainder > self.rounding) | (self.errors_made > self.rounding)
+        return self.curvature_map[~self.exact.isnan() & tells]
 
     def of_sampled(self, values: Float[Tensor, "layer head"]) -> Float[Tensor, " path"]:
         """The values of the paths that were drawn at random."""
@@ -220,13 +222,9 @@ class Verifier:
         return ()
 
     def _curvature_of(self, known: _Known) -> float:
-        """The largest one seen anywhere counts less with every path that tells the receiver's own.
-
-        A path without a remainder tells nothing.
-        """
-        telling = int((known.remainder[~known.exact.isnan()] > known.rounding).sum())
-        own = _MARGIN * max(known.curvatures.tolist(), default=0.0)
-        return max(own, self.curvature / (1 + telling) ** 0.5)
+        """What is taken for granted counts less with every path that tells the receiver's own."""
+        own = known.curvatures.tolist()
+        return max(_MARGIN * max(own, default=0.0), self.curvature / (1 + len(own)) ** 0.5)
 
     def _verify(self, known: _Known, senders: tuple[Head, ...]) -> None:
         exact = self._measure(known.receiver, senders)
@@ -243,17 +241,21 @@ class Verifier:
 
 
 def verified_growth(
-    effects_of: EffectsOf, verifier: Verifier, rule: SelectionRule, n_layers: int, n_heads: int
-) -> Circuit:
-    """Grow until no error that was learned on the way would have asked for more.
+    effects_of: EffectsOf,
+    verifier: Verifier,
+    rules: Sequence[SelectionRule],
+    n_layers: int,
+    n_heads: int,
+) -> list[Circuit]:
+    """Grow a circuit for each rule until no error learned on the way would have asked for more.
 
     `effects_of` asks the verifier, perhaps telling someone.
     """
     while True:
         curvature = verifier.curvature
-        circuit = grow(effects_of, rule, n_layers, n_heads)
+        circuits = [grow(effects_of, rule, n_layers, n_heads) for rule in rules]
         if verifier.curvature <= curvature:
-            return circuit
+            return circuits
 
 
 def receivers_of(circuit: Circuit) -> tuple[Receiver, ...]:

@@ -86,7 +86,7 @@ def unit_of(receiver: Receiver) -> Receiver:
 
 
 def grown(verifier: Verifier, rule: SelectionRule = RULE) -> Circuit:
-    return verified_growth(verifier, verifier, rule, *SIZES)
+    return verified_growth(verifier, verifier, [rule], *SIZES)[0]
 
 
 def paths(circuit: Circuit) -> set[tuple[Head, Receiver]]:
