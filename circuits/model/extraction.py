@@ -100,8 +100,15 @@ class RotaryTables:
             self._record(length)
 
     def table(self, layer: int) -> RotaryTable | None:
-        """The table of one layer, as long as was reserved; None without rotation."""
-        return self._tables[layer] if self._rotary else None
+        """The table of one layer, as long as was reserved; None without rotation.
+
+        Raises RuntimeError where nothing was reserved: no forward pass began with `embed`.
+        """
+        if not self._rotary:
+            return None
+        if not self._length:
+            raise RuntimeError("no positions are reserved: begin with LayeredModel.embed")
+        return self._tables[layer]
 
     def _record(self, length: int) -> None:
         found: dict[tuple[int, str], Tensor] = {}

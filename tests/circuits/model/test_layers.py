@@ -72,6 +72,18 @@ class TestForwardPass:
 
 
 class TestPieces:
+    @pytest.fixture
+    def layered(self, bridge) -> LayeredModel:
+        """Pieces that can be asked for any of ten positions."""
+        model = LayeredModel.of(bridge)
+        model.rotary_tables.reserve(10)
+        return model
+
+    def test_positions_are_reserved_first(self) -> None:
+        layer = LayeredModel.of(tiny_model("llama")).layers[0]
+        with pytest.raises(RuntimeError, match="begin with LayeredModel.embed"):
+            layer.queries(torch.randn(2, 6, 32), torch.arange(6))
+
     def test_some_heads_are_columns_of_all(self, layered) -> None:
         normed = torch.randn(2, 6, 32, generator=torch.Generator().manual_seed(1))
         positions = torch.arange(6)
