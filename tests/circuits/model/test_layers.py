@@ -81,7 +81,7 @@ class TestPieces:
 
     def test_positions_are_reserved_first(self) -> None:
         layer = LayeredModel.of(tiny_model("llama")).layers[0]
-        with pytest.raises(RuntimeError, match="begin with LayeredModel.embed"):
+        with pytest.raises(RuntimeError, match="no positions are reserved"):
             layer.queries(torch.randn(2, 6, 32), torch.arange(6))
 
     def test_some_heads_are_columns_of_all(self, layered) -> None:
