@@ -2,32 +2,29 @@
 
 from __future__ import annotations
 
-import tempfile
 from typing import Any
 
-from circuits import Discovery, Head, discover_circuit
-from circuits.model import TransformerBridge
+from benchmarks.searches import Searches
+from circuits import Discovery, Head
 from circuits.verification import receivers_of
 
 
-def agreement(bridge: TransformerBridge, exact: Discovery) -> dict[str, Any]:
+def agreement(dense: Searches, app: Searches, exact: Discovery) -> dict[str, Any]:
     """Dense and pruned searches, estimated and verified, against an exact dense search."""
-    compared: dict[str, Any] = {"n_prompts": exact.config.n_prompts, "heads": len(exact.circuit)}
-    for method in ("path-patching", "app"):
-        with tempfile.TemporaryDirectory() as directory:
-            for verify in (False, True):
-                found = discover_circuit(
-                    bridge,
-                    exact.provenance.task,
-                    method=method,
-                    n_prompts=exact.config.n_prompts,
-                    verify=verify,
-                    directory=directory,
-                )
-                compared[f"{method} {'verified' if verify else 'swept'}"] = overlap(found, exact)
-        if method == "path-patching":
-            compared["bound"] = bound_check(found, exact)
-    return compared
+    found = {
+        "dense swept": dense.swept,
+        "dense verified": dense.verified,
+        "app swept": app.swept,
+        "app verified": app.verified,
+    }
+    return {
+        "n_prompts": exact.config.n_prompts,
+        "heads": len(exact.circuit),
+        "edges": len(exact.circuit.edges),
+        "performance": exact.performance,
+        **{name: overlap(discovery, exact) for name, discovery in found.items()},
+        "bound": bound_check(dense.verified, exact),
+    }
 
 
 def overlap(found: Discovery, exact: Discovery) -> dict[str, float]:

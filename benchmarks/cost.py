@@ -1,19 +1,18 @@
-"""Path patching four ways, side by side: what each costs, and whether it finds the same circuit.
+"""Path patching side by side: what each way costs, and whether it finds the same circuit.
 
 python -m benchmarks.cost [--task ioi] [--write-readme]
 
 Naive and exact path patching over all heads, the upward sweep, and the sweep verified; the same for
 APP, and the published grid. Figures go to benchmarks/results/cost.json as soon as a task is done;
-those of other tasks stay. Agreement is with the exact searches of benchmarks.exact, on their
-prompts.
+those of other tasks stay. Agreement is with the exact searches of benchmarks.exact, on as many
+prompts as those had.
 """
 
 from __future__ import annotations
 
 import json
-import tempfile
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -26,107 +25,74 @@ from benchmarks.exact import references
 from benchmarks.machine import describe_machine
 from benchmarks.path_costs import distinct, every_receiver, exact_flops, naive_passes
 from benchmarks.publish import publish
-from circuits import Discovery, SelectionRule, discover_circuit, discover_grid, load_model
-from circuits.config import DiscoveryConfig, Method
-from circuits.grid import PUBLISHED_MIN_EFFECTS, PUBLISHED_THRESHOLDS
+from benchmarks.searches import Searches, grid_row, row_of
+from circuits import Discovery, load_model
 from circuits.model import DEFAULT_MODEL, LayeredModel, TransformerBridge
+from circuits.result import sample_pairs
 from circuits.verification import receivers_of
-from tasks import list_tasks
+from tasks import get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "cost.json"
-METHODS: tuple[Method, ...] = ("path-patching", "app")
-WIDEST = SelectionRule(threshold=min(PUBLISHED_THRESHOLDS), min_effect=min(PUBLISHED_MIN_EFFECTS))
 Say = Callable[[str], None]
 
 
-def measure_task(bridge: TransformerBridge, task: str, n_prompts: int, say: Say) -> dict[str, Any]:
+@contextmanager
+def dense_and_pruned(
+    bridge: TransformerBridge, task: str, n_prompts: int
+) -> Iterator[tuple[Searches, Searches]]:
+    """Searches among all heads, and among those that APP's pruning leaves."""
+    with (
+        Searches.begun(bridge, task, "path-patching", n_prompts) as dense,
+        Searches.begun(bridge, task, "app", n_prompts) as app,
+    ):
+        yield dense, app
+
+
+def measure_task(
+    bridge: TransformerBridge, task: str, n_prompts: int, exact: Discovery | None, say: Say
+) -> dict[str, Any]:
     """Every way of searching one task's circuit."""
-    searches: dict[str, Any] = {}
-    verified_by: dict[Method, Discovery] = {}
-    for method in METHODS:
-        say(f"{task}: {method} ...")
-        swept, verified = search_twice(bridge, task, method, n_prompts)
-        verified_by[method] = verified
-        searches[method] = {"swept": row_of(swept), "verified": row_of(verified)}
-        searches[method]["verified"]["flops"] = (
-            swept.cost.flops + verified.cost.of("patching").flops
-        )
-        searches[method]["verified"]["seconds"] = (
-            swept.cost.seconds + verified.cost.of("patching").seconds
-        )
-    dense = verified_by["path-patching"]
-    model, pairs = LayeredModel.of(bridge), dense.evaluator.pairs  # type: ignore[union-attr]
-    reached = distinct(model, receivers_of(dense.circuit))
-    say(f"{task}: the cost of exact paths ...")
+    say(f"{task}: sweeps ...")
+    with dense_and_pruned(bridge, task, n_prompts) as (dense, app):
+        say(f"{task}: verification ...")
+        found = {
+            "n_prompts": n_prompts,
+            "dense": side_by_side(dense),
+            "app": side_by_side(app),
+            **unpruned_costs(bridge, dense),
+        }
+        say(f"{task}: the grid ...")
+        found["grid"] = grid_row(app)
+        if exact is not None and exact.config.n_prompts == n_prompts:
+            found["agreement"] = agreement(dense, app, exact)
+    if exact is not None and exact.config.n_prompts != n_prompts:
+        say(f"{task}: agreement on {exact.config.n_prompts} prompts ...")
+        with dense_and_pruned(bridge, task, exact.config.n_prompts) as (dense, app):
+            found["agreement"] = agreement(dense, app, exact)
+    return {**found, "machine": describe_machine()}
+
+
+def side_by_side(searches: Searches) -> dict[str, Any]:
+    """A search without and with verification."""
+    verified = searches.verified
     return {
-        "n_prompts": n_prompts,
+        "swept": row_of(searches.swept, searches.profile()),
+        "verified": row_of(verified, searches.profile(verified.cost)),
+    }
+
+
+def unpruned_costs(bridge: TransformerBridge, dense: Searches) -> dict[str, Any]:
+    """What naive and exact path patching would cost over the receivers that a search reached."""
+    model = LayeredModel.of(bridge)
+    pairs, _ = sample_pairs(bridge, get_task(dense.task), dense.config)
+    reached = distinct(model, receivers_of(dense.verified.circuit))
+    return {
         "n_tokens": int(pairs.end.max()) + 1,
-        "forward_pass_flops": dense.cost.forward_pass_flops,
+        "forward_pass_flops": dense.swept.cost.forward_pass_flops,
+        "receivers": len(reached),
         "naive_passes": naive_passes(model, reached),
         "naive_passes_all_receivers": naive_passes(model, every_receiver(model)),
         "exact_flops": exact_flops(model, pairs, reached),
-        "searches": searches,
-    }
-
-
-def search_twice(
-    bridge: TransformerBridge, task: str, method: Method, n_prompts: int
-) -> tuple[Discovery, Discovery]:
-    """Without and with verification; the second takes the first one's sweep and prunings."""
-    with tempfile.TemporaryDirectory() as directory:
-        first, second = (
-            discover_circuit(
-                bridge,
-                task,
-                method=method,
-                n_prompts=n_prompts,
-                verify=verify,
-                directory=directory,
-            )
-            for verify in (False, True)
-        )
-    return first, second
-
-
-def row_of(found: Discovery) -> dict[str, Any]:
-    """The figures of one search."""
-    return {
-        "candidates": len(found.candidates),
-        "heads": len(found.circuit),
-        "edges": len(found.circuit.edges),
-        "performance": found.performance,
-        "flops": found.cost.flops,
-        "stages": {stage.stage: stage.flops for stage in found.cost.stages},
-        "seconds": found.cost.seconds,
-        "peak_memory_bytes": found.cost.peak_memory_bytes,
-        "verification": None if found.verification is None else asdict(found.verification),
-    }
-
-
-def measure_grid(bridge: TransformerBridge, task: str, n_prompts: int, say: Say) -> dict[str, Any]:
-    """The published grid against one run of its widest rule, evaluation of the circuits aside."""
-    say(f"{task}: the widest rule of the grid ...")
-    config = DiscoveryConfig(n_prompts=n_prompts)
-    widest = discover_circuit(bridge, task, n_prompts=n_prompts, selection=WIDEST)
-    say(f"{task}: the grid ...")
-    grid = discover_grid(bridge, task, config=config)
-    costs = [found.cost.flops - found.cost.of("evaluation").flops for found in (widest, grid)]
-    return {
-        "widest_flops": costs[0],
-        "grid_flops": costs[1],
-        "evaluation_flops": grid.cost.of("evaluation").flops,
-        "seconds": grid.cost.seconds,
-        "points": [
-            {
-                "threshold": point.selection.threshold,
-                "min_effect": point.selection.min_effect,
-                "heads": len(point.circuit),
-                "performance": point.performance,
-                "pareto": point in grid.pareto,
-                "chosen": point == grid.chosen,
-            }
-            for point in grid.points
-        ],
     }
 
 
@@ -134,25 +100,18 @@ def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
     model: str = DEFAULT_MODEL,
     n_prompts: int = 16,
-    grids: Annotated[bool, typer.Option(help="Measure the grid too.")] = True,
     out: Path = RESULTS,
     write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
 ) -> None:
-    """Measure some tasks or all, and write the figures as JSON and as a table."""
+    """Measure some tasks or all, and write the figures as JSON and as tables."""
     say, bridge, exact = Console(stderr=True).print, load_model(model), references()
-    measured: dict[str, Any] = json.loads(out.read_text()) if out.is_file() else {"tasks": {}}
+    known: dict[str, Any] = json.loads(out.read_text())["tasks"] if out.is_file() else {}
+    measured: dict[str, Any] = {"model": model, "tasks": known}
     for name in task or list_tasks():
-        found = measure_task(bridge, name, n_prompts, say)
-        if grids:
-            found["grid"] = measure_grid(bridge, name, n_prompts, say)
-        if name in exact:
-            say(f"{name}: agreement with the exact search ...")
-            found["agreement"] = agreement(bridge, exact[name])
-        found["machine"] = describe_machine()
-        measured = {**measured, "model": model, "tasks": {**measured["tasks"], name: found}}
+        known[name] = measure_task(bridge, name, n_prompts, exact.get(name), say)
+        measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
         publish(measured, out, "", None)
-    table = markdown(measured)
-    publish(measured, out, table, "cost table" if write_into_readme else None)
+    publish(measured, out, markdown(measured), "cost table" if write_into_readme else None)
 
 
 if __name__ == "__main__":

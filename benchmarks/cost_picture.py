@@ -14,6 +14,7 @@ import plotly.graph_objects as go
 import typer
 
 from benchmarks.cost import RESULTS
+from benchmarks.cost_report import total
 from benchmarks.readme_figure import write_picture
 from circuits.figures.style import LEGEND_ABOVE, NEUTRAL, SERIES, styled
 
@@ -24,7 +25,7 @@ def picture(measured: Mapping[str, Any]) -> go.Figure:
     bars: dict[str, list[float]] = {
         "naive": [task["naive_passes"] for task in tasks.values()],
         "exact": [task["exact_flops"] / task["forward_pass_flops"] for task in tasks.values()],
-        "swept, verified": [_passes(task, "path-patching") for task in tasks.values()],
+        "swept, verified": [_passes(task, "dense") for task in tasks.values()],
         "APP swept, verified": [_passes(task, "app") for task in tasks.values()],
     }
     figure = go.Figure(
@@ -48,7 +49,7 @@ def picture(measured: Mapping[str, Any]) -> go.Figure:
 
 
 def _passes(task: Mapping[str, Any], method: str) -> float:
-    return task["searches"][method]["verified"]["flops"] / task["forward_pass_flops"]
+    return total(task[method]["verified"]) / task["forward_pass_flops"]
 
 
 def main(out: Path, results: Path = RESULTS) -> None:

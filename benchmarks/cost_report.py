@@ -15,49 +15,59 @@ PAPER_FACTORS = {
 """APP (arXiv 2511.05442): dense path patching's FLOPs over APP's, as published."""
 PAPER_MODELS = ("GPT-2 small", "GPT-2 large", "Qwen2.5-0.5B", "Qwen2.5-7B")
 Row = Mapping[str, Any]
+METHODS = {"dense": "dense", "app": "APP"}
+_SEARCHES = tuple((method, kind) for method in METHODS for kind in ("swept", "verified"))
+STAGES = ("behaviour", "means", "pruning", "sweep", "verification", "evaluation")
 
 
 def markdown(measured: Row) -> str:
     """All tables."""
     tasks: Row = measured["tasks"]
-    parts = [_costs(tasks), _source(measured), _agreement(tasks), _grids(tasks), _paper(tasks)]
+    parts = [
+        _costs(tasks),
+        _source(measured),
+        _profiles(tasks),
+        _circuits(tasks),
+        _agreement(tasks),
+        _grids(tasks),
+        _paper(tasks),
+    ]
     return "\n\n".join(part for part in parts if part)
 
 
-def _costs(tasks: Row) -> str:
-    def passes(task: Row, flops: float) -> str:
-        return f"{flops / task['forward_pass_flops']:,.0f}"
+def total(search: Row) -> int:
+    """FLOPs of a search, all stages."""
+    return sum(search["flops"].values())
 
+
+def passes(task: Row, flops: float) -> str:
+    """FLOPs in forward passes of a task."""
+    return f"{flops / task['forward_pass_flops']:,.0f}"
+
+
+def _costs(tasks: Row) -> str:
     def search(method: str, kind: str) -> Callable[[Row], str]:
-        return lambda task: passes(task, task["searches"][method][kind]["flops"])
+        return lambda task: passes(task, total(task[method][kind]))
 
     def factor(method: str) -> Callable[[Row], str]:
         def times(task: Row) -> str:
-            own = task["searches"][method]["verified"]["flops"] / task["forward_pass_flops"]
+            own = total(task[method]["verified"]) / task["forward_pass_flops"]
             fewest, most = task["naive_passes"], task["naive_passes_all_receivers"]
             return f"{fewest / own:,.0f} / {most / own:,.0f}"
 
         return times
 
-    def kept(method: str) -> Callable[[Row], str]:
-        def shown(task: Row) -> str:
-            found = task["searches"][method]["verified"]
-            return f"{found['heads']}, {found['performance']:.0f} %"
-
-        return shown
-
     columns: dict[str, Callable[[Row], str]] = {
-        "naive, same receivers": lambda task: f"{task['naive_passes']:,}",
-        "naive, all receivers": lambda task: f"{task['naive_passes_all_receivers']:,}",
-        "dense exact": lambda task: passes(task, task["exact_flops"]),
-        "dense swept": search("path-patching", "swept"),
-        "dense verified": search("path-patching", "verified"),
+        "naive, receivers reached / all": lambda task: (
+            f"{task['naive_passes']:,} / {task['naive_passes_all_receivers']:,}"
+        ),
+        "exact, receivers reached": lambda task: passes(task, task["exact_flops"]),
+        "dense swept": search("dense", "swept"),
+        "dense verified": search("dense", "verified"),
         "APP swept": search("app", "swept"),
         "APP verified": search("app", "verified"),
-        "naive / dense verified": factor("path-patching"),
+        "naive / dense verified": factor("dense"),
         "naive / APP verified": factor("app"),
-        "dense heads, performance": kept("path-patching"),
-        "APP heads, performance": kept("app"),
     }
     head = "Cost in forward passes over the same prompts, all stages included:\n\n"
     rows = [[name, *(show(task) for show in columns.values())] for name, task in tasks.items()]
@@ -69,40 +79,77 @@ def _source(measured: Row) -> str:
     machines = [task["machine"] for task in tasks.values()]
     counts = ", ".join(sorted({str(task["n_prompts"]) for task in tasks.values()}))
     commits = ", ".join(sorted({machine["commit"] for machine in machines}))
-    memory = max(
-        search[kind]["peak_memory_bytes"]
-        for task in tasks.values()
-        for search in task["searches"].values()
-        for kind in search
-    )
     first = machines[0]
     return (
-        "Naive: two forward passes for every sender of every receiver (the receivers that the "
-        "dense verified search reached, or all of the model's), not run. Dense exact: the measured "
+        "Naive: two forward passes for every sender of every receiver (of those that the dense "
+        "verified search reached, or all that the sweep estimates), not run. Exact: the measured "
         "cost of one path of each receiver times its senders, not run for the cost. All others: "
-        f"FLOPs executed, by FlopCounterMode. {measured['model']}, {counts} prompts, seed 0; "
-        f"{first['processor']}, {first['threads']} threads, torch {first['torch']}; peak memory of "
-        f"the whole benchmark {memory / 2**30:.1f} GiB. Measured on commit {commits}."
+        "FLOPs executed, by FlopCounterMode; searches of one task share a sweep and are each "
+        f"charged with it. {measured['model']}, {counts} prompts, seed 0; {first['processor']}, "
+        f"{first['threads']} threads, torch {first['torch']}. Measured on commit {commits}."
     )
+
+
+def _profiles(tasks: Row) -> str:
+    rows = []
+    for name, task in tasks.items():
+        for method, title in METHODS.items():
+            found = task[method]["verified"]
+            checked = found["verification"]
+            rows.append(
+                [
+                    f"{name}, {title}",
+                    *(f"{found['flops'][s] / task['forward_pass_flops']:.1f}" for s in STAGES),
+                    f"{checked['verified']} ({checked['sampled']})",
+                    checked["flipped"],
+                    f"{checked['largest_error']:.3f}",
+                    f"{found['seconds']:.0f}",
+                    f"{found['peak_memory_bytes'] / 2**30:.1f}",
+                ]
+            )
+    titles = [
+        "verified search",
+        *STAGES,
+        "paths verified (sampled)",
+        "flipped",
+        "largest error",
+        "seconds",
+        "GiB, of the process so far",
+    ]
+    return "Where the forward passes go:\n\n" + table(titles, rows)
+
+
+def _circuits(tasks: Row) -> str:
+    rows = []
+    for name, task in tasks.items():
+        searches = [task[method][kind] for method, kind in _SEARCHES]
+        shown = [
+            f"{found['heads']}, {found['edges']}, {found['performance']:.1f} %"
+            for found in searches
+        ]
+        rows.append([name, task["app"]["verified"]["candidates"], *shown])
+    titles = ["task", "APP's candidates", *(f"{METHODS[m]} {kind}" for m, kind in _SEARCHES)]
+    return "Heads, edges and performance of what they find:\n\n" + table(titles, rows)
 
 
 def _agreement(tasks: Row) -> str:
+    def shares(found: Row, *names: str) -> str:
+        return " / ".join(f"{found[name]:.2f}" for name in names)
+
     rows = []
     for name, task in tasks.items():
         if not (found := task.get("agreement")):
             continue
-        dense, estimated, app, bound = (
-            found[key]
-            for key in ("path-patching verified", "path-patching swept", "app verified", "bound")
-        )
+        bound = found["bound"]
         rows.append(
             [
                 name,
                 found["n_prompts"],
-                found["heads"],
-                f"{estimated['jaccard']:.2f} / {estimated['edge_jaccard']:.2f}",
-                f"{dense['jaccard']:.2f} / {dense['edge_jaccard']:.2f}",
-                f"{app['precision']:.2f} / {app['recall']:.2f}",
+                f"{found['heads']}, {found['edges']}, {found['performance']:.1f} %",
+                shares(found["dense swept"], "jaccard", "edge_jaccard"),
+                shares(found["dense verified"], "jaccard", "edge_jaccard"),
+                shares(found["app swept"], "jaccard", "precision", "recall"),
+                shares(found["app verified"], "jaccard", "precision", "recall"),
                 f"{bound['bound']:.3f} / {bound['largest_missed_effect']:.3f}",
                 f"{bound['share_within']:.2%} (at least {bound['coverage']:.0%})",
             ]
@@ -110,21 +157,22 @@ def _agreement(tasks: Row) -> str:
     titles = [
         "task",
         "prompts",
-        "exact circuit's heads",
-        "swept: Jaccard of heads / edges",
-        "verified: Jaccard of heads / edges",
-        "APP verified: precision / recall",
+        "exact circuit",
+        "dense swept: Jaccard of heads / edges",
+        "dense verified: Jaccard of heads / edges",
+        "APP swept: Jaccard / precision / recall",
+        "APP verified: Jaccard / precision / recall",
         "bound / largest effect missed",
         "paths left out within the bound (stated)",
     ]
-    return "Agreement with exact path patching:\n\n" + table(titles, rows) if rows else ""
+    head = "Agreement with exact path patching among all heads (`benchmarks.exact`):\n\n"
+    return head + table(titles, rows) if rows else ""
 
 
 def _grids(tasks: Row) -> str:
     rows = []
     for name, task in tasks.items():
-        if not (grid := task.get("grid")):
-            continue
+        grid = task["grid"]
         chosen = next((point for point in grid["points"] if point["chosen"]), None)
         shown = (
             "none keeps 75 %"
@@ -132,19 +180,19 @@ def _grids(tasks: Row) -> str:
             else f"{chosen['heads']} heads, {chosen['performance']:.0f} % "
             f"(threshold {chosen['threshold']}, smallest effect {chosen['min_effect']})"
         )
-        per_pass = task["forward_pass_flops"]
-        rows.append(
-            [
-                name,
-                f"{grid['widest_flops'] / per_pass:,.0f}",
-                f"{grid['grid_flops'] / per_pass:,.0f}",
-                f"{grid['grid_flops'] / grid['widest_flops']:.2f}",
-                shown,
-            ]
-        )
-    titles = ["task", "widest run", "16-point grid", "ratio", "smallest circuit that keeps 75 %"]
-    head = "The published grid by APP, verified, in forward passes without evaluation:\n\n"
-    return head + table(titles, rows) if rows else ""
+        costs = [passes(task, grid[kind]) for kind in ("widest_flops", "grid_flops")]
+        ratio = f"{grid['grid_flops'] / grid['widest_flops']:.2f}"
+        rows.append([name, *costs, ratio, passes(task, grid["evaluation_flops"]), shown])
+    titles = [
+        "task",
+        "widest run",
+        "16-point grid",
+        "ratio",
+        "evaluation of 16 circuits",
+        "smallest circuit that keeps 75 %",
+    ]
+    head = "The published grid by APP, verified, in forward passes, evaluation aside:\n\n"
+    return head + table(titles, rows)
 
 
 def _paper(tasks: Row) -> str:

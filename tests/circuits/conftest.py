@@ -15,16 +15,6 @@ RULE = SelectionRule(threshold=0.4, logits_threshold=0.6, distance="linear")
 """Low enough that several of twelve heads pass it."""
 
 
-@pytest.fixture(autouse=True)
-def threads(request):
-    """Tiny models gain nothing from a second thread, and wait long for it on a busy machine."""
-    before = torch.get_num_threads()
-    if request.node.get_closest_marker("real") is None:
-        torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @lru_cache
 def shared_model(family):
     return tiny_model(family)

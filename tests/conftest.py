@@ -1,0 +1,24 @@
+"""Threads for every test, set before its first fixture."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+import torch
+
+from circuits.cli.threads import usable_cores
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Tiny models gain nothing from a second thread, and wait long for it on a busy machine.
+
+    Real models share the cores with the other processes of the run. Results that are compared are
+    always computed with the same number: sums of floats depend on it.
+    """
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    is_real = item.get_closest_marker("real") is not None
+    count = max(1, usable_cores() // processes) if is_real else 1
+    torch.set_num_threads(count)
+    os.environ["OMP_NUM_THREADS"] = str(count)
