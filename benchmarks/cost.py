@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,10 +28,11 @@ from benchmarks.path_costs import distinct, every_receiver, exact_flops, naive_p
 from benchmarks.publish import publish
 from benchmarks.searches import Searches, grid_row, row_of
 from circuits import Discovery, load_model
+from circuits.config import DiscoveryConfig
 from circuits.model import DEFAULT_MODEL, LayeredModel, TransformerBridge
 from circuits.result import sample_pairs
 from circuits.verification import receivers_of
-from tasks import get_task, list_tasks
+from tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "cost.json"
 Say = Callable[[str], None]
@@ -38,36 +40,41 @@ Say = Callable[[str], None]
 
 @contextmanager
 def dense_and_pruned(
-    bridge: TransformerBridge, task: str, n_prompts: int
+    bridge: TransformerBridge, task: Task, config: DiscoveryConfig
 ) -> Iterator[tuple[Searches, Searches]]:
     """Searches among all heads, and among those that APP's pruning leaves."""
     with (
-        Searches.begun(bridge, task, "path-patching", n_prompts) as dense,
-        Searches.begun(bridge, task, "app", n_prompts) as app,
+        Searches.begun(bridge, task, replace(config, method="path-patching")) as dense,
+        Searches.begun(bridge, task, replace(config, method="app")) as app,
     ):
         yield dense, app
 
 
 def measure_task(
-    bridge: TransformerBridge, task: str, n_prompts: int, exact: Discovery | None, say: Say
+    bridge: TransformerBridge,
+    task: Task,
+    config: DiscoveryConfig,
+    exact: Discovery | None,
+    say: Say,
 ) -> dict[str, Any]:
     """Every way of searching one task's circuit."""
-    say(f"{task}: sweeps ...")
-    with dense_and_pruned(bridge, task, n_prompts) as (dense, app):
-        say(f"{task}: verification ...")
+    say(f"{task.name}: sweeps ...")
+    with dense_and_pruned(bridge, task, config) as (dense, app):
+        say(f"{task.name}: verification ...")
         found = {
-            "n_prompts": n_prompts,
+            "n_prompts": config.n_prompts,
             "dense": side_by_side(dense),
             "app": side_by_side(app),
             **unpruned_costs(bridge, dense),
         }
-        say(f"{task}: the grid ...")
+        say(f"{task.name}: the grid ...")
         found["grid"] = grid_row(app)
-        if exact is not None and exact.config.n_prompts == n_prompts:
+        if exact is not None and exact.config.n_prompts == config.n_prompts:
             found["agreement"] = agreement(dense, app, exact)
-    if exact is not None and exact.config.n_prompts != n_prompts:
-        say(f"{task}: agreement on {exact.config.n_prompts} prompts ...")
-        with dense_and_pruned(bridge, task, exact.config.n_prompts) as (dense, app):
+    if exact is not None and exact.config.n_prompts != config.n_prompts:
+        say(f"{task.name}: agreement on {exact.config.n_prompts} prompts ...")
+        fewer = replace(config, n_prompts=exact.config.n_prompts)
+        with dense_and_pruned(bridge, task, fewer) as (dense, app):
             found["agreement"] = agreement(dense, app, exact)
     return {**found, "machine": describe_machine()}
 
@@ -84,7 +91,7 @@ def side_by_side(searches: Searches) -> dict[str, Any]:
 def unpruned_costs(bridge: TransformerBridge, dense: Searches) -> dict[str, Any]:
     """What naive and exact path patching would cost over the receivers that a search reached."""
     model = LayeredModel.of(bridge)
-    pairs, _ = sample_pairs(bridge, get_task(dense.task), dense.config)
+    pairs, _ = sample_pairs(bridge, dense.task, dense.config)
     reached = distinct(model, receivers_of(dense.verified.circuit))
     return {
         "n_tokens": int(pairs.end.max()) + 1,
@@ -106,9 +113,10 @@ def main(
     """Measure some tasks or all, and write the figures as JSON and as tables."""
     say, bridge, exact = Console(stderr=True).print, load_model(model), references()
     known: dict[str, Any] = json.loads(out.read_text())["tasks"] if out.is_file() else {}
+    config = DiscoveryConfig(n_prompts=n_prompts)
     measured: dict[str, Any] = {"model": model, "tasks": known}
     for name in task or list_tasks():
-        known[name] = measure_task(bridge, name, n_prompts, exact.get(name), say)
+        known[name] = measure_task(bridge, get_task(name), config, exact.get(name), say)
         measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
         publish(measured, out, "", None)
     publish(measured, out, markdown(measured), "cost table" if write_into_readme else None)

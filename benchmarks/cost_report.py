@@ -150,8 +150,9 @@ def _agreement(tasks: Row) -> str:
                 shares(found["dense verified"], "jaccard", "edge_jaccard"),
                 shares(found["app swept"], "jaccard", "precision", "recall"),
                 shares(found["app verified"], "jaccard", "precision", "recall"),
-                f"{bound['bound']:.3f} / {bound['largest_missed_effect']:.3f}",
-                f"{bound['share_within']:.2%} (at least {bound['coverage']:.0%})",
+                f"{bound['bound']:.3f} / {bound['largest_effect_left_out']:.3f}",
+                f"{bound['paths_left_out']:,}: {bound['share_within']:.2%} "
+                f"({bound['coverage']:.0%})",
             ]
         )
     titles = [
@@ -162,8 +163,8 @@ def _agreement(tasks: Row) -> str:
         "dense verified: Jaccard of heads / edges",
         "APP swept: Jaccard / precision / recall",
         "APP verified: Jaccard / precision / recall",
-        "bound / largest effect missed",
-        "paths left out within the bound (stated)",
+        "bound on what is left out unverified / largest such effect",
+        "paths left out unverified: within the bound (at least, with 95 % confidence)",
     ]
     head = "Agreement with exact path patching among all heads (`benchmarks.exact`):\n\n"
     return head + table(titles, rows) if rows else ""

@@ -6,18 +6,19 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from circuits import Discovery, SelectionRule, discover_circuit, discover_grid
-from circuits.config import DiscoveryConfig, Method
+from circuits import Discovery, discover_grid
+from circuits.config import DiscoveryConfig
 from circuits.cost import Cost
+from circuits.discover import run_discovery
 from circuits.grid import PUBLISHED_MIN_EFFECTS, PUBLISHED_THRESHOLDS, Grid
 from circuits.model import TransformerBridge
+from tasks import Task
 
-WIDEST = SelectionRule(threshold=min(PUBLISHED_THRESHOLDS), min_effect=min(PUBLISHED_MIN_EFFECTS))
 T = TypeVar("T")
 
 
@@ -44,7 +45,7 @@ class Searches:
     """A search without verification, kept on disk, and those that go on from its sweep."""
 
     bridge: TransformerBridge
-    task: str
+    task: Task
     config: DiscoveryConfig
     directory: Path
     swept: Discovery
@@ -52,25 +53,28 @@ class Searches:
     @classmethod
     @contextmanager
     def begun(
-        cls, bridge: TransformerBridge, task: str, method: Method, n_prompts: int
+        cls, bridge: TransformerBridge, task: Task, config: DiscoveryConfig
     ) -> Iterator[Searches]:
         """Prune and sweep; what was computed is gone at the end of the `with`."""
-        config = DiscoveryConfig(method=method, n_prompts=n_prompts)
         with tempfile.TemporaryDirectory() as name:
-            swept = discover_circuit(
-                bridge, task, method=method, n_prompts=n_prompts, verify=False, directory=name
-            )
+            unverified = replace(config, verify=False)
+            swept = run_discovery(bridge, task, unverified, directory=name)
             yield cls(bridge, task, config, Path(name), swept)
 
     @cached_property
     def verified(self) -> Discovery:
         """The default search."""
-        return self._after_sweep(self._discover)
+        return self._discover(self.config)
 
     @cached_property
     def widest(self) -> Discovery:
         """A search by the rule of the published grid that keeps most."""
-        return self._after_sweep(lambda where: self._discover(where, WIDEST))
+        widest = replace(
+            self.config.selection,
+            threshold=min(PUBLISHED_THRESHOLDS),
+            min_effect=min(PUBLISHED_MIN_EFFECTS),
+        )
+        return self._discover(replace(self.config, selection=widest))
 
     @cached_property
     def grid(self) -> Grid:
@@ -92,14 +96,9 @@ class Searches:
             memory = later.peak_memory_bytes
         return Profile(flops, seconds, memory)
 
-    def _discover(self, where: Path, selection: SelectionRule | None = None) -> Discovery:
-        return discover_circuit(
-            self.bridge,
-            self.task,
-            method=self.config.method,
-            n_prompts=self.config.n_prompts,
-            selection=selection,
-            directory=where,
+    def _discover(self, config: DiscoveryConfig) -> Discovery:
+        return self._after_sweep(
+            lambda where: run_discovery(self.bridge, self.task, config, directory=where)
         )
 
     def _after_sweep(self, search: Callable[[Path], T]) -> T:
