@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench notebooks clean
+.PHONY: demo test check lint format bench exact notebooks clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -24,9 +24,14 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed  ## Measure again what README and CONTRIBUTING say (about 20 minutes on two cores).
+bench: $(VENV)/.installed  ## Measure again what README says (about an hour on two cores).
 	$(BIN)/python -m benchmarks.discovery --write-readme
 	$(BIN)/python -m benchmarks.engines --write-readme
+	$(BIN)/python -m benchmarks.cost --write-readme
+	$(BIN)/python -m benchmarks.scaling --write-readme
+
+exact: $(VENV)/.installed  ## The exact searches that `bench` compares with (hours; goes on where it was stopped).
+	$(BIN)/python -m benchmarks.exact ioi:16 greater-than:16 gendered-pronouns:16 induction:4 docstring:2
 
 notebooks: $(VENV)/.installed-dev  ## Run the notebooks and keep their outputs (needs Chromium, see README).
 	$(PIP_INSTALL) -e '.[figures]'

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from benchmarks import discovery, engines
+from benchmarks import cost, discovery, engines, scaling
 from benchmarks.publish import README, replace_section
 from tasks import PromptPair, Task, get_task, registry
 
@@ -17,7 +17,13 @@ CONTRIBUTING = README.with_name("CONTRIBUTING.md")
 
 
 @pytest.mark.parametrize(
-    ("benchmark", "section"), [(discovery, "discovery table"), (engines, "engine table")]
+    ("benchmark", "section"),
+    [
+        (discovery, "discovery table"),
+        (engines, "engine table"),
+        (cost, "cost table"),
+        (scaling, "scaling table"),
+    ],
 )
 def test_readme_shows_the_recorded_figures(benchmark, section):
     measured = json.loads(benchmark.RESULTS.read_text())

@@ -231,7 +231,9 @@ def test_an_interrupt_while_saving_waits(tiny, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_in_a_real_process(tiny, tmp_path):
-    program = [sys.executable, "-c", "from circuits.cli import main; main()"]
+    # A shell's background jobs, and their children, ignore SIGINT.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = [sys.executable, "-c", f"{heeding}; from circuits.cli import main; main()"]
     many = ("--n-prompts", "200", "--n-mean-prompts", "400", "--engine", "reference")
     options = ("--model", tiny, *many, "--out", tmp_path / "run")
     process = subprocess.Popen(
