@@ -28,6 +28,8 @@ from circuits.pruning import Pruning
 from tasks import PromptPairs
 
 EXACT_FILE, SWEPT_FILE, PRUNED_FILE = "exact.jsonl", "swept.safetensors", "pruned.safetensors"
+_SWEPT_FORMAT = {"format": "by prompt"}
+"""Part of the key: what was kept in an older form is computed again."""
 Key = Mapping[str, Any]
 Pruned = tuple[dict[str, Pruning], dict[str, Tensor]]
 _PRUNINGS: TypeAdapter[dict[str, Pruning]] = TypeAdapter(dict[str, Pruning])
@@ -57,14 +59,14 @@ class Workspace:
 
     def sweep(self, key: Key) -> SweptSums | None:
         """The sums of a sweep, as far as it got; going on with them changes nothing here."""
-        found = self._get(SWEPT_FILE, key)
+        found = self._get(SWEPT_FILE, {**key, **_SWEPT_FORMAT})
         if found is None:
             return None
         return SweptSums.of_tensors({name: t.clone() for name, t in found.tensors.items()})
 
     def keep_sweep(self, key: Key, sums: SweptSums) -> None:
         """Keep the sums of a sweep, whole or begun."""
-        self._put(SWEPT_FILE, key, sums.tensors())
+        self._put(SWEPT_FILE, {**key, **_SWEPT_FORMAT}, sums.tensors())
 
     def pruned(self, key: Key) -> Pruned | None:
         """Prunings and the scores behind them."""

@@ -1,4 +1,4 @@
-"""Path effects: sums over prompts while they are measured, normalised tables afterwards."""
+"""Path effects: prompt by prompt while they are measured, normalised tables afterwards."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.components import Head, HeadInput, Receiver
@@ -43,7 +43,7 @@ class EffectTable:
                 head, head_input = receiver.on_head()
                 table = tables[head_input]
                 table[head.layer, head.index * table.shape[1] // n_heads] = effects
-        return cls(tables["q"].float(), tables["k"].float(), tables["v"].float(), logits.float())
+        return cls(tables["q"], tables["k"], tables["v"], logits)
 
     def effects(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         """Effects of all senders on one receiver input (for k and v its group's)."""
@@ -101,15 +101,20 @@ class SweptEffects:
 
 
 class PathSums:
-    """One number for each path, summed over prompts.
+    """One number for each path and prompt, to be summed over prompts.
 
     What is added stays on its device until `settle`, so that a GPU never waits for the host.
+
+    Attributes:
+        parts: By "q", "k", "v" and "logits": `[..., sender_layer, sender_head, prompt]`, NaN where
+            there is no path, or where a prompt has not been measured.
+
     """
 
-    def __init__(self, n_layers: int, n_heads: int, n_kv_heads: int) -> None:
-        self.sums: dict[str, Tensor] = {
-            **_missing_tables(n_layers, n_heads, n_kv_heads),
-            "logits": _missing(n_layers, n_heads),
+    def __init__(self, n_layers: int, n_heads: int, n_kv_heads: int, n_prompts: int) -> None:
+        self.parts: dict[str, Tensor] = {
+            **_missing_tables(n_layers, n_heads, n_kv_heads, n_prompts),
+            "logits": _missing(n_layers, n_heads, n_prompts),
         }
         self._waiting: list[tuple[str, tuple[int, ...], tuple[Head, ...], Tensor]] = []
 
@@ -119,28 +124,38 @@ class PathSums:
         head_input: HeadInput,
         units: list[int],
         senders: tuple[Head, ...],
-        values: Float[Tensor, "sender unit"],
+        values: Float[Tensor, "sender prompt unit"],
     ) -> None:
-        """Add to the paths into some units (query or key/value heads) of one layer."""
+        """Add the paths into some units (query or key/value heads) of one layer."""
         for position, unit in enumerate(units):
-            self._waiting.append((head_input, (layer, unit), senders, values[:, position]))
+            self._waiting.append((head_input, (layer, unit), senders, values[..., position]))
 
-    def add_logits(self, senders: tuple[Head, ...], values: Float[Tensor, " sender"]) -> None:
-        """Add to the direct paths to the logits."""
+    def add_logits(self, senders: tuple[Head, ...], values: Float[Tensor, "sender prompt"]) -> None:
+        """Add the direct paths to the logits."""
         self._waiting.append(("logits", (), senders, values))
 
-    def settle(self) -> None:
-        """Take in what was added."""
+    def settle(self, prompts: Int[Tensor, " prompt"]) -> None:
+        """Take in what was added, which was of these prompts."""
         for name, where, senders, values in self._waiting:
-            table = self.sums[name][where]
-            rows, columns = [s.layer for s in senders], [s.index for s in senders]
-            table[rows, columns] = table[rows, columns].nan_to_num() + values.double().cpu()
+            layers = torch.tensor([[sender.layer] for sender in senders], dtype=torch.long)
+            heads = torch.tensor([[sender.index] for sender in senders], dtype=torch.long)
+            places = (layers.view(-1, 1), heads.view(-1, 1), prompts)
+            self.parts[name][where][places] = values.float().cpu()
         self._waiting.clear()
 
+    def of(self, receiver: Receiver) -> Float[Tensor, "layer head prompt"]:
+        """What every sender does to one receiver input (for k and v its group's), by prompt."""
+        if receiver.head is None:
+            return self.parts["logits"]
+        head, head_input = receiver.on_head()
+        part, n_heads = self.parts[head_input], self.parts["q"].shape[1]
+        return part[head.layer, head.index * part.shape[1] // n_heads]
+
     def table(self, scale: float) -> EffectTable:
-        """The sums divided by `scale`."""
+        """The sums over all prompts divided by `scale`; NaN before every prompt is measured."""
         query, key, value, logits = (
-            (self.sums[k] / scale).float() for k in ("q", "k", "v", "logits")
+            (self.parts[name].sum(-1, dtype=torch.float64) / scale).float()
+            for name in ("q", "k", "v", "logits")
         )
         return EffectTable(query, key, value, logits)
 
@@ -149,27 +164,32 @@ class SweptSums:
     """Metric changes and remainder sizes of every path, and what they are to be divided by.
 
     Attributes:
-        changes: Summed metric changes.
-        remainders: Summed sizes of what they leave out.
+        changes: Metric changes.
+        remainders: Sizes of what they leave out.
         scale: Clean minus corrupted metric, summed.
         batch_size: Prompts in a batch.
         batches: How many batches are in the sums.
 
     """
 
-    def __init__(self, n_layers: int, n_heads: int, n_kv_heads: int, batch_size: int) -> None:
-        self.changes = PathSums(n_layers, n_heads, n_kv_heads)
-        self.remainders = PathSums(n_layers, n_heads, n_kv_heads)
+    def __init__(
+        self, n_layers: int, n_heads: int, n_kv_heads: int, n_prompts: int, batch_size: int
+    ) -> None:
+        self.changes = PathSums(n_layers, n_heads, n_kv_heads, n_prompts)
+        self.remainders = PathSums(n_layers, n_heads, n_kv_heads, n_prompts)
         self.scale, self.batches, self.batch_size = 0.0, 0, batch_size
 
     def finish_batch(
-        self, clean: Float[Tensor, " prompt"], corrupted: Float[Tensor, " prompt"]
+        self,
+        prompts: Int[Tensor, " prompt"],
+        clean: Float[Tensor, " prompt"],
+        corrupted: Float[Tensor, " prompt"],
     ) -> None:
-        """Take in a batch of prompts, of this clean and corrupted metric."""
+        """Take in a batch: which prompts they are, and their clean and corrupted metric."""
         self.scale += float((clean.double() - corrupted.double()).sum())
         self.batches += 1
-        self.changes.settle()
-        self.remainders.settle()
+        self.changes.settle(prompts)
+        self.remainders.settle(prompts)
 
     def normalised(self) -> SweptEffects:
         """Effects. Raises ValueError where clean and corrupted metric are equal."""
@@ -180,18 +200,19 @@ class SweptSums:
         """Everything by name, for saving."""
         progress = torch.tensor([self.scale, self.batches, self.batch_size], dtype=torch.float64)
         sums = {"changes": self.changes, "remainders": self.remainders}
-        named = {f"{kind}.{k}": t for kind, part in sums.items() for k, t in part.sums.items()}
+        named = {f"{kind}.{k}": t for kind, part in sums.items() for k, t in part.parts.items()}
         return {"progress": progress, **named}
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> SweptSums:
         """What `tensors` gave. Raises KeyError where something is missing."""
         scale, batches, batch_size = tensors["progress"].tolist()
-        n_layers, n_heads = tensors["changes.q"].shape[:2]
-        found = cls(n_layers, n_heads, tensors["changes.k"].shape[1], int(batch_size))
+        n_heads, n_layers, _, n_prompts = tensors["changes.q"].shape[1:]
+        n_kv_heads = tensors["changes.k"].shape[1]
+        found = cls(n_layers, n_heads, n_kv_heads, n_prompts, int(batch_size))
         found.scale, found.batches = scale, int(batches)
         for kind, part in (("changes", found.changes), ("remainders", found.remainders)):
-            part.sums = {name: tensors[f"{kind}.{name}"] for name in part.sums}
+            part.parts = {name: tensors[f"{kind}.{name}"] for name in part.parts}
         return found
 
 
@@ -206,9 +227,9 @@ def checked_scale(scale: float) -> float:
 
 
 def _missing_tables(
-    n_layers: int, n_heads: int, n_kv_heads: int
-) -> dict[str, Float[Tensor, "layer unit sender_layer sender_head"]]:
-    senders = (n_layers, n_heads)
+    n_layers: int, n_heads: int, n_kv_heads: int, *prompts: int
+) -> dict[str, Float[Tensor, "layer unit sender_layer sender_head *prompt"]]:
+    senders = (n_layers, n_heads, *prompts)
     return {
         "q": _missing(n_layers, n_heads, *senders),
         "k": _missing(n_layers, n_kv_heads, *senders),
@@ -217,4 +238,4 @@ def _missing_tables(
 
 
 def _missing(*shape: int) -> Tensor:
-    return torch.full(shape, torch.nan, dtype=torch.float64)
+    return torch.full(shape, torch.nan)

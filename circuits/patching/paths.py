@@ -107,9 +107,23 @@ def swept_effects(
     `keep` is called with the sums after every batch of prompts; given as `begun`, they go on from
     there with batches of the same size.
     """
+    return swept_sums(model, pairs, candidates, metric, plan, progress, begun, keep).normalised()
+
+
+def swept_sums(
+    model: LayeredModel,
+    pairs: PromptPairs,
+    candidates: Iterable[Head] | None,
+    metric: Metric,
+    plan: Plan,
+    progress: Progress = lambda fraction: None,
+    begun: SweptSums | None = None,
+    keep: Callable[[SweptSums], None] = lambda sums: None,
+) -> SweptSums:
+    """What `swept_effects` are made of: metric changes of every path on every prompt."""
     heads = known_heads(model, candidates)
     sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
-    sums = SweptSums(*sizes, len(plan.batches[0])) if begun is None else begun
+    sums = SweptSums(*sizes, len(pairs), len(plan.batches[0])) if begun is None else begun
     batches = torch.cat(plan.batches).split(sums.batch_size)
     done = sum(map(len, batches[: sums.batches]))
     for rows in batches[sums.batches :]:
@@ -118,10 +132,10 @@ def swept_effects(
         sweep(
             run, heads, sums, plan.max_rows, lambda part, a=before, b=share: progress(a + b * part)
         )
-        sums.finish_batch(run.clean_metric, run.corrupted_metric)
+        sums.finish_batch(rows, run.clean_metric, run.corrupted_metric)
         done += len(rows)
         keep(sums)
-    return sums.normalised()
+    return sums
 
 
 class ReceiverEffects:

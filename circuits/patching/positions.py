@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from einops import rearrange, reduce
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
@@ -86,6 +87,13 @@ class ActivePositions:
     ) -> Float[Tensor, "*batch token head d_head"]:
         """Padded [prompt, slot] back to packed tokens."""
         return x[..., self.prompt, self.slot, :, :]
+
+    def sum_by_prompt(
+        self, x: Float[Tensor, "*batch token unit"]
+    ) -> Float[Tensor, "*batch prompt unit"]:
+        """Add up each prompt's tokens, in an order that is the same on every device."""
+        slots = self.to_slots(rearrange(x, "... token unit -> ... token unit 1"))
+        return reduce(slots, "... prompt slot unit 1 -> ... prompt unit", "sum")
 
     def overwrite(
         self,

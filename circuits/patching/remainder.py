@@ -48,13 +48,12 @@ def remainder_sizes(
     head_input: HeadInput,
     change: Float[Tensor, "sender token head d_head"],
     weights: Float[Tensor, "token unit"],
-) -> Float[Tensor, "sender unit"]:
-    """The sum over tokens, from the change of the head outputs."""
+) -> Float[Tensor, "sender token unit"]:
+    """What each token adds to the sum, from the change of the head outputs."""
     squared = einsum(
         change, change, "sender token head d, sender token head d -> sender token head"
     )
-    per_unit = group_sum(layer, head_input, squared)
-    return einsum(per_unit, weights, "sender token unit, token unit -> sender unit")
+    return group_sum(layer, head_input, squared) * weights
 
 
 def value_weights(

@@ -37,7 +37,7 @@ def sweep(
     max_rows: int,
     progress: Progress = lambda fraction: None,
 ) -> None:
-    """Add the metric changes of one batch of prompts to `sums`; `heads` send and receive."""
+    """Add one batch's metric changes, prompt by prompt, to `sums`; `heads` send and receive."""
     tokens = ActivePositions.between_difference_and_end(run.pairs)
     gradients = metric_gradients(run, tokens)
     below = _work_below(run.model.n_layers, heads)
@@ -54,8 +54,8 @@ def sweep(
             state = advance(run, index, state, tokens, heads, max_rows)
             progress(below[index + 1] / max(below[-1], 1))
         change = metric_above(run, last + 1, state.resid_pre, tokens) - run.clean_metric
-        sums.changes.add_logits(state.senders, change.sum(-1))
-        sums.remainders.add_logits(state.senders, torch.zeros_like(change.sum(-1)))
+        sums.changes.add_logits(state.senders, change)
+        sums.remainders.add_logits(state.senders, torch.zeros_like(change))
 
 
 def _work_below(n_layers: int, heads: Iterable[Head]) -> list[int]:
@@ -118,26 +118,31 @@ class _LayerContraction:
 
     def _through_softmax(
         self, head_input: HeadInput, normed: Float[Tensor, "sender token d_model"]
-    ) -> tuple[Float[Tensor, "sender unit"], Float[Tensor, "sender unit"]]:
+    ) -> tuple[Float[Tensor, "sender prompt unit"], Float[Tensor, "sender prompt unit"]]:
         """Metric changes, and the size of what they leave out."""
         units = self.units[head_input]
         heads = heads_reading(self.layer, head_input, units)
         z = patched_z(self.run, self.index, head_input, units, normed, self.tokens, self.reading)
         change = z - self.clean_z[:, heads]
         per_head = einsum(
-            change, self.gradient[:, heads], "sender token head d, token head d -> sender head"
+            change,
+            self.gradient[:, heads],
+            "sender token head d, token head d -> sender token head",
         )
+        per_unit = group_sum(self.layer, head_input, per_head)
         sizes = remainder_sizes(self.layer, head_input, change, self.weights[head_input])
-        return group_sum(self.layer, head_input, per_head), sizes
+        return self.reading.sum_by_prompt(per_unit), self.reading.sum_by_prompt(sizes)
 
     def _through_values(
         self, normed: Float[Tensor, "sender token d_model"]
-    ) -> tuple[Float[Tensor, "sender unit"], Float[Tensor, "sender unit"]]:
+    ) -> tuple[Float[Tensor, "sender prompt unit"], Float[Tensor, "sender prompt unit"]]:
         change = normed - self.clean_normed
-        effects = einsum(change, self.value_gradient, "sender token d, token unit d -> sender unit")
-        squared = reduce(change**2, "sender token d -> sender token", "sum")
-        sizes = einsum(squared, self.value_weights, "sender token, token unit -> sender unit")
-        return effects, sizes
+        effects = einsum(
+            change, self.value_gradient, "sender token d, token unit d -> sender token unit"
+        )
+        squared = reduce(change**2, "sender token d -> sender token 1", "sum")
+        sizes = squared * self.value_weights
+        return self.tokens.sum_by_prompt(effects), self.tokens.sum_by_prompt(sizes)
 
     def _through_pattern(
         self, kv_heads: list[int]

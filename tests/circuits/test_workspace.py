@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
+from safetensors.torch import save
 
 from circuits.components import Head, Receiver
 from circuits.model import LayeredModel
@@ -24,11 +26,11 @@ PRUNED = (
 
 
 def sums(batches: int = 1) -> SweptSums:
-    made = SweptSums(3, 4, 2, batch_size=2)
+    made = SweptSums(3, 4, 2, n_prompts=4, batch_size=1)
     for number in range(batches):
         for part in (made.changes, made.remainders):
-            part.add_logits(SENDERS, torch.tensor([1.0, 2.0]) + number)
-        made.finish_batch(torch.tensor([1.0]), torch.tensor([0.1]))
+            part.add_logits(SENDERS, torch.tensor([[1.0], [2.0]]) + number)
+        made.finish_batch(torch.tensor([number]), torch.tensor([1.0]), torch.tensor([0.1]))
     return made
 
 
@@ -92,8 +94,8 @@ class TestBoth:
         workspace, mine = reopen(), sums(1)
         workspace.keep_sweep(LAST, mine)
         for begun in (mine, reopen().sweep(LAST)):
-            begun.changes.add_logits(SENDERS, torch.tensor([7.0, 7.0]))
-            begun.finish_batch(torch.tensor([1.0]), torch.tensor([0.1]))
+            begun.changes.add_logits(SENDERS, torch.tensor([[7.0], [7.0]]))
+            begun.finish_batch(torch.tensor([1]), torch.tensor([1.0]), torch.tensor([0.1]))
         assert_same_sums(reopen().sweep(LAST), sums(1))
 
     def test_exact_effects_come_back(self, reopen) -> None:
@@ -149,6 +151,21 @@ class TestOnDisk:
         again = on_disk(tmp_path)
         assert again.sweep(LAST) is None
         assert again.pruned({}) is None
+        again.keep_sweep(LAST, sums(2))
+        assert_same_sums(on_disk(tmp_path).sweep(LAST), sums(2))
+
+    def test_sums_over_prompts_of_an_older_version_are_computed_again(self, tmp_path) -> None:
+        """Its tables lacked the axis of prompts, and its key did not say so."""
+        workspace = on_disk(tmp_path)
+        workspace.keep_sweep(LAST, sums())
+        older = {
+            name: tensor if name == "progress" else tensor.double().sum(-1)
+            for name, tensor in sums().tensors().items()
+        }
+        label = {"key": json.dumps({**KEY, **LAST}, sort_keys=True), "note": ""}
+        (tmp_path / "work" / SWEPT_FILE).write_bytes(save(older, metadata=label))
+        again = on_disk(tmp_path)
+        assert again.sweep(LAST) is None
         again.keep_sweep(LAST, sums(2))
         assert_same_sums(on_disk(tmp_path).sweep(LAST), sums(2))
 

@@ -67,12 +67,12 @@ class TestTable:
 
 class TestSums:
     def test_paths_add_up_and_others_stay_missing(self) -> None:
-        sums, senders = PathSums(*SIZES), (Head(0, 3), Head(1, 0))
-        for _ in range(2):
-            sums.add(2, "k", [1], senders, torch.tensor([[1.0], [2.0]]))
-            sums.add(2, "q", [0, 2], senders, torch.tensor([[1.0, 10.0], [2.0, 20.0]]))
-            sums.add_logits(senders[:1], torch.tensor([5.0]))
-            sums.settle()
+        sums, senders = PathSums(*SIZES, n_prompts=2), (Head(0, 3), Head(1, 0))
+        for prompt in range(2):
+            sums.add(2, "k", [1], senders, torch.tensor([[[1.0]], [[2.0]]]))
+            sums.add(2, "q", [0, 2], senders, torch.tensor([[[1.0, 10.0]], [[2.0, 20.0]]]))
+            sums.add_logits(senders[:1], torch.tensor([[5.0]]))
+            sums.settle(torch.tensor([prompt]))
         table = sums.table(scale=2.0)
         expected = torch.full((3, 4), torch.nan)
         expected[0, 3], expected[1, 0] = 1.0, 2.0
@@ -84,19 +84,43 @@ class TestSums:
             assert table.effects(Receiver.parse(name)).isnan().all()
 
     def test_nothing_counts_before_it_is_settled(self) -> None:
-        sums = PathSums(*SIZES)
-        sums.add_logits((Head(0, 0),), torch.tensor([5.0]))
+        sums = PathSums(*SIZES, n_prompts=1)
+        sums.add_logits((Head(0, 0),), torch.tensor([[5.0]]))
         assert sums.table(1.0).logits.isnan().all()
-        sums.settle()
-        sums.settle()
+        sums.settle(torch.tensor([0]))
+        sums.settle(torch.tensor([0]))
         assert float(sums.table(1.0).logits[0, 0]) == 5.0
+
+    def test_a_table_is_of_all_prompts_or_of_none(self) -> None:
+        sums = PathSums(*SIZES, n_prompts=3)
+        for prompts in ([2, 0], [1]):
+            assert sums.table(1.0).logits.isnan().all()
+            values = torch.tensor([[float(prompt + 1) for prompt in prompts]])
+            sums.add_logits((Head(0, 0),), values)
+            sums.settle(torch.tensor(prompts))
+        assert sums.of(Receiver.logits())[0, 0].tolist() == [1.0, 2.0, 3.0]
+        assert float(sums.table(1.0).logits[0, 0]) == 6.0
+
+    @settings(deadline=None)
+    @given(st.permutations(range(5)), st.integers(1, 5))
+    def test_prompts_keep_their_place_in_any_order_and_batch(self, order, size: int) -> None:
+        draw = torch.Generator().manual_seed(0)
+        values = torch.randn(4, 5, 2, generator=draw)
+        sums = PathSums(*SIZES, n_prompts=5)
+        for prompts in torch.tensor(order).split(size):
+            sums.add(1, "v", [0, 1], HEADS[:4], values[:, prompts])
+            sums.settle(prompts)
+        assert_same(sums.of(Receiver(Head(1, 0), "v"))[0], values[..., 0])
+        assert_same(sums.of(Receiver(Head(1, 3), "v"))[0], values[..., 1])
+        expected = values.double().sum(1)[:, 1].float()
+        assert_same(sums.table(1.0).effects(Receiver(Head(1, 2), "v"))[0], expected)
 
     @pytest.mark.parametrize("harm", [2.0, -2.0])
     def test_remainders_are_sizes_whatever_the_sign_of_the_scale(self, harm: float) -> None:
-        sums = SweptSums(*SIZES, batch_size=1)
+        sums = SweptSums(*SIZES, n_prompts=1, batch_size=1)
         for part in (sums.changes, sums.remainders):
-            part.add_logits((Head(0, 0),), torch.tensor([3.0]))
-        sums.finish_batch(torch.tensor([harm]), torch.tensor([0.0]))
+            part.add_logits((Head(0, 0),), torch.tensor([[3.0]]))
+        sums.finish_batch(torch.tensor([0]), torch.tensor([harm]), torch.tensor([0.0]))
         found = sums.normalised()
         assert float(found.effects.logits[0, 0]) == 3.0 / harm
         assert float(found.remainders.logits[0, 0]) == 1.5
@@ -107,24 +131,26 @@ class TestSums:
         def batch(sums: SweptSums, seed: int) -> None:
             draw.manual_seed(seed)
             for part in (sums.changes, sums.remainders):
-                part.add(1, "v", [0, 1], HEADS[:4], torch.rand(4, 2, generator=draw))
-                part.add_logits(HEADS, torch.rand(12, generator=draw))
-            sums.finish_batch(torch.rand(3, generator=draw), -torch.rand(3, generator=draw))
+                part.add(1, "v", [0, 1], HEADS[:4], torch.rand(4, 3, 2, generator=draw))
+                part.add_logits(HEADS, torch.rand(12, 3, generator=draw))
+            metrics = torch.rand(2, 3, generator=draw)
+            sums.finish_batch(torch.arange(3) + 3 * (seed - 1), metrics[0], -metrics[1])
 
-        whole, begun = SweptSums(*SIZES, batch_size=3), SweptSums(*SIZES, batch_size=3)
+        whole, begun = (SweptSums(*SIZES, n_prompts=6, batch_size=3) for _ in range(2))
         batch(whole, 1)
         batch(whole, 2)
         batch(begun, 1)
         again = SweptSums.of_tensors({k: t.clone() for k, t in begun.tensors().items()})
         assert (again.batches, again.batch_size, again.scale) == (1, 3, begun.scale)
         batch(again, 2)
+        assert not whole.normalised().effects.logits.isnan().any()
         for name, tensor in whole.normalised().tensors().items():
             assert_same(again.normalised().tensors()[name], tensor)
         with pytest.raises(KeyError):
             SweptSums.of_tensors({"progress": torch.zeros(3)})
 
     def test_equal_metrics_are_refused(self) -> None:
-        sums = SweptSums(*SIZES, batch_size=1)
-        sums.finish_batch(torch.tensor([1.0]), torch.tensor([1.0]))
+        sums = SweptSums(*SIZES, n_prompts=1, batch_size=1)
+        sums.finish_batch(torch.tensor([0]), torch.tensor([1.0]), torch.tensor([1.0]))
         with pytest.raises(ValueError, match="clean minus corrupted metric is 0"):
             sums.normalised()

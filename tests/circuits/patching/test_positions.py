@@ -76,6 +76,17 @@ def test_layouts_hold_the_same_numbers(spans, batched: bool) -> None:
     assert torch.equal(kept, full[outside].expand_as(kept))
 
 
+@settings(max_examples=50, deadline=None)
+@given(spans, st.booleans())
+def test_sums_by_prompt(spans, batched: bool) -> None:
+    pairs, tokens, expected = build(spans)
+    x = torch.randint(-9, 9, (*([4] if batched else []), len(expected), 2)).float()
+    summed = torch.zeros(*x.shape[:-2], len(pairs), 2)
+    for index, (row, _) in enumerate(expected):
+        summed[..., row, :] += x[..., index, :]
+    assert torch.equal(tokens.sum_by_prompt(x), summed)
+
+
 def test_at_end(pairs) -> None:
     tokens = ActivePositions.at_end(pairs)
     assert tokens.prompt.tolist() == list(range(len(pairs)))

@@ -108,7 +108,7 @@ def test_sizes_are_of_second_order_in_the_change_and_first_in_the_gradient(
     resid = torch.randn(7, 32, generator=draw)
     weights = token_weights(layer, head_input, heads, gradient, resid)
     sizes = remainder_sizes(layer, head_input, change[None], weights)
-    assert sizes.shape == (1, 4 if head_input == "q" else 2)
+    assert sizes.shape == (1, 7, 4 if head_input == "q" else 2)
     for s in (0.1, -3.0):
         scaled = remainder_sizes(layer, head_input, s * change[None], weights)
         torch.testing.assert_close(scaled, s**2 * sizes)

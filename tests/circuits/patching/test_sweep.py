@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 
 import pytest
 import torch
+from einops import rearrange
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,6 +17,8 @@ from circuits.model import LayeredModel
 from circuits.model.runs import PairedRun, at_end
 from circuits.patching import effect_table, path_effects
 from circuits.patching.effects import SweptSums
+from circuits.patching.paths import swept_sums
+from circuits.patching.plan import plan_work
 from circuits.patching.sweep import sweep
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, deeper_model
@@ -28,6 +32,13 @@ EVERY_RECEIVER = (
     LOGITS,
     *(Receiver(head, i) for head in all_heads(N_LAYERS, N_HEADS) for i in "qkv"),
 )
+
+
+def sums_of(bridge, pairs, batch: int) -> SweptSums:
+    model = LayeredModel.of(bridge)
+    whole = plan_work(model, pairs, all_heads(N_LAYERS, N_HEADS))
+    plan = replace(whole, batches=torch.cat(whole.batches).split(batch))
+    return swept_sums(model, pairs, None, logit_diff, plan)
 
 
 def close(measured: torch.Tensor, expected: torch.Tensor, atol: float = 2e-5) -> None:
@@ -56,6 +67,18 @@ class TestTable:
             expected = (changes / (clean - corrupted)).view(-1, N_HEADS)
             atol = 2e-5 * max(1.0, float(expected.abs().max()))
             close(table.effects(receiver)[: receiver.head.layer], expected, atol)
+
+    def test_every_prompt_has_the_change_that_it_has_alone(self, family: str) -> None:
+        """Prompts of different lengths, in batches of two that are sorted by length."""
+        bridge, pairs = shared_model(family), ragged_pairs()
+        receiver = RECEIVERS[4] if family == "attention-only" else RECEIVERS[1]
+        senders = all_heads(receiver.head.layer, N_HEADS)
+        twin = first_order_changes(bridge, pairs, receiver, senders, logit_diff)
+        changes = sums_of(bridge, pairs, batch=2).changes
+        expected = rearrange(twin, "(layer head) prompt -> layer head prompt", head=N_HEADS)
+        atol = 2e-5 * max(1.0, float(expected.abs().max()))
+        close(changes.of(receiver)[: receiver.head.layer], expected, atol)
+        assert changes.of(LOGITS).shape == (N_LAYERS, N_HEADS, len(pairs))
 
     def test_is_nan_exactly_where_there_is_no_path(self, family: str) -> None:
         table = effect_table(shared_model(family), ragged_pairs())
@@ -170,11 +193,11 @@ def round_trips(n_layers: int, n_senders: int, max_rows: int) -> int:
     model = LayeredModel.of(deeper_model(n_layers))
     run = PairedRun.of(model, ragged_pairs(), logit_diff)
     heads = all_heads(n_layers, N_HEADS)[-n_senders:]
-    sums = SweptSums(n_layers, N_HEADS, model.n_kv_heads, batch_size=5)
+    sums = SweptSums(n_layers, N_HEADS, model.n_kv_heads, n_prompts=5, batch_size=5)
     with HostRoundTrips() as seen:
         sweep(run, heads, sums, max_rows)
         before = seen.count
-        sums.finish_batch(run.clean_metric, run.corrupted_metric)
+        sums.finish_batch(torch.arange(5), run.clean_metric, run.corrupted_metric)
     assert seen.count > before, "taking in a batch is where the host waits, and must be noticed"
     return before
 
