@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import ClassVar
 
-from tasks.pairs import PromptPair, PromptPairs, TaskError
+from tasks.pairs import PromptPair, PromptPairs, TaskError, UncorruptedError
 from tasks.tokenization import EncodedPair, PairEncoder, Tokenizer, collate, single_token_words
 
 Words = Mapping[str, Sequence[str]]
@@ -70,7 +70,9 @@ class Task(ABC):
     def sample(self, tokenizer: Tokenizer, n: int = 64, seed: int = 0) -> PromptPairs:
         """Return `n` distinct pairs, the same for the same tokenizer and seed.
 
-        The variants take turns, and a smaller `n` gives the first pairs of a larger one.
+        The variants take turns, and a smaller `n` gives the first pairs of a larger one. Draws
+        that corrupt nothing are passed over; a task that never corrupts is taken as the control
+        that it is.
 
         Raises:
             TaskError: `n` is not positive, or this tokenizer does not allow so many pairs.
@@ -84,7 +86,13 @@ class Task(ABC):
         encoded: list[EncodedPair] = []
         seen: set[str] = set()
         while len(encoded) < n:
-            pair = self._next_pair(rng, words, encoder, len(encoded), seen, n)
+            try:
+                pair = self._next_pair(rng, words, encoder, len(encoded), seen, n)
+            except UncorruptedError:
+                if encoded:
+                    raise
+                encoder = PairEncoder(tokenizer, corrupts=False)
+                continue
             seen.add(pair.text.clean)
             encoded.append(pair)
         return collate(self.name, seed, tokenizer, encoded)
@@ -92,17 +100,19 @@ class Task(ABC):
     def _next_pair(
         self, rng: Random, words: Words, encoder: PairEncoder, found: int, seen: set[str], n: int
     ) -> EncodedPair:
-        reason = ""
+        reason, kind = "", UncorruptedError
         for _ in range(MAX_REJECTED_IN_A_ROW):
             pair = self.draw(rng, found % self.n_variants, words)
             if pair.clean in seen:
-                reason = f"drawn before: {pair.clean!r}"
+                reason, kind = f"drawn before: {pair.clean!r}", TaskError
                 continue
             try:
                 return encoder.encode(pair)
-            except TaskError as error:
+            except UncorruptedError as error:
                 reason = str(error)
-        raise TaskError(
+            except TaskError as error:
+                reason, kind = str(error), TaskError
+        raise kind(
             f"task {self.name!r} was asked for {n} distinct pairs and gives {found} with this "
             f"tokenizer: {MAX_REJECTED_IN_A_ROW} draws in a row were rejected, the last because "
             f"{reason}; ask for n <= {found}, or give the task more words or templates"

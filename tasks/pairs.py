@@ -16,6 +16,10 @@ class TaskError(ValueError):
     """A task was asked for something that it, or the tokenizer, cannot give."""
 
 
+class UncorruptedError(TaskError):
+    """A pair's two prompts are the same."""
+
+
 @dataclass(frozen=True)
 class PromptPair:
     """One contrastive pair as text, before tokenization.
@@ -40,6 +44,8 @@ class PromptPair:
 class PromptPairs:
     """A batch of tokenized pairs; a pair's two prompts have the same length.
 
+    Every pair's prompts differ, or those of none do: a control, in which there is nothing to find.
+
     Attributes:
         task: Name of the task that the pairs were sampled from.
         seed: Seed that they were sampled with.
@@ -53,8 +59,8 @@ class PromptPairs:
         corrupted_text: The corrupted prompts as text.
 
     Raises:
-        TaskError: The parts do not fit together, a pair's two prompts are equal up to `end`, or a
-            prompt has no correct or no wrong answer.
+        TaskError: The parts do not fit together, the two prompts of some pairs, and not of others,
+            are equal up to `end`, or a prompt has no correct or no wrong answer.
 
     """
 
@@ -123,7 +129,7 @@ class PromptPairs:
 
     @property
     def first_difference(self) -> Int[Tensor, " prompt"]:
-        """The first position at which a pair's two prompts differ."""
+        """The first position at which a pair's two prompts differ; 0 where they do not."""
         return (self.clean != self.corrupted).int().argmax(dim=1)
 
     def _check_shapes(self) -> None:
@@ -155,7 +161,7 @@ class PromptPairs:
             )
         within = torch.arange(width, device=self.end.device) <= self.end[:, None]
         same = ~((self.clean != self.corrupted) & within).any(dim=1)
-        if same.any():
+        if same.any() and not same.all():
             row = _first(same)
             raise TaskError(
                 f"pair {row}: the clean and the corrupted prompt are the same tokens up to the "

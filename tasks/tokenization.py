@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from tasks.pairs import NO_ANSWER, PromptPair, PromptPairs, TaskError
+from tasks.pairs import NO_ANSWER, PromptPair, PromptPairs, TaskError, UncorruptedError
 
 
 @runtime_checkable
@@ -54,16 +54,18 @@ class EncodedPair:
 class PairEncoder:
     """Tokenizes pairs one by one and refuses those that a position-wise comparison cannot use."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: Tokenizer, *, corrupts: bool = True) -> None:
+        """Refuse pairs of the same prompt twice; all others where the task never `corrupts`."""
+        self._tokenizer, self._corrupts = tokenizer, corrupts
         self._answer_ids: dict[tuple[str, str], int] = {}
 
     def encode(self, pair: PromptPair) -> EncodedPair:
         """Tokenize one pair.
 
         Raises:
-            TaskError: The prompts differ in length or not at all, an answer is not exactly one
-                token after the clean prompt, or an answer is both correct and wrong.
+            UncorruptedError: The prompts are the same.
+            TaskError: The prompts differ in length, or in a task that never corrupts; an answer is
+                not exactly one token after the clean prompt, or is both correct and wrong.
 
         """
         clean = token_ids(self._tokenizer, pair.clean)
@@ -73,8 +75,15 @@ class PairEncoder:
                 f"the clean prompt has {len(clean)} tokens and the corrupted one {len(corrupted)}, "
                 f"but they must be equally long: {pair.clean!r} and {pair.corrupted!r}"
             )
-        if clean == corrupted:
-            raise TaskError(f"the clean and the corrupted prompt are the same: {pair.clean!r}")
+        if clean == corrupted and self._corrupts:
+            raise UncorruptedError(
+                f"the clean and the corrupted prompt are the same: {pair.clean!r}"
+            )
+        if clean != corrupted and not self._corrupts:
+            raise TaskError(
+                "the task gave pairs of equal prompts, and now one of different prompts: "
+                f"{pair.clean!r} and {pair.corrupted!r}"
+            )
         correct = self._encode_answers(pair.clean, clean, pair.correct)
         wrong = self._encode_answers(pair.clean, clean, pair.wrong)
         if shared := set(correct) & set(wrong):

@@ -1,4 +1,7 @@
+from dataclasses import replace
+
 import pytest
+import torch
 
 from tasks import PromptPair, Task, TaskError, get_task
 from tests.tasks.fakes import PieceTokenizer
@@ -35,6 +38,43 @@ def test_all_distinct_pairs_can_be_had_and_no_more(piece_tokenizer):
     assert len(set(pairs.clean_text)) == 8
     with pytest.raises(TaskError, match=r"asked for 9 distinct pairs and gives 8 .*n <= 8"):
         Pets().sample(piece_tokenizer, n=9)
+
+
+class Unchanged(Pets):
+    """Corrupts nothing; with `now_and_then`, every third draw."""
+
+    now_and_then = False
+
+    def draw(self, rng, variant, words):
+        pair = super().draw(rng, variant, words)
+        corrupts = self.now_and_then and rng.randrange(3) == 0
+        return pair if corrupts else replace(pair, corrupted=pair.clean)
+
+
+def test_a_task_that_never_corrupts_is_a_control(piece_tokenizer):
+    pairs = Unchanged().sample(piece_tokenizer, n=5)
+    assert torch.equal(pairs.clean, pairs.corrupted)
+    assert pairs.template.tolist() == [0, 1, 0, 1, 0]
+    assert pairs.first_difference.tolist() == [0] * 5
+    assert pairs[1:3].clean_text == pairs.clean_text[1:3]
+    again = Unchanged().sample(piece_tokenizer, n=3)
+    assert again.clean_text == pairs.clean_text[:3]
+
+
+def test_draws_that_corrupt_nothing_are_passed_over(piece_tokenizer, monkeypatch):
+    monkeypatch.setattr(Unchanged, "now_and_then", True)
+    pairs = Unchanged().sample(piece_tokenizer, n=4)
+    assert (pairs.clean != pairs.corrupted).any(dim=1).all()
+
+
+def test_a_task_that_corrupts_one_variant_alone_is_refused(piece_tokenizer, monkeypatch):
+    def draw(self, rng, variant, words):
+        pair = Pets.draw(self, rng, variant, words)
+        return pair if variant == 1 else replace(pair, corrupted=pair.clean)
+
+    monkeypatch.setattr(Unchanged, "draw", draw)
+    with pytest.raises(TaskError, match="gave pairs of equal prompts, and now one of different"):
+        Unchanged().sample(piece_tokenizer, n=2)
 
 
 def test_draws_that_the_tokenizer_cannot_use_are_passed_over():

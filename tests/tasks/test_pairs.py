@@ -70,6 +70,14 @@ def test_to_moves_every_tensor(pairs):
     assert moved.clean_text == pairs.clean_text
 
 
+def test_none_may_be_corrupted(pairs):
+    """What differs behind the answer does not count."""
+    corrupted = pairs.clean.clone()
+    corrupted[2, 2:] += 1
+    control = replace(pairs, corrupted=corrupted)
+    assert len(control[1:]) == 2
+
+
 def test_frozen(pairs):
     with pytest.raises(FrozenInstanceError):
         pairs.seed = 1
