@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.circuit import Circuit
@@ -17,11 +17,13 @@ from circuits.evaluation import Evaluator
 from circuits.metrics import get_metric
 from circuits.model import LayeredModel, in_float32, paired_runs
 from circuits.patching import EffectTable, SweptEffects
-from circuits.patching.paths import ReceiverEffects, known_heads, swept_effects
+from circuits.patching.effects import SweptSums
+from circuits.patching.paths import ReceiverEffects, known_heads, swept_sums
 from circuits.patching.plan import Plan, plan_work
 from circuits.pruning import Pruning, prune
 from circuits.scores import HeadStatistics, Statistic
-from circuits.search import SelectionRule, grow
+from circuits.search import EffectsOf, SelectionRule, grow
+from circuits.significance import least_p_value, prompts_needed, sign_flip_p_values
 from circuits.verification import Verification, Verifier, receivers_of, verified_growth
 from circuits.workspace import Pruned, Workspace
 from tasks import PromptPairs
@@ -29,7 +31,7 @@ from tasks import PromptPairs
 Report = Callable[[float], None]
 _SCORES: dict[str, Statistic] = {"flap": "WIFV", "contrastive-flap": "WIFN"}
 _SWEEP_SHARE = 0.7
-"""Of the patching stage, where what the sweep estimated is verified: for the progress alone."""
+"""Of the patching stage, where something follows the sweep: for the progress alone."""
 
 
 @dataclass(frozen=True)
@@ -98,7 +100,8 @@ class PathPatcher:
         self.sizes = (model.n_layers, model.n_heads)
         self.heads = known_heads(model, candidates)
         self._wider: PathPatcher | None = None
-        self._estimates: SweptEffects | None = None
+        self._sums: SweptSums | None = None
+        self._p_values: dict[Receiver, Float[Tensor, "layer head"]] = {}
 
     def among(self, candidates: frozenset[Head] | None, *, verify: bool) -> PathPatcher:
         """The same effects, computed once for both, restricted to some of the candidates."""
@@ -127,23 +130,30 @@ class PathPatcher:
     def grow_all(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
         """The circuits of several selection rules, which share every effect."""
         if self.config.engine != "sweep":
-            effects_of = self._with_progress(self._measure, report)
-            circuits = [grow(effects_of, rule, *self.sizes) for rule in rules]
-            table = restricted(self._measured.known.table(), self.heads)
-            return [Patched(circuit, table) for circuit in circuits]
+            return self._grow_measured(rules, report)
         if not self.config.verify:
             effects = self.sweep(report).effects
-            return [Patched(grow(effects.effects, rule, *self.sizes), effects) for rule in rules]
+            circuits = self._grown(effects.effects, rules)
+            return [Patched(circuit, effects) for circuit in circuits]
         return self._grow_verified(rules, report)
 
+    def _grown(self, effects_of: EffectsOf, rules: Sequence[SelectionRule]) -> list[Circuit]:
+        return [grow(effects_of, rule, *self.sizes, self.p_values) for rule in rules]
+
+    def _grow_measured(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
+        """By exact effects; p-values are those of the sweep's estimates, prompt by prompt."""
+        sweeps = any(rule.tests_significance for rule in rules)
+        if sweeps:
+            self.sums(_first_part(report))
+        told = _last_part(report) if sweeps else report
+        circuits = self._grown(self._with_progress(self._measure, told), rules)
+        table = restricted(self._measured.known.table(), self.heads)
+        return [Patched(circuit, table) for circuit in circuits]
+
     def _grow_verified(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
-        swept = self.sweep(lambda part: report(_SWEEP_SHARE * part))
+        swept = self.sweep(_first_part(report))
         verifier = self._verifier(swept, rules)
-
-        def told(part: float) -> None:
-            report(_SWEEP_SHARE + (1 - _SWEEP_SHARE) * part)
-
-        effects_of = self._with_progress(verifier, told)
+        effects_of = self._with_progress(verifier, _last_part(report))
         circuits = verified_growth(effects_of, verifier, rules, *self.sizes)
         table = verifier.table()
         return [
@@ -157,15 +167,44 @@ class PathPatcher:
             swept = self._wider.sweep(report)
             tables = (swept.effects, swept.remainders)
             return SweptEffects(*(restricted(table, self.heads) for table in tables))
-        if self._estimates is None:
-            self._estimates = self._swept(report)
-        return self._estimates
+        return self.sums(report).normalised()
 
-    def _swept(self, report: Report) -> SweptEffects:
+    def p_values(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
+        """How likely estimates so far from 0 are by the chance of prompts; NaN where no path is."""
+        if self._wider is not None:
+            return self._wider.p_values(receiver).masked_fill(self._outside, torch.nan)
+        unit = receiver.shared(self.model.n_heads, self.model.n_kv_heads)
+        if unit not in self._p_values:
+            changes = self.sums(lambda part: None).changes.of(unit)
+            self._p_values[unit] = sign_flip_p_values(changes, seed=self.config.seed)
+        return self._p_values[unit]
+
+    def check_power(self, rule: SelectionRule) -> None:
+        """Raise ValueError where no sender could be significant alone, however clear its effect."""
+        n_prompts, n_senders = len(self.pairs), len(self.heads)
+        level = rule.false_discovery_rate / max(n_senders, 1)
+        if not rule.tests_significance or least_p_value(n_prompts) <= level:
+            return
+        needed = prompts_needed(level)
+        advice = "prune further" if needed is None else f"give at least {needed} prompts"
+        raise ValueError(
+            f"{n_prompts} prompts give p-values of {least_p_value(n_prompts):.2g} at best, but one "
+            f"of {n_senders} senders is significant below {level:.2g} "
+            f"(false_discovery_rate {rule.false_discovery_rate:g}): {advice}, "
+            "allow a higher rate, or use the threshold rule"
+        )
+
+    def sums(self, report: Report) -> SweptSums:
+        """Every path's estimate, prompt by prompt; swept once."""
+        if self._sums is None:
+            self._sums = self._swept(report)
+        return self._sums
+
+    def _swept(self, report: Report) -> SweptSums:
         plan = plan_patching(self.model, self.pairs, self.candidates, self.config)
         names = None if self.candidates is None else [str(head) for head in self.heads]
         key = {"candidates": names}
-        return swept_effects(
+        return swept_sums(
             self.model,
             self.pairs,
             self.candidates,
@@ -179,13 +218,19 @@ class PathPatcher:
     def _verifier(self, swept: SweptEffects, rules: Sequence[SelectionRule]) -> Verifier:
         reached = {
             swept.effects.shared(receiver)
-            for rule in rules
-            for receiver in receivers_of(grow(swept.effects.effects, rule, *self.sizes))
+            for circuit in self._grown(swept.effects.effects, rules)
+            for receiver in receivers_of(circuit)
         }
         paths = sum(int((~swept.effects.effects(r).isnan()).sum()) for r in reached)
         share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
         return Verifier(
-            swept, self._measured.measure, rules, share, self.config.seed, self.model.dtype
+            swept,
+            self._measured.measure,
+            rules,
+            share,
+            self.config.seed,
+            self.model.dtype,
+            self.p_values,
         )
 
     def _measure(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
@@ -207,9 +252,11 @@ class PathPatcher:
             self.workspace.known,
         )
 
-    def _with_progress(
-        self, effects_of: Callable[[Receiver], Float[Tensor, "layer head"]], report: Report
-    ) -> Callable[[Receiver], Float[Tensor, "layer head"]]:
+    @cached_property
+    def _outside(self) -> Bool[Tensor, "layer head"]:
+        return outside(self.heads, *self.sizes)
+
+    def _with_progress(self, effects_of: EffectsOf, report: Report) -> EffectsOf:
         reached = [0.0]
 
         def told(receiver: Receiver) -> Float[Tensor, "layer head"]:
@@ -223,8 +270,24 @@ class PathPatcher:
 
 def restricted(table: EffectTable, senders: Iterable[Head]) -> EffectTable:
     """The effects of some senders; NaN for all others."""
-    outside = torch.ones_like(table.logits, dtype=torch.bool)
-    for head in senders:
-        outside[head.layer, head.index] = False
+    others = outside(senders, *table.logits.shape)
     tensors = table.tensors().items()
-    return EffectTable(**{name: t.masked_fill(outside, torch.nan) for name, t in tensors})
+    return EffectTable(**{name: t.masked_fill(others, torch.nan) for name, t in tensors})
+
+
+def outside(heads: Iterable[Head], n_layers: int, n_heads: int) -> Bool[Tensor, "layer head"]:
+    """Mask of all other heads."""
+    others = torch.ones(n_layers, n_heads, dtype=torch.bool)
+    for head in heads:
+        others[head.layer, head.index] = False
+    return others
+
+
+def _first_part(report: Report) -> Report:
+    """Progress of the sweep, where more follows."""
+    return lambda part: report(_SWEEP_SHARE * part)
+
+
+def _last_part(report: Report) -> Report:
+    """Progress of what follows the sweep."""
+    return lambda part: report(_SWEEP_SHARE + (1 - _SWEEP_SHARE) * part)

@@ -30,7 +30,7 @@ from xxhash import xxh64_intdigest
 from circuits.circuit import Circuit
 from circuits.components import HEAD_INPUTS, Head, Receiver
 from circuits.patching import EffectTable, SweptEffects
-from circuits.search import EffectsOf, SelectionRule, grow
+from circuits.search import EffectsOf, PValuesOf, SelectionRule, grow, no_p_values
 
 Measure = Callable[[Receiver, tuple[Head, ...]], Float[Tensor, "layer head"]]
 """Exact effects of some senders on a receiver; NaN for all others."""
@@ -144,13 +144,16 @@ class Verifier:
         sample_share: float,
         seed: int,
         precision: torch.dtype = torch.float32,
+        p_values_of: PValuesOf = no_p_values,
     ) -> None:
         """Verify for all `rules` at once, and a share of the decided paths at random.
 
-        `precision` is the one that the estimates were computed in.
+        `precision` is the one that the estimates were computed in. P-values stay those of the
+        estimates; what is verified is how large an effect is.
         """
         self._swept, self._measure, self._rules = swept, measure, tuple(rules)
         self._sample_share, self._seed = sample_share, seed
+        self.p_values_of = p_values_of
         self._rounding = _ROUNDING[precision]
         self._is_precise = precision.itemsize >= torch.float32.itemsize
         self._known: dict[Receiver, _Known] = {}
@@ -188,11 +191,11 @@ class Verifier:
             estimated=sum(int((~known.estimate.isnan()).sum()) for known in reached),
             verified=len(errors),
             sampled=len(sampled),
-            flipped=sum(_flipped(rule, known) for known in reached),
+            flipped=sum(len(self._flipped(rule, known)) for known in reached),
             largest_error=float(errors.max()) if len(errors) else 0.0,
             mean_error=float(sampled.mean()) if len(sampled) else None,
             curvature=float(curvatures.max()) if len(curvatures) else 0.0,
-            missed_effect=max(_largest_left_out(rule, known, granted) for known in reached),
+            missed_effect=max(self._largest_left_out(rule, known, granted) for known in reached),
             coverage=(1 - CONFIDENCE) ** (1 / len(sampled)) if len(sampled) else 0.0,
         )
 
@@ -213,7 +216,7 @@ class Verifier:
         errors, effects = known.errors(self._curvature_of(known)), known.effects
         unsure: set[Head] = set()
         for rule in self._rules:
-            unsure.update(rule.undecided(effects, errors, known.receiver))
+            unsure.update(rule.undecided(effects, errors, known.receiver, self.p_values_of))
         if unsure and bool((errors > 0).any()):
             return _largest(errors, unsure)
         if known.sampled is None and known.receiver.head is not None:
@@ -239,6 +242,22 @@ class Verifier:
         chosen = torch.rand(known.left.shape, generator=draw) < self._sample_share
         return tuple(Head(*place) for place in (chosen & known.left).nonzero().tolist())
 
+    def _largest_left_out(self, rule: SelectionRule, known: _Known, curvature: float) -> float:
+        """The largest effect that a path left out unverified may have."""
+        if known.receiver.head is None:
+            return 0.0
+        most = (known.effects.abs() + known.errors(curvature)).where(known.left, 0.0)
+        for head in rule.select(known.effects, known.receiver, self.p_values_of):
+            most[head.layer, head.index] = 0.0
+        return float(most.max())
+
+    def _flipped(self, rule: SelectionRule, known: _Known) -> set[Head]:
+        estimated, verified = (
+            set(rule.select(effects, known.receiver, self.p_values_of))
+            for effects in (known.estimate, known.effects)
+        )
+        return estimated ^ verified
+
 
 def verified_growth(
     effects_of: EffectsOf,
@@ -253,7 +272,9 @@ def verified_growth(
     """
     while True:
         curvature = verifier.curvature
-        circuits = [grow(effects_of, rule, n_layers, n_heads) for rule in rules]
+        circuits = [
+            grow(effects_of, rule, n_layers, n_heads, verifier.p_values_of) for rule in rules
+        ]
         if verifier.curvature <= curvature:
             return circuits
 
@@ -275,18 +296,3 @@ def _largest(errors: Float[Tensor, "layer head"], unsure: set[Head]) -> tuple[He
     relevant = errors.where(wanted, 0.0) if bool(wanted.any()) else errors
     chosen = (relevant > 0) & (relevant >= _BATCH_SHARE * relevant.max())
     return tuple(Head(*place) for place in chosen.nonzero().tolist())
-
-
-def _largest_left_out(rule: SelectionRule, known: _Known, curvature: float) -> float:
-    """The largest effect that a path left out unverified may have."""
-    if known.receiver.head is None:
-        return 0.0
-    most = (known.effects.abs() + known.errors(curvature)).where(known.left, 0.0)
-    for head in rule.select(known.effects, known.receiver):
-        most[head.layer, head.index] = 0.0
-    return float(most.max())
-
-
-def _flipped(rule: SelectionRule, known: _Known) -> int:
-    estimated = rule.select(known.estimate, known.receiver)
-    return len(set(estimated) ^ set(rule.select(known.effects, known.receiver)))

@@ -143,6 +143,10 @@ class TestRule:
             ({"min_effect": NAN}, "min_effect must be >= 0"),
             ({"alpha": -1.0}, "alpha must be >= 0"),
             ({"distance": "cubic"}, "distance"),
+            ({"kind": "vote"}, "kind"),
+            ({"false_discovery_rate": 0.0}, "false_discovery_rate must be above 0 and below 1"),
+            ({"false_discovery_rate": 1.0}, "got 1.0"),
+            ({"false_discovery_rate": NAN}, "got nan"),
         ],
     )
     def test_nonsense(self, settings, message: str) -> None:
@@ -226,6 +230,83 @@ class TestUndecided:
         errors = torch.full((4, 3), size)
         less, more = (rule.undecided(effects, e, LOGITS) for e in (errors, factor * errors))
         assert set(less) <= set(more)
+
+
+p_tables = st.lists(
+    st.lists(st.sampled_from([0.001, 0.01, 0.02, 0.04, 0.3, 1.0]), min_size=3, max_size=3),
+    min_size=4,
+    max_size=4,
+).map(torch.tensor)
+
+
+class TestSignificance:
+    @settings(deadline=None)
+    @given(tables, p_tables, layers_above, st.sampled_from([0.01, 0.05, 0.2]))
+    def test_by_the_book(self, effects, p_values, receiver, rate: float) -> None:
+        """Step up over the senders below the receiver alone, and then the smallest effect."""
+        rule = SelectionRule(kind="significance", min_effect=0.3, false_discovery_rate=rate)
+        below = 4 if receiver.head is None else receiver.head.layer
+        ranked = sorted(p_values[:below].flatten().tolist())
+        passing = [p for k, p in enumerate(ranked, start=1) if p * len(ranked) / k <= rate]
+        limit = max(passing, default=-1.0)
+        expected = {
+            head
+            for head in all_heads(below, 3)
+            if p_values[head.layer, head.index] <= limit
+            and abs(float(effects[head.layer, head.index])) > 0.3
+        }
+        assert set(rule.select(effects, receiver, lambda _: p_values)) == expected
+
+    def test_heads_that_pruning_left_out_are_not_counted(self) -> None:
+        effects, p_values = torch.full((3, 4), NAN), torch.full((3, 4), NAN)
+        effects[2, :2], p_values[2, :2] = 0.5, torch.tensor([0.04, 1.0])
+        rule = SelectionRule(kind="significance", false_discovery_rate=0.08)
+        assert rule.select(effects, LOGITS, lambda _: p_values) == (Head(2, 0),)
+        everyone = p_values.nan_to_num(1.0)
+        assert rule.select(effects.nan_to_num(), LOGITS, lambda _: everyone) == ()
+
+    def test_what_stands_out_and_is_chance_is_left_out(self) -> None:
+        effects, p_values = torch.zeros(3, 4), torch.ones(3, 4)
+        effects[2, 1], effects[0, 3], p_values[0, 3] = 0.9, 0.02, 1e-4
+        by_threshold = SelectionRule().select(effects, LOGITS)
+        rule = SelectionRule(kind="significance")
+        assert by_threshold == (Head(2, 1),)
+        assert rule.select(effects, LOGITS, lambda _: p_values) == (Head(0, 3),)
+
+    def test_only_a_rule_that_tests_asks_for_p_values(self) -> None:
+        effects = torch.zeros(3, 4)
+        effects[2, 1] = 1.0
+        assert SelectionRule().select(effects, LOGITS, pytest.fail)
+        with pytest.raises(ValueError, match=r"asked about logits without p-values"):
+            SelectionRule(kind="significance").select(effects, LOGITS)
+
+    @settings(deadline=None)
+    @given(tables, p_tables, layers_above, st.floats(0.0, 0.5), st.data())
+    def test_undecided_is_whatever_errors_could_flip(
+        self, effects, p_values, receiver, size: float, data
+    ) -> None:
+        rule = SelectionRule(kind="significance", min_effect=0.3, false_discovery_rate=0.2)
+        errors = torch.full((4, 3), size)
+        parts = data.draw(tables)
+        before, after = (
+            set(rule.select(table, receiver, lambda _: p_values))
+            for table in (effects, effects + parts * 0.999 * errors)
+        )
+        unsure = set(rule.undecided(effects, errors, receiver, lambda _: p_values))
+        assert before ^ after <= unsure
+        everyone = set(rule.select(torch.ones(4, 3), receiver, lambda _: p_values))
+        assert unsure <= everyone, "what is not significant is decided"
+        for head in unsure:
+            assert abs(abs(float(effects[head.layer, head.index])) - 0.3) <= size + 1e-6
+
+    def test_a_circuit_grows_by_p_values(self) -> None:
+        table = table_of("2.3 > logits", "1.1 > 2.3.q", "0.4 > 1.1.v")
+        chance = {receiver: torch.ones(N_LAYERS, N_HEADS) for receiver in table}
+        chance[LOGITS][2, 3] = chance[Receiver.parse("2.3.q")][1, 1] = 1e-4
+        rule = SelectionRule(kind="significance")
+        circuit = grow(table.__getitem__, rule, N_LAYERS, N_HEADS, chance.__getitem__)
+        assert {str(edge.receiver) for edge in circuit.edges} == {"logits", "2.3.q"}
+        assert circuit.heads == heads("2.3", "1.1")
 
 
 N_LAYERS, N_HEADS = 3, 8

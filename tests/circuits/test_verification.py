@@ -75,7 +75,13 @@ class World:
         return found
 
     def verifier(self, *rules: SelectionRule, share: float = 0.0, seed: int = 0) -> Verifier:
-        return Verifier(self.swept, self.measure, rules or (RULE,), share, seed)
+        return Verifier(
+            self.swept, self.measure, rules or (RULE,), share, seed, p_values_of=self.p_values
+        )
+
+    def p_values(self, receiver: Receiver) -> torch.Tensor:
+        """The larger an estimate, the less it is chance."""
+        return (1 - 12 * self.estimate[unit_of(receiver)].abs()).clamp(min=1e-6)
 
     def true_circuit(self, rule: SelectionRule = RULE) -> Circuit:
         return grow(lambda receiver: self.exact[unit_of(receiver)], rule, *SIZES)
@@ -95,6 +101,42 @@ def paths(circuit: Circuit) -> set[tuple[Head, Receiver]]:
 
 def reached(circuit: Circuit) -> set[Receiver]:
     return {unit_of(receiver) for receiver in receivers_of(circuit)}
+
+
+class TestSignificance:
+    RULE = SelectionRule(kind="significance", min_effect=0.06, false_discovery_rate=0.3)
+
+    @pytest.mark.parametrize("seed", range(12))
+    def test_a_verified_circuit_is_the_exact_one(self, seed: int) -> None:
+        """P-values are given, so that nothing rests on errors but the smallest effect."""
+        world = World.random(seed)
+        truth = grow(
+            lambda receiver: world.exact[unit_of(receiver)], self.RULE, *SIZES, world.p_values
+        )
+        assert paths(grown(world.verifier(self.RULE), self.RULE)) == paths(truth)
+
+    def test_only_significant_paths_near_the_smallest_effect_are_run(self) -> None:
+        asked = 0
+        for seed in range(12):
+            world = World.random(seed)
+            grown(world.verifier(self.RULE), self.RULE)
+            for receiver, head in world.asked:
+                place = head.layer, head.index
+                assert world.p_values(receiver)[place] < 1
+                distance = abs(abs(world.estimate[receiver][place]) - 0.06)
+                assert distance <= 2 * world.remainder[receiver][place] + 1e-5
+            asked += len(world.asked)
+        assert asked > 0
+
+    def test_the_report_counts_what_flipped(self) -> None:
+        flipped = 0
+        for seed in range(12):
+            world = World.random(seed)
+            verifier = world.verifier(self.RULE)
+            found = verifier.report(self.RULE, grown(verifier, self.RULE))
+            flipped += found.flipped
+            assert found.flipped <= found.verified
+        assert flipped > 0
 
 
 class TestGrowth:
