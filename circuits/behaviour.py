@@ -1,9 +1,10 @@
-"""How well a model does a task, by its own forward pass."""
+"""How well a model does a task, by its own forward pass, and whether that is more than chance."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
@@ -12,13 +13,38 @@ from torch import Tensor
 from circuits.metrics import Metric, accuracy, logit_diff, top_1
 from circuits.model import TransformerBridge
 from circuits.model.runs import at_end, trim
+from circuits.significance import least_p_value, prompts_needed, sign_flip_p_values
 from tasks import PromptPairs
 
 LOWEST_ACCURACY = 0.6
+LEVEL = 0.01
+"""P-values up to this show a behaviour; two tests must."""
+VerdictKind = Literal["behaviour", "no circuit", "no power", "ignored"]
 
 
 class WeakTaskWarning(UserWarning):
     """The model does not do the task: a circuit found on it means little."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether there is a behaviour that a circuit could carry.
+
+    Attributes:
+        kind: "behaviour": the tests show one. "no circuit": they do not, and nothing was searched
+            for. "no power": there are too few prompts to tell. "ignored": they do not, and a
+            circuit was searched for all the same.
+        reason: Why, in a sentence without its full stop.
+
+    """
+
+    kind: VerdictKind
+    reason: str
+
+    @property
+    def refuses(self) -> bool:
+        """Whether there is no circuit to search for."""
+        return self.kind == "no circuit"
 
 
 @dataclass(frozen=True)
@@ -32,6 +58,9 @@ class Behaviour:
         top_1: Share of clean prompts whose likeliest token of all is a correct answer.
         clean_metric: Mean metric on the clean prompts.
         corrupted_metric: Mean metric on the corrupted prompts.
+        chance_p_value: Of a mean clean metric so far above 0, if a coin labelled each prompt's
+            answers correct and wrong; None for runs saved before there was a test.
+        corruption_p_value: The same of clean minus corrupted metric, pair by pair.
 
     """
 
@@ -40,6 +69,40 @@ class Behaviour:
     top_1: float
     clean_metric: float
     corrupted_metric: float
+    chance_p_value: float | None = None
+    corruption_p_value: float | None = None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the model does the task, and does it by what the corruption takes away.
+
+        Two sign-flip tests over prompts, both one-sided at level 0.01. The first asks whether the
+        clean metric is above the corrupted one; without that, effects measure nothing. The second
+        asks whether the clean metric is above 0. Chance has no fixed accuracy where the sets of
+        answers differ in size, as 91 years against 2, so that a binomial test would need a rate
+        that nobody knows; but swapping a prompt's correct and wrong answers negates its metric, so
+        if the labels tell nothing the test is exact, for any number of answers.
+        """
+        n, least = self.n_prompts, least_p_value(self.n_prompts, "greater")
+        metrics = f"clean {self.clean_metric:.3g}, corrupted {self.corrupted_metric:.3g}"
+        if self.clean_metric == self.corrupted_metric:
+            return Verdict("no circuit", f"corrupting the prompts changes nothing ({metrics})")
+        if least > LEVEL:
+            needed = prompts_needed(LEVEL, "greater")
+            return Verdict(
+                "no power",
+                f"{n} prompts cannot show that the model does the task (p is at least {least:.2g}; "
+                f"{needed} prompts could)",
+            )
+        for p_value, claim in (
+            (self.corruption_p_value, f"above that on corrupted ones ({metrics}"),
+            (self.chance_p_value, f"above chance ({metrics}"),
+        ):
+            if p_value is None or not p_value <= LEVEL:
+                shown = "untested" if p_value is None else f"p = {p_value:.2g}"
+                reason = f"{n} prompts do not show the metric on clean prompts to be {claim}, "
+                return Verdict("no circuit", f"{reason}{shown})")
+        return Verdict("behaviour", f"{n} prompts show that the model does the task ({metrics})")
 
     @property
     def weakness(self) -> str | None:
@@ -74,15 +137,20 @@ def measure_behaviour(
         corrupted.append(answer_logits(model, part.corrupted, part))
         progress(len(clean) / len(parts))
 
-    def mean(values: list[Tensor]) -> float:
-        return float(torch.cat(values).double().mean())
+    def measured(by: Metric, logits: list[Tensor]) -> Float[Tensor, " prompt"]:
+        return torch.cat([by(*both) for both in zip(logits, parts, strict=True)]).double().cpu()
 
+    on_clean, on_corrupted = measured(metric, clean), measured(metric, corrupted)
+    tested = torch.stack([on_clean, on_clean - on_corrupted])
+    chance, corruption = sign_flip_p_values(tested, "greater").tolist()
     return Behaviour(
         n_prompts=len(pairs),
-        accuracy=mean([accuracy(*both) for both in zip(clean, parts, strict=True)]),
-        top_1=mean([top_1(*both) for both in zip(clean, parts, strict=True)]),
-        clean_metric=mean([metric(*both) for both in zip(clean, parts, strict=True)]),
-        corrupted_metric=mean([metric(*both) for both in zip(corrupted, parts, strict=True)]),
+        accuracy=float(measured(accuracy, clean).mean()),
+        top_1=float(measured(top_1, clean).mean()),
+        clean_metric=float(on_clean.mean()),
+        corrupted_metric=float(on_corrupted.mean()),
+        chance_p_value=chance,
+        corruption_p_value=corruption,
     )
 
 

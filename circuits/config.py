@@ -45,6 +45,8 @@ class DiscoveryConfig:
             discovery's own.
         memory_bytes: About how much memory path patching may use beside the model's own; a safe
             share of what is free without.
+        ignore_behaviour: Search for a circuit even where the prompts do not show that the model
+            does the task.
 
     Raises:
         ValueError: A setting is unknown or out of range.
@@ -63,6 +65,7 @@ class DiscoveryConfig:
     contrast: Contrast = "published"
     n_mean_prompts: int = 64
     memory_bytes: int | None = None
+    ignore_behaviour: bool = False
 
     def __post_init__(self) -> None:
         for name, known in (

@@ -32,6 +32,7 @@ def discover_circuit(
     contrast: Contrast = "published",
     n_mean_prompts: int = 64,
     memory_bytes: int | None = None,
+    ignore_behaviour: bool = False,
     directory: str | Path | None = None,
     progress: Progress = lambda stage, fraction: None,
 ) -> Discovery:
@@ -39,6 +40,9 @@ def discover_circuit(
 
     Accelerated Path Patching (arXiv 2511.05442): prune heads by FLAP and Contrastive-FLAP, then
     grow a circuit from the logits downward by the path effects among what is left.
+
+    Where the prompts do not show that the model does the task (`Behaviour.verdict`), nothing is
+    searched for: the circuit is empty, its performance NaN, and `verdict` says why.
 
     Args:
         model: A TransformerBridge, from `load_model` or your own.
@@ -56,6 +60,7 @@ def discover_circuit(
         n_mean_prompts: Corrupted prompts that mean head outputs are taken over.
         memory_bytes: About how much memory path patching may use beside the model's own; a safe
             share of what is free without.
+        ignore_behaviour: Search even where the prompts do not show that the model does the task.
         directory: Where effects are kept as they become known. A discovery that was interrupted
             goes on from there, and another one of the same model and prompts starts from them.
         progress: Called with a stage's name and the fraction of it that is done.
@@ -80,6 +85,7 @@ def discover_circuit(
         contrast=contrast,
         n_mean_prompts=n_mean_prompts,
         memory_bytes=memory_bytes,
+        ignore_behaviour=ignore_behaviour,
     )
     return run_discovery(model, get_task(task), config, progress, directory)
 

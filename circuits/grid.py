@@ -116,7 +116,8 @@ def discover_grid(
     Args:
         model: A TransformerBridge, from `load_model` or your own.
         task: A task's name, or a Task.
-        thresholds: Standard deviations by which an effect must stand out.
+        thresholds: Standard deviations by which an effect must stand out; a rule that tests
+            significance has none, and only the smallest effects vary.
         min_effects: Effects that a receiver must exceed to keep any sender.
         keep: Percent of performance that the chosen circuit must keep.
         config: All other settings, those of `discover_circuit`.
@@ -156,6 +157,8 @@ def grid_rules(
     check_search(config, keep)
     if not thresholds or not min_effects:
         raise ValueError("a grid needs at least one threshold and one smallest effect, got none")
+    if config.selection.tests_significance:
+        thresholds = [config.selection.threshold]
     return [
         replace(config.selection, threshold=threshold, min_effect=min_effect)
         for threshold, min_effect in product(sorted(set(thresholds)), sorted(set(min_effects)))

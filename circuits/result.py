@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -15,7 +16,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 from xxhash import xxh3_128_hexdigest
 
-from circuits.behaviour import Behaviour
+from circuits.behaviour import Behaviour, Verdict
 from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
 from circuits.config import DiscoveryConfig
@@ -56,6 +57,7 @@ class RunRecord:
     prunings: dict[str, Pruning]
     cost: Cost
     verification: Verification | None = None
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +66,8 @@ class Discovery:
 
     Attributes:
         circuit: Heads, and edges with their normalised effects.
-        performance: Percent of the full model's metric that the circuit keeps under mean ablation.
+        performance: Percent of the full model's metric that the circuit keeps under mean ablation;
+            NaN where there was no circuit to search for.
         behaviour: How well the model does the task.
         prunings: By name ("flap", "contrastive-flap"): the pruned heads and the sparsity curve.
         scores: By name, the scores that each pruning ranked heads by.
@@ -73,6 +76,7 @@ class Discovery:
         config: Every setting.
         provenance: Model identity, task, versions.
         verification: What was verified, and a bound on the rest; None for other engines.
+        verdict: Whether there was a circuit to search for, and why; None for runs of old.
         evaluator: The model on the discovery's prompts; not saved.
 
     """
@@ -87,6 +91,7 @@ class Discovery:
     config: DiscoveryConfig
     provenance: Provenance
     verification: Verification | None = None
+    verdict: Verdict | None = None
     evaluator: Evaluator | None = field(default=None, repr=False)
 
     @property
@@ -107,6 +112,7 @@ class Discovery:
             dict(self.prunings),
             self.cost,
             self.verification,
+            self.verdict,
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -121,9 +127,12 @@ class Discovery:
         if not isinstance(other, Discovery):
             return NotImplemented
         mine, theirs = self.tensors(), other.tensors()
+        unequal = self.performance != other.performance
+        if unequal and not math.isnan(self.performance) & math.isnan(other.performance):
+            return False
         return (
             self.circuit == other.circuit
-            and self.record == other.record
+            and self.record == replace(other.record, performance=self.performance)
             and mine.keys() == theirs.keys()
             and all(torch.equal(mine[k].nan_to_num(7e7), theirs[k].nan_to_num(7e7)) for k in mine)
         )
@@ -140,9 +149,12 @@ class Discovery:
             task: Needed for a loaded run of a task that is not registered.
 
         Raises:
-            ValueError: The model's weights are not those the circuit was discovered on.
+            ValueError: The model's weights are not those the circuit was discovered on, or there
+                was no circuit to search for.
 
         """
+        if self.verdict is not None and self.verdict.refuses:
+            raise ValueError(f"there is no circuit to evaluate: {self.verdict.reason}")
         evaluator = self.evaluator
         if evaluator is None or model is not None:
             bridge = self._load_model() if model is None else model
@@ -222,6 +234,7 @@ class Discovery:
             config=record.config,
             provenance=record.provenance,
             verification=record.verification,
+            verdict=record.verdict,
         )
 
     def _load_model(self) -> TransformerBridge:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from circuits.behaviour import WeakTaskWarning, measure_behaviour
+from circuits.behaviour import Verdict, WeakTaskWarning, measure_behaviour
 from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.cost import Cost, CostMeter
@@ -24,8 +25,11 @@ STAGES = ("behaviour", "means", "pruning", "patching", "evaluation")
 class Run:
     """What every search does first, and what it makes a `Discovery` of in the end.
 
+    Where the verdict on the model's behaviour refuses a search, there are no stages but the first,
+    and every circuit is empty.
+
     Warns:
-        WeakTaskWarning: The model does not do the task, so that a circuit means little.
+        WeakTaskWarning: The model does not do the task well, so that a circuit means little.
 
     """
 
@@ -35,7 +39,7 @@ class Run:
         progress: Progress = lambda stage, fraction: None,
         announce: Announce = lambda line: None,
     ) -> None:
-        """Test the model, take mean head outputs, and prune."""
+        """Test the model; unless there is no circuit, take mean head outputs, and prune."""
         self.setting, self.announce = setting, announce
         self.meter = CostMeter(progress)
         if setting.replaced:
@@ -47,6 +51,11 @@ class Run:
             self.behaviour = measure_behaviour(
                 setting.bridge, setting.pairs, setting.metric, progress=report
             )
+        self.verdict = self._judged()
+        self.prunings, self.scores = {}, {}
+        self._evaluator: Evaluator | None = None
+        if self.verdict.refuses:
+            return
         if self.behaviour.weakness:
             message = (
                 f"a circuit for {setting.task.name} on this model means little: "
@@ -54,7 +63,7 @@ class Run:
             )
             warnings.warn(message, WeakTaskWarning, stacklevel=4)
         with self.meter.stage("means") as report:
-            self.evaluator = Evaluator(
+            self._evaluator = Evaluator(
                 setting.layered, setting.pairs, setting.mean_pairs, setting.metric, report
             )
         with self.meter.stage("pruning") as report:
@@ -62,14 +71,35 @@ class Run:
                 self.evaluator, setting.config, setting.workspace, report
             )
 
+    @property
+    def evaluator(self) -> Evaluator:
+        """The model on the prompts. Raises ValueError where there is no circuit to evaluate."""
+        if self._evaluator is None:
+            raise ValueError(f"there is no circuit to evaluate: {self.verdict.reason}")
+        return self._evaluator
+
+    def _judged(self) -> Verdict:
+        verdict = self.behaviour.verdict
+        if verdict.refuses and self.setting.config.ignore_behaviour:
+            return Verdict("ignored", verdict.reason)
+        return verdict
+
     def patch(self, rules: Sequence[SelectionRule]) -> list[Patched]:
-        """Grow the circuit of every rule; without path patching, the candidates are each one."""
+        """Grow the circuit of every rule; without path patching, the candidates are each one.
+
+        Raises ValueError where there are too few prompts for a rule's significance test.
+        """
+        if self.verdict.refuses:
+            return [Patched(Circuit.of_heads((), *self.setting.sizes), None) for _ in rules]
         candidates = merged_candidates(self.prunings)
         with self.meter.stage("patching") as report:
             if not self.setting.config.patches_paths:
                 circuit = Circuit.of_heads(candidates or (), *self.setting.sizes)
                 return [Patched(circuit, None) for _ in rules]
-            return self.patcher(candidates).grow_all(rules, report)
+            patcher = self.patcher(candidates)
+            for rule in rules:
+                patcher.check_power(rule)
+            return patcher.grow_all(rules, report)
 
     def patcher(self, candidates: frozenset[Head] | None) -> PathPatcher:
         """Path effects among some heads; announces what they will take."""
@@ -81,7 +111,9 @@ class Run:
         return patcher
 
     def evaluate(self, patched: Sequence[Patched]) -> list[float]:
-        """Percent of performance that each circuit keeps."""
+        """Percent of performance that each circuit keeps; NaN where there was none to find."""
+        if self.verdict.refuses:
+            return [math.nan for _ in patched]
         with self.meter.stage("evaluation") as report:
             return self.evaluator.performances([found.circuit.heads for found in patched], report)
 
@@ -95,10 +127,11 @@ class Run:
             scores=self.scores,
             effects=patched.effects,
             verification=patched.verification,
+            verdict=self.verdict,
             cost=self.cost,
             config=replace(self.setting.config, selection=rule),
             provenance=self.setting.provenance(),
-            evaluator=self.evaluator,
+            evaluator=self._evaluator,
         )
 
     @property

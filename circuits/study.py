@@ -8,6 +8,7 @@ search; what it chooses is verified, and evaluated again.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -146,9 +147,12 @@ def discover_study(
     whole = replace(config, pruning=curve)
     setting = Setting.of(model, get_task(task), whole, directory, resume=resume)
     run = Run(setting, progress, announce)
+    if run.verdict.refuses:
+        return _without_circuit(run, config, keep)
     cuts = Cuts(run.scores, run.prunings, config.pruning)
     with run.meter.stage("patching") as report:
         patcher = run.patcher(cuts.widest(SPARSITIES[0]))
+        patcher.check_power(config.selection)
         if config.engine == "sweep":
             patcher.sweep(report)
     with run.meter.stage("trials") as report:
@@ -163,6 +167,14 @@ def discover_study(
     settings = replace(config, selection=chosen.selection, pruning=chosen.pruning or config.pruning)
     found = replace(found, prunings=prunings, config=settings)
     return Study(points, n_trials, keep, chosen, found, run.cost)
+
+
+def _without_circuit(run: Run, config: DiscoveryConfig, keep: float) -> Study:
+    """Nothing was tried, because there is nothing to find."""
+    (patched,), rule = run.patch([config.selection]), config.selection
+    found = replace(run.discovery(rule, patched, math.nan), config=config)
+    nothing = Trial(rule, patched.circuit, math.nan, None, 0)
+    return Study((), 0, keep, nothing, found, run.cost)
 
 
 def check_study(config: DiscoveryConfig, n_trials: int, keep: float) -> None:
@@ -204,12 +216,11 @@ def _try_out(
 def _suggested(
     trial: optuna.Trial, config: DiscoveryConfig, cuts: Cuts
 ) -> tuple[SelectionRule, PruningRule | None]:
-    rule = replace(
-        config.selection,
-        threshold=trial.suggest_float("threshold", *THRESHOLDS),
-        logits_threshold=trial.suggest_float("logits_threshold", *LOGITS_THRESHOLDS),
-        min_effect=trial.suggest_float("min_effect", *MIN_EFFECTS, log=True),
-    )
+    varied = {
+        name: trial.suggest_float(name, *ends, log=name == "min_effect")
+        for name, ends in _ranges(config.selection).items()
+    }
+    rule = replace(config.selection, **varied)
     if not config.pruning_names:
         return rule, None
     cliffs: tuple[CliffRule, ...] = get_args(CliffRule)
@@ -220,18 +231,19 @@ def _suggested(
     return rule, cuts.by_sparsity(trial.suggest_float(_BY_SPARSITY, *SPARSITIES))
 
 
+def _ranges(rule: SelectionRule) -> dict[str, tuple[float, float]]:
+    """What is varied of a rule; one that tests significance has no thresholds."""
+    thresholds = {"threshold": THRESHOLDS, "logits_threshold": LOGITS_THRESHOLDS}
+    return ({} if rule.tests_significance else thresholds) | {"min_effect": MIN_EFFECTS}
+
+
 def _own_settings(config: DiscoveryConfig, *, prunes: bool) -> dict[str, Any] | None:
     """The settings that the search was given, to begin with; None where they are out of reach."""
-    rule = config.selection
-    settings = {
-        "threshold": (rule.threshold, THRESHOLDS),
-        "logits_threshold": (rule.logits_threshold, LOGITS_THRESHOLDS),
-        "min_effect": (rule.min_effect, MIN_EFFECTS),
-    }
-    if not all(low <= value <= high for value, (low, high) in settings.values()):
+    ranges = _ranges(config.selection)
+    settings: dict[str, Any] = {name: getattr(config.selection, name) for name in ranges}
+    if not all(low <= settings[name] <= high for name, (low, high) in ranges.items()):
         return None
-    cut = {"cut": config.pruning.cliff} if prunes else {}
-    return {name: value for name, (value, _) in settings.items()} | cut
+    return settings | ({"cut": config.pruning.cliff} if prunes else {})
 
 
 def _loss(size: float, performance: float, keep: float) -> float:

@@ -111,6 +111,14 @@ SampledPathCount = Annotated[
         help="About how many paths to verify at random, beside those that could flip; default 32.",
     ),
 ]
+IgnoreBehaviour = Annotated[
+    bool,
+    typer.Option(
+        "--ignore-behaviour",
+        help="Search for a circuit even where the prompts do not show that the model does the "
+        "task.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -121,6 +129,25 @@ Threads = Annotated[
     ),
 ]
 
+Rule = Annotated[
+    str | None,
+    typer.Option(
+        "--rule",
+        metavar="KIND",
+        help="When a sender is kept: threshold (its effect stands out) or significance (its sign "
+        "is no chance of the prompts); default threshold.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+FalseDiscoveryRate = Annotated[
+    float | None,
+    typer.Option(
+        metavar="R",
+        help="With --rule significance, the share of a head's senders that may be false; "
+        "default 0.05.",
+        rich_help_panel=_SELECTION,
+    ),
+]
 Threshold = Annotated[
     float | None,
     typer.Option(
@@ -142,7 +169,8 @@ MinEffect = Annotated[
     float | None,
     typer.Option(
         metavar="E",
-        help="Receivers without any effect larger than this keep no sender; default 0.01.",
+        help="Receivers without any effect larger than this keep no sender, and with --rule "
+        "significance no sender of less is kept; default 0.01.",
         rich_help_panel=_SELECTION,
     ),
 ]

@@ -12,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from circuits.behaviour import Verdict
 from circuits.circuit import Circuit, Overlap
 from circuits.cli import certainty
 from circuits.components import Head
@@ -37,12 +38,28 @@ def discovery(found: Discovery) -> RenderableType:
         title,
         Text(),
         *section("Task", figures(_behaviour(found))),
-        *section("Circuit", figures(_circuit(found))),
-        *(section("Verification", figures(certain)) if (certain := certainty.rows(found)) else ()),
-        *section("Heads by layer", _heads_by_layer(found.circuit)),
-        *section(*_strongest_edges(found.circuit)),
+        *(_no_circuit(found.verdict) if refused(found) else _found_circuit(found)),
         *section("Cost", _cost(found.cost)),
     )
+
+
+def refused(found: Discovery) -> bool:
+    """Whether there was no circuit to search for."""
+    return found.verdict is not None and found.verdict.refuses
+
+
+def _no_circuit(verdict: Verdict | None) -> list[RenderableType]:
+    return [] if verdict is None else [Text(f"no circuit: {verdict.reason}\n", "bold yellow")]
+
+
+def _found_circuit(found: Discovery) -> list[RenderableType]:
+    certain = certainty.rows(found)
+    return [
+        *section("Circuit", figures(_circuit(found))),
+        *(section("Verification", figures(certain)) if certain else ()),
+        *section("Heads by layer", _heads_by_layer(found.circuit)),
+        *section(*_strongest_edges(found.circuit)),
+    ]
 
 
 def where_saved(directory: Path | None, task: str) -> Text:
@@ -131,12 +148,16 @@ def _method(settings: DiscoveryConfig) -> str:
 
 
 def _behaviour(found: Discovery) -> dict[str, str]:
-    behaviour = found.behaviour
-    return {
+    behaviour, verdict = found.behaviour, found.verdict
+    told = {"no power": "not tested", "ignored": "ignored"}
+    rows = {
         "model answers": f"{behaviour.accuracy:.0%} right, {behaviour.top_1:.0%} top-1",
         found.config.metric: f"{behaviour.clean_metric:.2f} clean, "
         f"{behaviour.corrupted_metric:.2f} corrupted",
     }
+    if verdict is not None and verdict.kind in told:
+        rows[told[verdict.kind]] = verdict.reason
+    return rows
 
 
 def _circuit(found: Discovery) -> dict[str, str]:

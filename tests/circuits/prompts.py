@@ -67,8 +67,10 @@ class ToyTask(Task):
     description = "Say what this model says."
     n_variants = len(LENGTHS)
 
-    def __init__(self, bridge: TransformerBridge, reverse: bool = False) -> None:
-        self.bridge, self.reverse = bridge, reverse
+    def __init__(
+        self, bridge: TransformerBridge, reverse: bool = False, corrupts: bool = True
+    ) -> None:
+        self.bridge, self.reverse, self.corrupts = bridge, reverse, corrupts
 
     def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
         clean = [rng.randrange(VOCABULARY) for _ in range(LENGTHS[variant])]
@@ -82,7 +84,7 @@ class ToyTask(Task):
             right, wrong = wrong, right
         return PromptPair(
             clean=_text(clean),
-            corrupted=_text(corrupted),
+            corrupted=_text(corrupted if self.corrupts else clean),
             correct=(f" w{right}",),
             wrong=(f" w{wrong}",),
             template=variant,

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 import torch
 
 from circuits.behaviour import Behaviour, measure_behaviour
 from circuits.metrics import accuracy, logit_diff, prob_diff, top_1
+from circuits.significance import sign_flip_p_values
 from tests.circuits.conftest import shared_model
 from tests.circuits.prompts import ragged_pairs
 
@@ -35,6 +38,28 @@ def test_equals_one_prompt_at_a_time(family: str, metric, batch: int) -> None:
     assert found.n_prompts == 5
     figures = [found.accuracy, found.top_1, found.clean_metric, found.corrupted_metric]
     assert figures == pytest.approx(expected, abs=1e-5)
+    clean, corrupted = torch.tensor(rows).T[2:]
+    assert found.chance_p_value == float(sign_flip_p_values(clean, "greater"))
+    assert found.corruption_p_value == float(sign_flip_p_values(clean - corrupted, "greater"))
+
+
+@pytest.mark.parametrize(
+    ("n", "metrics", "p_values", "kind", "reason"),
+    [
+        (7, (2.0, -1.0), (0.008, 0.01), "behaviour", r"7 prompts show .*clean 2, corrupted -1"),
+        (6, (2.0, -1.0), (0.016, 0.016), "no power", r"at least 0.016; 7 prompts could"),
+        (6, (2.0, 2.0), (0.016, 1.0), "no circuit", "corrupting the prompts changes nothing"),
+        (20, (2.0, 1.9), (1e-4, 0.011), "no circuit", r"above that on corrupted .*p = 0.011"),
+        (20, (0.1, -2.0), (0.3, 1e-4), "no circuit", r"above chance .*p = 0.3"),
+        (20, (float("nan"), 1.0), (float("nan"),) * 2, "no circuit", "p = nan"),
+        (20, (2.0, 1.0), (None, None), "no circuit", "untested"),
+    ],
+)
+def test_verdict(n, metrics, p_values, kind, reason) -> None:
+    found = Behaviour(n, 1.0, 1.0, *metrics, *p_values).verdict
+    assert found.kind == kind
+    assert re.search(reason, found.reason)
+    assert found.refuses == (kind == "no circuit")
 
 
 @pytest.mark.parametrize(

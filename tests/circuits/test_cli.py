@@ -21,7 +21,7 @@ from circuits.config import ENGINES, METHODS
 from circuits.metrics import METRICS
 from circuits.model import DEFAULT_MODEL, ModelError, list_models, load_tokenizer
 from circuits.pruning import CliffRule
-from circuits.search import Distance
+from circuits.search import Distance, RuleKind
 from tasks import list_tasks
 from tests.circuits.command_line import FEW, circuits, error_of
 
@@ -80,16 +80,20 @@ def test_help_names_every_choice_and_default():
         assert f"default {defaults[name]}" in helps[name]
     choices = {"method": METHODS, "engine": ENGINES, "metric": METRICS}
     choices |= {"distance": get_args(Distance), "cliff": get_args(CliffRule)}
+    choices |= {"kind": get_args(RuleKind)}
     for name, known in choices.items():
         assert all(choice in helps[name] for choice in known)
 
 
 def test_options_reach_the_settings():
     options = {"n_prompts": 3, "threshold": 1.5, "full_curve": True, "memory_budget": "2MB"}
-    options |= {"verify": False, "n_sampled_paths": 5}
+    options |= {"verify": False, "n_sampled_paths": 5, "ignore_behaviour": True}
+    options |= {"kind": "significance", "false_discovery_rate": 0.1}
     config = actions.discovery_config({**options, "alpha": None, "task": "ioi"})
     assert config.n_prompts == 3
-    assert config.selection == SelectionRule(threshold=1.5)
+    assert config.ignore_behaviour
+    rule = SelectionRule(threshold=1.5, kind="significance", false_discovery_rate=0.1)
+    assert config.selection == rule
     assert config.pruning == PruningRule(full_curve=True)
     assert config.memory_bytes == 2_000_000
     assert not config.verify
@@ -114,6 +118,43 @@ def test_progress_and_one_line_warnings_go_to_stderr(tiny):
     assert "a circuit for ioi on this model means little" in warnings[0]
     assert "Patching paths …" in result.stderr
     assert ".py" not in result.stderr
+
+
+@pytest.mark.parametrize("command", ["discover", "grid", "study"])
+def test_no_circuit_is_said_in_words_and_in_json(tiny, command, tmp_path):
+    """A random model does no task; seed 0 draws prompts on which that shows."""
+    search = (command, "ioi", "--model", tiny, "--n-prompts", "8", "--n-mean-prompts", "8")
+    result = circuits(*search)
+    assert result.exit_code == 0
+    assert "no circuit: 8 prompts do not show" in " ".join(result.stdout.split())
+    assert "Heads by layer" not in result.stdout
+    assert "warning" not in result.stderr
+    printed = json.loads(circuits(*search, "--json", "--out", tmp_path / "run").stdout)
+    found = printed if command == "discover" else printed["found"]
+    assert found["verdict"]["kind"] == "no circuit"
+    assert found["circuit"]["heads"] == []
+    assert found["performance"] is None
+    assert Discovery.load(tmp_path / "run").verdict.refuses
+
+
+def test_behaviour_can_be_ignored_and_too_few_prompts_are_said_to_be(tiny):
+    few = circuits("discover", "ioi", "--model", tiny, *FEW)
+    assert "4 prompts cannot show that the model does" in " ".join(few.stdout.split())
+    options = ("--n-prompts", "8", "--n-mean-prompts", "8", "--ignore-behaviour")
+    ignored = circuits("discover", "ioi", "--model", tiny, *options)
+    assert "8 prompts do not show" in " ".join(ignored.stdout.split())
+    assert "Heads by layer" in ignored.stdout
+    assert "means little" in ignored.stderr
+
+
+def test_a_rule_that_tests_significance(tiny):
+    search = ("discover", "ioi", "--model", tiny, "--rule", "significance", "--ignore-behaviour")
+    options = ("--n-prompts", "9", "--n-mean-prompts", "9", "--method", "path-patching")
+    printed = json.loads(circuits(*search, *options, "--json").stdout)
+    assert printed["config"]["selection"]["kind"] == "significance"
+    refused = circuits(*search, *FEW, "--method", "path-patching")
+    assert refused.exit_code == 1
+    assert "give at least 9 prompts" in refused.stderr.splitlines()[-1]
 
 
 def test_json_of_a_discovery_is_what_was_saved(tiny, tmp_path):
@@ -142,6 +183,7 @@ def test_every_method_has_a_table(tiny, method):
         (("ioi", "--threshold", "-1"), "threshold must be > 0"),
         (("ioi", "--n-prompts", "0"), "n_prompts must be at least 1"),
         (("ioi", "--n-prompts", "many"), "'--n-prompts'"),
+        (("ioi", "--false-discovery-rate", "5"), "above 0 and below 1, got 5.0"),
         (("ioi", "--sampled-paths", "-1"), "n_sampled_paths must be at least 0"),
         (("ioi", "--threads", "0"), "'--threads'"),
         (("ioi", "--memory-budget", "lots"), "512MB"),
@@ -155,7 +197,7 @@ def test_bad_input_is_refused_before_a_model_is_loaded(no_model, arguments, mess
 
 def test_unknown_choices_name_the_known_ones():
     """In a process of its own: under our tests' type checks a wrong choice is a type error."""
-    options = ("method", "engine", "cliff", "distance", "contrast")
+    options = ("method", "engine", "cliff", "distance", "contrast", "rule")
     program = (
         "from typer.testing import CliRunner; from circuits.cli import app\n"
         f"for option in {options}:\n"
@@ -164,7 +206,7 @@ def test_unknown_choices_name_the_known_ones():
     )
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     for option, line in zip(options, finished.stdout.splitlines(), strict=True):
-        assert re.match(f"2 error: .*{option} .*'magic'", line)
+        assert re.match(f"2 error: .*{'kind' if option == 'rule' else option} .*'magic'", line)
 
 
 def test_bad_input_of_the_other_commands(no_model):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
+from scipy.stats import false_discovery_control, permutation_test
 
-from circuits import Discovery, Head, Receiver, SelectionRule, discover_circuit
+from circuits import Circuit, Discovery, Head, Receiver, SelectionRule, discover_circuit
 from circuits.ablation import MeanOutputs, ablated_metric
 from circuits.behaviour import WeakTaskWarning
 from circuits.components import HEAD_INPUTS, all_heads
@@ -15,9 +18,12 @@ from circuits.metrics import logit_diff
 from circuits.model import LayeredModel, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import effect_table, path_effects
+from circuits.patching.paths import swept_sums
+from circuits.patching.plan import plan_work
 from circuits.pruning import PruningRule
 from circuits.scores import head_scores
 from circuits.search import grow
+from circuits.verification import receivers_of
 from tasks import TaskError
 from tests.circuits.conftest import RULE, toy_discovery
 from tests.circuits.families import tiny_model
@@ -174,6 +180,106 @@ def test_a_task_the_model_cannot_do_warns(toy) -> None:
         toy_discovery(bridge, ToyTask(bridge, reverse=True), method="flap")
 
 
+class TestGate:
+    ENOUGH = {"n_prompts": 8, "method": "path-patching"}  # noqa: RUF012
+
+    def test_a_task_the_model_does_is_searched(self, toy) -> None:
+        found = toy_discovery(*toy, **self.ENOUGH)
+        assert found.verdict is not None
+        assert found.verdict.kind == "behaviour"
+        assert len(found.circuit) > 0
+
+    def test_too_few_prompts_are_said_to_be_too_few(self, found) -> None:
+        assert found.verdict.kind == "no power"
+        assert "4 prompts cannot show" in found.verdict.reason
+        assert len(found.circuit) > 0
+
+    @pytest.mark.parametrize("method", ["app", "flap"])
+    def test_a_task_the_model_cannot_do_has_no_circuit(self, toy, method: str) -> None:
+        """Said in words, after the first stage, and without a warning."""
+        bridge, _ = toy
+        found = toy_discovery(bridge, ToyTask(bridge, reverse=True), n_prompts=8, method=method)
+        assert found.verdict.refuses
+        assert found.verdict == found.behaviour.verdict
+        assert found.circuit == Circuit.of_heads([], 3, 4)
+        assert math.isnan(found.performance)
+        assert [stage.stage for stage in found.cost.stages] == ["behaviour"]
+        assert (found.prunings, found.scores, found.effects) == ({}, {}, None)
+
+    @pytest.mark.parametrize("n_prompts", [2, 8])
+    def test_prompts_that_corrupt_nothing_have_no_circuit(self, toy, n_prompts: int) -> None:
+        bridge, _ = toy
+        found = toy_discovery(bridge, ToyTask(bridge, corrupts=False), n_prompts=n_prompts)
+        assert found.behaviour.clean_metric == found.behaviour.corrupted_metric
+        assert found.verdict.refuses
+        assert "corrupting the prompts changes nothing" in found.verdict.reason
+
+    def test_it_can_be_ignored(self, toy) -> None:
+        bridge, _ = toy
+        task = ToyTask(bridge, reverse=True)
+        with pytest.warns(WeakTaskWarning, match="means little"):
+            found = toy_discovery(bridge, task, ignore_behaviour=True, **self.ENOUGH)
+        assert found.verdict.kind == "ignored"
+        assert found.verdict.reason == found.behaviour.verdict.reason
+        assert len(found.circuit) > 0
+        nothing = ToyTask(bridge, corrupts=False)
+        with pytest.warns(WeakTaskWarning), pytest.raises(ValueError, match="that difference"):
+            toy_discovery(bridge, nothing, ignore_behaviour=True, **self.ENOUGH)
+
+
+class TestSignificance:
+    RULE = SelectionRule(kind="significance", min_effect=0.02, false_discovery_rate=0.1)
+    SETTINGS = {"n_prompts": 10, "method": "path-patching", "selection": RULE}  # noqa: RUF012
+
+    def test_what_is_kept_is_what_the_prompts_agree_on(self, toy) -> None:
+        """P-values by scipy from the sweep's changes, prompt by prompt; effects exact."""
+        bridge, task = toy
+        found = toy_discovery(bridge, task, **self.SETTINGS)
+        model, pairs = LayeredModel.of(bridge), task.sample(tokenizer_of(bridge), n=10, seed=0)
+        plan = plan_work(model, pairs, all_heads(3, 4))
+        changes = swept_sums(model, pairs, None, logit_diff, plan).changes
+        assert 0 < len(found.circuit) < 12
+        for receiver in receivers_of(found.circuit):
+            below = 3 if receiver.head is None else receiver.head.layer
+            by_prompt = changes.of(receiver)[:below].flatten(0, 1).double().numpy()
+            p_values = permutation_test(
+                (by_prompt,), np.mean, permutation_type="samples", n_resamples=np.inf, axis=1
+            ).pvalue
+            significant = false_discovery_control(p_values) <= 0.1
+            exact = path_effects(model, pairs, receiver)[:below].flatten()
+            expected = {
+                head
+                for head, passes, effect in zip(
+                    all_heads(below, 4), significant, exact.tolist(), strict=True
+                )
+                if passes and abs(effect) > 0.02
+            }
+            assert {s for s, r in paths(found) if r == receiver} == expected
+
+    def test_every_engine_finds_the_same(self, toy) -> None:
+        swept, exact = (toy_discovery(*toy, engine=e, **self.SETTINGS) for e in ("sweep", "exact"))
+        assert paths(swept) == paths(exact)
+        pruned = toy_discovery(*toy, **{**self.SETTINGS, "method": "app"})
+        assert pruned.circuit.heads <= pruned.candidates
+        assert pruned.verification is not None
+
+    def test_progress_rises(self, toy) -> None:
+        heard: list[float] = []
+        toy_discovery(
+            *toy,
+            engine="exact",
+            progress=lambda stage, part: stage == "patching" and heard.append(part),
+            **self.SETTINGS,
+        )
+        assert heard == sorted(heard)
+        assert (heard[0], heard[-1]) == (0.0, 1.0)
+
+    def test_too_few_prompts_are_refused_with_the_number_it_takes(self, toy) -> None:
+        with pytest.raises(ValueError, match=r"4 prompts .* of 12 senders .*at least 8 prompts"):
+            toy_discovery(*toy, **{**self.SETTINGS, "n_prompts": 4})
+        assert toy_discovery(*toy, **{**self.SETTINGS, "n_prompts": 8}).verdict.kind == "behaviour"
+
+
 def test_every_setting_reaches_the_config(toy) -> None:
     settings = {
         "method": "contrastive-flap",
@@ -187,6 +293,7 @@ def test_every_setting_reaches_the_config(toy) -> None:
         "contrast": "paired",
         "n_mean_prompts": 7,
         "memory_bytes": 123456,
+        "ignore_behaviour": True,
     }
     found = discover_circuit(*toy, **settings)
     assert found.config == DiscoveryConfig(**settings)

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from circuits import Discovery
 from circuits.circuit import Circuit
 from circuits.components import all_heads
 from circuits.config import DiscoveryConfig
 from circuits.grid import GridPoint, choose, discover_grid, pareto
 from circuits.search import SelectionRule
 from tests.circuits.conftest import RULE, toy_discovery
+from tests.circuits.prompts import ToyTask
 
 HEADS = all_heads(3, 4)
 SETTINGS = DiscoveryConfig(method="path-patching", n_prompts=4, n_mean_prompts=10, selection=RULE)
@@ -97,6 +101,30 @@ class TestDiscoverGrid:
         assert grid.found.performance == expected.performance
         assert grid.found.config.selection == expected.selection
         assert grid.found.performance == grid.found.evaluate().performance
+
+
+def test_without_thresholds_only_smallest_effects_vary(toy) -> None:
+    rule = SelectionRule(kind="significance", false_discovery_rate=0.3)
+    settings = replace(SETTINGS, n_prompts=8, selection=rule)
+    found = discover_grid(*toy, min_effects=(0.001, 0.1), config=settings)
+    assert [p.selection for p in found.points] == [
+        replace(rule, min_effect=0.001),
+        replace(rule, min_effect=0.1),
+    ]
+    smaller, larger = (p.circuit for p in reversed(found.points))
+    assert 0 < len(smaller.edges) < len(larger.edges)
+
+
+def test_where_there_is_no_circuit_every_point_is_empty(toy, tmp_path) -> None:
+    bridge, _ = toy
+    task, settings = ToyTask(bridge, reverse=True), replace(SETTINGS, n_prompts=8)
+    found = discover_grid(bridge, task, thresholds=(1.0, 2.0), config=settings)
+    assert found.found.verdict is not None
+    assert found.found.verdict.refuses
+    assert not found.keeps_enough
+    assert {len(p.circuit) for p in found.points} == {0}
+    found.save(tmp_path)
+    assert Discovery.load(tmp_path) == found.found
 
 
 @pytest.mark.parametrize(

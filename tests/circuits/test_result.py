@@ -65,6 +65,33 @@ class TestRoundTrip:
         assert Discovery.load(tmp_path).performance == float("inf")
 
 
+class TestVerdict:
+    def test_no_circuit_comes_back(self, toy, tmp_path: Path) -> None:
+        bridge, _ = toy
+        nothing = toy_discovery(bridge, ToyTask(bridge, corrupts=False), n_prompts=8)
+        nothing.save(tmp_path)
+        loaded = Discovery.load(tmp_path)
+        assert loaded == nothing
+        assert loaded.verdict.refuses
+        assert replace(loaded, performance=0.0) != nothing != replace(loaded, verdict=None)
+        with pytest.raises(ValueError, match="no circuit to evaluate: corrupting the prompts"):
+            loaded.evaluate(*toy)
+
+    def test_runs_of_old_have_none(self, found, saved: Path) -> None:
+        record = json.loads((saved / "run.json").read_text())
+        assert record.pop("verdict")["kind"] == "no power"
+        for name in ("chance_p_value", "corruption_p_value"):
+            del record["behaviour"][name]
+        del record["config"]["ignore_behaviour"]
+        for name in ("kind", "false_discovery_rate"):
+            del record["config"]["selection"][name]
+        (saved / "run.json").write_text(json.dumps(record))
+        loaded = Discovery.load(saved)
+        assert loaded.verdict is None
+        assert loaded.behaviour.chance_p_value is None
+        assert loaded.config == found.config
+
+
 class TestEquality:
     def test_of_tensors(self, found) -> None:
         changed = {name: tensor.clone() for name, tensor in found.effects.tensors().items()}

@@ -7,17 +7,18 @@ import optuna
 import pytest
 import torch
 
-from circuits import Discovery, DiscoveryConfig, PruningRule, discover_study
+from circuits import Discovery, DiscoveryConfig, PruningRule, SelectionRule, discover_study
 from circuits.cli import actions
 from circuits.components import all_heads
 from circuits.cuts import Cuts
 from circuits.discover import run_discovery
 from circuits.grid import best
-from circuits.patching.paths import swept_effects
+from circuits.patching.paths import swept_sums
 from circuits.pruning import prune
 from circuits.study import SPARSITIES, STUDY_STAGES, THRESHOLDS, _best_first, _loss
 from tests.circuits.command_line import FEW, circuits, error_of
 from tests.circuits.conftest import RULE
+from tests.circuits.prompts import ToyTask
 
 KEEP = 60.0
 CONFIG = DiscoveryConfig(
@@ -91,9 +92,9 @@ def test_one_sweep_serves_every_trial(toy, monkeypatch):
 
     def counted(*arguments, **options):
         sweeps.append(arguments)
-        return swept_effects(*arguments, **options)
+        return swept_sums(*arguments, **options)
 
-    monkeypatch.setattr("circuits.stages.swept_effects", counted)
+    monkeypatch.setattr("circuits.stages.swept_sums", counted)
     discover_study(*toy, n_trials=3, keep=KEEP, config=config)
     assert len(sweeps) == 1
 
@@ -116,6 +117,31 @@ def test_without_pruning_only_the_rule_varies(toy, engine):
     assert found.found.prunings == {}
     assert found.found.candidates == set(all_heads(3, 4))
     assert run_discovery(*toy, found.found.config).circuit.heads == found.found.circuit.heads
+
+
+def test_a_rule_that_tests_significance_has_no_thresholds_to_vary(toy):
+    rule = SelectionRule(kind="significance", false_discovery_rate=0.3)
+    config = replace(CONFIG, selection=rule, n_prompts=8)
+    found = discover_study(*toy, n_trials=4, config=config)
+    assert found.points[0].selection == rule
+    rules = [point.selection for point in found.points]
+    assert len({r.min_effect for r in rules}) == len(rules)
+    assert {replace(r, min_effect=0.01) for r in rules} == {rule}
+    again = run_discovery(*toy, found.found.config)
+    assert again.circuit.heads == found.found.circuit.heads
+    with pytest.raises(ValueError, match=r"4 prompts give p-values .* give at least [67] prompts"):
+        discover_study(*toy, n_trials=4, config=replace(config, n_prompts=4))
+
+
+def test_nothing_is_tried_where_there_is_no_circuit(toy, tmp_path):
+    bridge, _ = toy
+    config = replace(CONFIG, n_prompts=8)
+    found = discover_study(bridge, ToyTask(bridge, reverse=True), config=config)
+    assert found.found.verdict.refuses
+    assert (found.points, found.n_trials, found.keeps_enough) == ((), 0, False)
+    assert [stage.stage for stage in found.cost.stages] == ["behaviour"]
+    found.save(tmp_path)
+    assert Discovery.load(tmp_path) == found.found
 
 
 def test_a_shortfall_always_costs_more_than_heads():
