@@ -15,6 +15,7 @@ from circuits.config import DiscoveryConfig
 from circuits.metrics import logit_diff
 from circuits.model import check_reproduces, identify, load_tokenizer, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
+from circuits.search import SelectionRule
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, ragged_pairs, word_tokenizer
 
@@ -84,15 +85,17 @@ def test_nothing_can_be_measured_where_nothing_is_corrupted(toy) -> None:
 
 
 @pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")
-def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy) -> None:
-    """Of 20 shufflings, about one may let anything pass; thresholds always do."""
+def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy, monkeypatch) -> None:
+    """Of 20 shufflings, about one may let anything pass; a threshold keeps what stands out."""
+    low = SelectionRule(threshold=0.8, logits_threshold=1.0)
+    monkeypatch.setitem(chance.RULES, "threshold", low)
     control, kept = Control(toy[1], with_shuffled_answers), {"threshold": 0, "significance": 0}
     for seed in range(20):
         found = chance.without_gate(toy[0], control, replace(CONFIG, seed=seed))["false_heads"]
         for rule, heads in found.items():
             kept[rule] += heads > 0
     assert kept["significance"] <= 3
-    assert kept["significance"] < kept["threshold"]
+    assert kept["threshold"] >= 15
 
 
 @pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")

@@ -74,6 +74,11 @@ class ToyTask(Task):
 
     def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
         clean = [rng.randrange(VOCABULARY) for _ in range(LENGTHS[variant])]
+        if not self.corrupts:
+            right, wrong = rng.sample(range(VOCABULARY), 2)
+            return PromptPair(
+                _text(clean), _text(clean), (f" w{right}",), (f" w{wrong}",), template=variant
+            )
         corrupted = list(clean)
         for position in (1, 3):
             corrupted[position] = (clean[position] + rng.randrange(1, VOCABULARY)) % VOCABULARY
@@ -84,7 +89,7 @@ class ToyTask(Task):
             right, wrong = wrong, right
         return PromptPair(
             clean=_text(clean),
-            corrupted=_text(corrupted if self.corrupts else clean),
+            corrupted=_text(corrupted),
             correct=(f" w{right}",),
             wrong=(f" w{wrong}",),
             template=variant,
