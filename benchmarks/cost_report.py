@@ -40,9 +40,9 @@ def total(search: Row) -> int:
     return sum(search["flops"].values())
 
 
-def passes(task: Row, flops: float) -> str:
-    """FLOPs in forward passes of a task."""
-    return f"{flops / task['forward_pass_flops']:,.0f}"
+def passes(of: Row, flops: float) -> str:
+    """FLOPs in forward passes over the same prompts."""
+    return f"{flops / of['forward_pass_flops']:,.0f}"
 
 
 def _costs(tasks: Row) -> str:
@@ -181,11 +181,13 @@ def _grids(tasks: Row) -> str:
             else f"{chosen['heads']} heads, {chosen['performance']:.0f} % "
             f"(threshold {chosen['threshold']}, smallest effect {chosen['min_effect']})"
         )
-        costs = [passes(task, grid[kind]) for kind in ("widest_flops", "grid_flops")]
+        costs = [passes(grid, grid[kind]) for kind in ("widest_flops", "grid_flops")]
         ratio = f"{grid['grid_flops'] / grid['widest_flops']:.2f}"
-        rows.append([name, *costs, ratio, passes(task, grid["evaluation_flops"]), shown])
+        evaluation = passes(grid, grid["evaluation_flops"])
+        rows.append([name, grid["n_prompts"], *costs, ratio, evaluation, shown])
     titles = [
         "task",
+        "prompts",
         "widest run",
         "16-point grid",
         "ratio",
