@@ -74,11 +74,11 @@ def measure_task(
             **unpruned_costs(bridge, dense),
         }
         if exact is not None:
-            pair = (searches(method, exact.config.n_prompts) for method in METHODS)
-            found["agreement"] = agreement(*pair, exact)
-        pruned = searches("app", prompts.grid)
+            unpruned, pruned = (searches(method, exact.config.n_prompts) for method in METHODS)
+            found["agreement"] = agreement(unpruned, pruned, exact)
+        searched = searches("app", prompts.grid)
         say(f"{task.name}: the grid ...")
-        found["grid"] = grid_row(pruned)
+        found["grid"] = grid_row(searched)
     return {**found, "machine": describe_machine()}
 
 
