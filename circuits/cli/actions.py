@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import ByteSize, TypeAdapter
 
 from circuits.behaviour import answer_logits, measure_behaviour
-from circuits.circuit import Circuit
 from circuits.cli import listings, reports, tables
 from circuits.cli.console import out, print_json, print_warning
 from circuits.cli.errors import UsageError, usage_errors
@@ -118,25 +117,6 @@ def evaluate(run: Path, model: str | None, device: str | None, as_json: bool) ->
         print_json(reports.evaluation(evaluation, found))
     else:
         out.print(tables.evaluation(evaluation, found))
-
-
-def compare(run: Path, reference: Path, as_json: bool) -> None:
-    """Print how two circuits agree."""
-    overlap = read_circuit(run).compare(read_circuit(reference))
-    if as_json:
-        print_json(reports.overlap(overlap))
-    else:
-        out.print(tables.overlap(overlap, str(run), str(reference)))
-
-
-def read_circuit(path: Path) -> Circuit:
-    """Read the circuit of a run's directory, or of a JSON file. Raises ValueError, OSError."""
-    if not path.is_file():
-        return Discovery.load(path).circuit
-    try:
-        return Circuit.from_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} holds no circuit: {error}") from error
 
 
 def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[listings.Answer]:

@@ -160,11 +160,24 @@ def evaluate(
 
 @app.command(
     epilog=_examples(
-        "circuits compare runs/ioi runs/ioi-exact", "circuits compare runs/ioi published.json"
+        "circuits compare runs/ioi runs/ioi-exact",
+        "circuits compare runs/ioi published.json",
+        "circuits compare runs/greater-than greater-than-smollm2-135m",
     )
 )
-def compare(run: options.Run, reference: options.RunOrJson, json: options.Json = False) -> None:
-    """Compare a circuit's heads with those of a reference."""
-    from circuits.cli.actions import compare
+def compare(run: options.Run, reference: options.ComparedWith, json: options.Json = False) -> None:
+    """Compare a circuit with a reference, and with what chance would do."""
+    from circuits.cli.comparisons import compare
 
-    compare(Path(run), Path(reference), json)
+    compare(Path(run), reference, json)
+
+
+@app.command(epilog=_examples("circuits references", "circuits references ioi-gpt2"))
+def references(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one.")] = None,
+    json: options.Json = False,
+) -> None:
+    """List published circuits and ours, or show one with its roles and source."""
+    from circuits.cli.comparisons import references
+
+    references(name, json)

@@ -14,10 +14,11 @@ Run = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="Directory of a run, written by `circuits discover --out`."),
 ]
-RunOrJson = Annotated[
-    Path,
+ComparedWith = Annotated[
+    str,
     typer.Argument(
-        metavar="RUN_OR_JSON", help="The reference: a run's directory, or a circuit as JSON."
+        metavar="REFERENCE",
+        help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
     ),
 ]
 

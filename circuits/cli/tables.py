@@ -12,7 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from circuits.circuit import Circuit, Overlap
+from circuits.circuit import Circuit
 from circuits.cli import certainty
 from circuits.components import Head
 from circuits.config import DiscoveryConfig
@@ -75,27 +75,6 @@ def evaluation(evaluation: Evaluation, found: Discovery) -> RenderableType:
     )
 
 
-def overlap(overlap: Overlap, name: str, reference: str) -> RenderableType:
-    """How two circuits' heads agree."""
-    kinds = {
-        "in both": overlap.true_positives,
-        "only here (false positives)": overlap.false_positives,
-        "only in the reference (false negatives)": overlap.false_negatives,
-    }
-    rows = {
-        "precision": f"{overlap.precision:.3f}",
-        "recall": f"{overlap.recall:.3f}",
-        "IoU": f"{overlap.iou:.3f}",
-    }
-    sections = [
-        part
-        for label, heads in kinds.items()
-        for part in section(f"{len(heads)} {label}", Text(_names(heads) or "none"))
-    ]
-    title = Text.assemble((name, "bold"), " against ", (reference, "bold"))
-    return Group(title, Text(), *section("Heads", figures(rows)), *sections)
-
-
 def section(heading: str, body: RenderableType) -> tuple[RenderableType, RenderableType]:
     """A heading and an indented body."""
     return Text(heading, HEADING), Padding(body, (0, 0, 1, 2), expand=False)
@@ -124,6 +103,11 @@ def bar(support: float, largest: float) -> Text:
     """A bar as long as the value's share of the largest: green for the task, red against it."""
     length = round(_BAR_WIDTH * abs(support) / largest) if largest else 0
     return Text("█" * length, "green" if support > 0 else "red")
+
+
+def names(heads: Iterable[Head]) -> str:
+    """Heads in order, side by side."""
+    return "  ".join(str(head) for head in sorted(heads))
 
 
 def _method(settings: DiscoveryConfig) -> str:
@@ -161,7 +145,7 @@ def _heads_by_layer(circuit: Circuit) -> RenderableType:
     grid.add_column(justify="right", style="dim", no_wrap=True)
     grid.add_column()
     for layer, heads in groupby(sorted(circuit.heads), key=lambda head: head.layer):
-        grid.add_row(f"layer {layer}", _names(heads))
+        grid.add_row(f"layer {layer}", names(heads))
     return grid if circuit.heads else Text("none")
 
 
@@ -192,7 +176,3 @@ def _cost(cost: Cost) -> Table:
 def _flops(count: int) -> str:
     scale, prefix = next((u for u in _FLOP_UNITS if count >= u[0]), _FLOP_UNITS[-1])
     return f"{count / scale:.3g} {prefix}".rstrip()
-
-
-def _names(heads: Iterable[Head]) -> str:
-    return "  ".join(str(head) for head in sorted(heads))

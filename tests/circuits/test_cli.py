@@ -25,7 +25,7 @@ from circuits.search import Distance
 from tasks import list_tasks
 from tests.circuits.command_line import FEW, circuits, error_of
 
-COMMANDS = ("discover", "grid", "study", "tasks", "models", "evaluate", "compare")
+COMMANDS = ("discover", "grid", "study", "tasks", "models", "evaluate", "compare", "references")
 
 
 @pytest.fixture(autouse=True)
