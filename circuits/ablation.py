@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -24,6 +24,7 @@ _ROWS_OF_STATE = 8
 """A residual stream takes this many times less memory than what an MLP makes of it."""
 
 
+@runtime_checkable
 class HeadOutputs(Protocol):
     """What heads outside a circuit give instead of their own output."""
 

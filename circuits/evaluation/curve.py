@@ -97,7 +97,7 @@ def faithfulness_curve(
     def figures(
         means: Float[np.ndarray, "run *resample"],
     ) -> Float[np.ndarray, "figure *resample"]:
-        points = faithfulness(means[2:], means[0], means[1])
+        points = faithfulness(means)
         return np.concatenate([points, areas(shares, points)])
 
     *points, cpr, cmd = (bootstrap or Bootstrap()).estimates(figures, metrics)
@@ -106,11 +106,14 @@ def faithfulness_curve(
 
 
 def faithfulness(
-    kept: Float[np.ndarray, "circuit *resample"],
-    none: Float[np.ndarray, "*resample"],
-    everything: Float[np.ndarray, "*resample"],
+    means: Float[np.ndarray, "run *resample"],
 ) -> Float[np.ndarray, "circuit *resample"]:
-    """From mean metrics: 0 without any head, 1 for the full model; NaN where these are equal."""
+    """Faithfulness of all runs but the first two, from mean metrics.
+
+    The first run is the model without its heads, which has 0, the second the whole model, which has
+    1. NaN where these two are equal.
+    """
+    none, everything, kept = means[:1], means[1:2], means[2:]
     span = everything - none
     return (kept - none) / np.where(span == 0, np.nan, span)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -46,9 +47,7 @@ class Bootstrap:
     n_resamples: int = 2000
     seed: int = 0
 
-    def estimates(
-        self, figures: Figures, *metrics: Float[np.ndarray, "run prompt"]
-    ) -> list[Estimate]:
+    def estimates(self, figures: Figures, *metrics: Float[np.ndarray, "run _"]) -> list[Estimate]:
         """Figures of the mean metrics of runs, with their intervals.
 
         Args:
@@ -59,7 +58,7 @@ class Bootstrap:
         """
 
         def statistic(
-            *rows: Int[np.ndarray, "*resample prompt"], axis: int = -1
+            *rows: Int[np.ndarray, "*resample _"], axis: int = -1
         ) -> Float[np.ndarray, "figure *resample"]:
             pairs = zip(metrics, rows, strict=True)
             return figures(*(metric[:, row].mean(-1) for metric, row in pairs))
@@ -71,15 +70,23 @@ class Bootstrap:
             if min(map(len, prompts)) < 2:
                 low = high = np.full_like(values, np.nan)
             else:
-                low, high = stats.bootstrap(
-                    prompts,
-                    statistic,
-                    n_resamples=self.n_resamples,
-                    batch=_RESAMPLES_TOGETHER,
-                    vectorized=True,
-                    confidence_level=self.confidence,
-                    method="percentile",
-                    rng=np.random.default_rng(self.seed),
-                ).confidence_interval
+                low, high = self._interval(prompts, statistic)
         rows = zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
         return [Estimate(*row) for row in rows]
+
+    def _interval(
+        self, prompts: list[Int[np.ndarray, " _"]], statistic: Figures
+    ) -> tuple[Float[np.ndarray, " figure"], Float[np.ndarray, " figure"]]:
+        with warnings.catch_warnings():
+            # A figure that is NaN has a NaN interval, which needs no warning (about BCa).
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            return stats.bootstrap(
+                prompts,
+                statistic,
+                n_resamples=self.n_resamples,
+                batch=_RESAMPLES_TOGETHER,
+                vectorized=True,
+                confidence_level=self.confidence,
+                method="percentile",
+                rng=np.random.default_rng(self.seed),
+            ).confidence_interval

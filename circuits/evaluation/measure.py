@@ -18,7 +18,7 @@ from circuits.evaluation.intervals import Bootstrap, Estimate
 from circuits.evaluation.ranking import HeadScores
 from circuits.evaluation.report import Evaluation, Gap, Kept
 
-Metrics = Float[np.ndarray, "run prompt"]
+Metrics = Float[np.ndarray, "run _"]
 Means = Float[np.ndarray, "run *resample"]
 Values = Float[np.ndarray, "figure *resample"]
 
@@ -197,7 +197,7 @@ class _Taking:
     def _kept(self, runs: Metrics) -> Kept:
         def figures(means: Means) -> Values:
             percent = 100 * means[2:] / means[1]
-            return np.concatenate([percent, faithfulness(means[2:], means[0], means[1])])
+            return np.concatenate([percent, faithfulness(means)])
 
         return Kept(*self.bootstrap.estimates(figures, runs))
 
