@@ -150,14 +150,15 @@ def test_of_the_whole_model(evaluator) -> None:
     assert len(figures.minimality) == 12
 
 
-def test_progress_rises_to_the_end(evaluator, discovery) -> None:
-    heard = []
-    evaluate_circuit(CIRCUIT, evaluator, discovery, SCORES, QUICK, heard.append)
+@pytest.mark.parametrize("has_edges", [True, False])
+def test_progress_rises_to_the_end(llama, discovery, has_edges: bool) -> None:
+    heard, fresh = [], Evaluator(llama, ragged_pairs(3), ragged_pairs(9))
+    circuit = CIRCUIT if has_edges else Circuit.of_heads(SOME, N_LAYERS, N_HEADS)
+    evaluate_circuit(circuit, fresh, discovery, SCORES, QUICK, heard.append)
     assert all(low <= high for low, high in pairwise(heard))
-    assert heard[0] < 0.1 and heard[-1] == pytest.approx(1)
-    quiet = []
-    evaluate_circuit(Circuit.of_heads(SOME, 3, 4), evaluator, config=QUICK, progress=quiet.append)
-    assert max(quiet) <= 1
+    assert heard[0] < 0.1 and max(heard) <= 1
+    if has_edges:
+        assert heard[-1] == pytest.approx(1)
 
 
 def test_confidence_and_rankings(evaluator) -> None:
