@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from circuits.components import Edge, Head, Receiver
     from circuits.config import DiscoveryConfig
     from circuits.discover import discover_circuit
-    from circuits.evaluation import Evaluation
+    from circuits.evaluation import Evaluation, EvaluationConfig
     from circuits.grid import Grid, discover_grid
     from circuits.model import list_models, load_model
     from circuits.pruning import PruningRule
@@ -26,6 +26,7 @@ _MODULES = {
     "DiscoveryConfig": "config",
     "Edge": "components",
     "Evaluation": "evaluation",
+    "EvaluationConfig": "evaluation",
     "Grid": "grid",
     "Head": "components",
     "Overlap": "circuit",
@@ -51,6 +52,7 @@ __all__ = [
     "DiscoveryConfig",
     "Edge",
     "Evaluation",
+    "EvaluationConfig",
     "Grid",
     "Head",
     "Overlap",

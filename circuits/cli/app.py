@@ -144,18 +144,40 @@ def models(json: options.Json = False) -> None:
 
 
 @app.command(
-    epilog=_examples("circuits evaluate runs/ioi", "circuits evaluate runs/ioi --model ./gpt2")
+    epilog=_examples(
+        "circuits evaluate runs/ioi",
+        "circuits evaluate runs/ioi --n-prompts 256 --ranking signed --json",
+        "circuits evaluate runs/ioi --prompts discovery --model ./gpt2",
+    )
 )
 def evaluate(
     run: options.Run,
+    prompts: options.EvaluatedPrompts = None,
+    n_prompts: options.EvaluatedPromptCount = None,
+    seed: options.EvaluatedSeed = None,
+    ranking: options.HeadRanking = "both",
+    score: options.HeadScore = None,
+    curve_ablation: options.CurveAblation = None,
+    confidence: options.Confidence = None,
+    n_resamples: options.ResampleCount = None,
+    threads: options.Threads = None,
     model: options.SavedModel = None,
     device: options.Device = None,
     json: options.Json = False,
 ) -> None:
     """Evaluate a saved circuit: what it keeps alone, and what the model loses without it."""
-    from circuits.cli.actions import evaluate
+    from circuits.cli.actions import ModelSource, evaluate
 
-    evaluate(run, model, device, json)
+    settings = {
+        "prompts": prompts,
+        "n_prompts": n_prompts,
+        "seed": seed,
+        "score": score,
+        "curve_ablation": curve_ablation,
+        "confidence": confidence,
+        "n_resamples": n_resamples,
+    }
+    evaluate(run, ModelSource(model, device, None, threads), settings, ranking, json)
 
 
 @app.command(

@@ -73,9 +73,12 @@ def model(entry: CatalogueEntry) -> Report:
 
 def evaluation(evaluation: Evaluation, found: Discovery) -> Report:
     """All figures of a circuit."""
-    minimality = {str(head): cost for head, cost in sorted(evaluation.minimality.items())}
-    about = {"task": found.provenance.task, "model": found.provenance.model.name}
-    return {**about, **vars(evaluation), "minimality": minimality}
+    about = {
+        "task": found.provenance.task,
+        "model": found.provenance.model.name,
+        "metric": found.config.metric,
+    }
+    return {**about, **evaluation.to_dict()}
 
 
 def comparison(found: Comparison, reference: str | None) -> Report:

@@ -1,4 +1,4 @@
-"""Discovered, evaluated and compared circuits as tables."""
+"""Discovered and compared circuits as tables."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from circuits.cli import certainty
 from circuits.components import Head
 from circuits.config import DiscoveryConfig
 from circuits.cost import Cost
-from circuits.evaluation import Evaluation
 from circuits.result import Discovery
 
 HEADING = "bold cyan"
@@ -50,29 +49,6 @@ def where_saved(directory: Path | None, task: str) -> Text:
     if directory is None:
         return Text(f"Not saved; --out DIRECTORY keeps a run, for example --out runs/{task}", "dim")
     return Text.assemble("Saved to ", (str(directory), "bold"), overflow="fold")
-
-
-def evaluation(evaluation: Evaluation, found: Discovery) -> RenderableType:
-    """All figures of a circuit, and what each head's removal costs."""
-    rows = {
-        "performance": f"{evaluation.performance:.1f}% kept by the circuit's heads alone",
-        "completeness": f"{evaluation.completeness:.1f}% left without them (0 is complete)",
-        "sparsity": _sparsity(found.circuit),
-        "measured on": f"{evaluation.n_prompts} prompts, relative to the model's own "
-        f"{found.config.metric}",
-    }
-    title = f"{found.provenance.task} on {found.provenance.model.name}"
-    table = plain_table("head", ">points lost", "")
-    costs = sorted(evaluation.minimality.items(), key=lambda item: -item[1])
-    largest = max((abs(cost) for _, cost in costs), default=0.0)
-    for head, cost in costs:
-        table.add_row(str(head), f"{cost:.2f}", bar(cost, largest))
-    return Group(
-        Text(title, "bold"),
-        Text(),
-        *section("Circuit", figures(rows)),
-        *section("Minimality: what each head's removal costs", table),
-    )
 
 
 def section(heading: str, body: RenderableType) -> tuple[RenderableType, RenderableType]:
@@ -130,13 +106,14 @@ def _circuit(found: Discovery) -> dict[str, str]:
     kept = f"{len(found.candidates)} heads left by pruning ({prunings})"
     return {
         "size": f"{len(circuit)} of {every} heads, {len(circuit.edges)} edges",
-        "sparsity": _sparsity(circuit),
+        "sparsity": sparsity(circuit),
         "performance": f"{found.performance:.1f}% of the model's {found.config.metric}",
         "candidates": kept if prunings else f"all {every} heads (nothing pruned)",
     }
 
 
-def _sparsity(circuit: Circuit) -> str:
+def sparsity(circuit: Circuit) -> str:
+    """How much of the model is outside."""
     return f"{circuit.sparsity:.1%} of the model's heads are outside"
 
 
