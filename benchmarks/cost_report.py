@@ -173,7 +173,8 @@ def _agreement(tasks: Row) -> str:
 def _grids(tasks: Row) -> str:
     rows = []
     for name, task in tasks.items():
-        grid = task["grid"]
+        if not (grid := task.get("grid")):
+            continue
         chosen = next((point for point in grid["points"] if point["chosen"]), None)
         shown = (
             "none keeps 75 %"
