@@ -42,7 +42,7 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Prompts:
-    """How many prompts searches are compared on, and how many the grid is run on."""
+    """How many prompts searches are compared on, and the grid is run on (0: no grid)."""
 
     searches: int = 16
     grid: int = 4
@@ -76,9 +76,10 @@ def measure_task(
         if exact is not None:
             unpruned, pruned = (searches(method, exact.config.n_prompts) for method in METHODS)
             found["agreement"] = agreement(unpruned, pruned, exact)
-        searched = searches("app", prompts.grid)
-        say(f"{task.name}: the grid ...")
-        found["grid"] = grid_row(searched)
+        if prompts.grid:
+            searched = searches("app", prompts.grid)
+            say(f"{task.name}: the grid ...")
+            found["grid"] = grid_row(searched)
     return {**found, "machine": describe_machine()}
 
 

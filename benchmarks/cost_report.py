@@ -86,8 +86,13 @@ def _source(measured: Row) -> str:
         "cost of one path of each receiver times its senders, not run for the cost. All others: "
         "FLOPs executed, by FlopCounterMode; searches of one task share a sweep and are each "
         f"charged with it. {measured['model']}, {counts} prompts, seed 0; {first['processor']}, "
-        f"{first['threads']} threads, torch {first['torch']}. Measured on commit {commits}."
+        f"{_threads(first)}, torch {first['torch']}. Measured on commit {commits}."
     )
+
+
+def _threads(machine: Row) -> str:
+    count = machine["threads"]
+    return f"{count} thread{'' if count == 1 else 's'}"
 
 
 def _profiles(tasks: Row) -> str:
@@ -114,7 +119,7 @@ def _profiles(tasks: Row) -> str:
         "flipped",
         "largest error",
         "seconds",
-        "GiB, of the process so far",
+        "GiB, most of the process so far",
     ]
     return "Where the forward passes go:\n\n" + table(titles, rows)
 
@@ -173,7 +178,8 @@ def _agreement(tasks: Row) -> str:
 def _grids(tasks: Row) -> str:
     rows = []
     for name, task in tasks.items():
-        grid = task["grid"]
+        if not (grid := task.get("grid")):
+            continue
         chosen = next((point for point in grid["points"] if point["chosen"]), None)
         shown = (
             "none keeps 75 %"
