@@ -147,7 +147,7 @@ def test_an_unknown_name_suggests_a_known_one() -> None:
 def test_another_shape_is_refused_and_fitting_references_named() -> None:
     found = load_reference("ioi-gpt2")
     check_same_shape(found, Circuit.of_heads([], 12, 12))
-    message = r"gpt2 \(12 layers x 12 heads\), .* 30 layers x 9 heads; .*: gend.*-smollm2-135m"
+    message = r"gpt2 \(12 layers x 12 heads\), .* 30 layers x 9 heads; .*: docstring-smollm2-135m, "
     with pytest.raises(ValueError, match=message):
         check_same_shape(found, Circuit.of_heads([], 30, 9))
     with pytest.raises(ValueError, match="7 layers x 7 heads; no reference fits it"):
