@@ -248,8 +248,8 @@ HeadScore = Annotated[
     typer.Option(
         "--score",
         metavar="NAME",
-        help="By which scores: path-effects, flap or contrastive-flap; default path-effects "
-        "where there are any.",
+        help="By which scores: path-effects, contrastive-flap or flap; default the first of them "
+        "that the run has.",
     ),
 ]
 CurveAblation = Annotated[

@@ -24,8 +24,8 @@ class EvaluationConfig:
         seed: Seed of the held-out prompts; the discovery's plus 1 without.
         rankings: How the heads of the curves are ranked: by "signed" scores, heads that work
             against the task last, or by "absolute" ones. One curve for each.
-        score: Which scores rank them: "path-effects", or a pruning's name; path effects where there
-            are any without.
+        score: Which scores rank them: "path-effects", or a pruning's name. Without, path effects,
+            or those of the first pruning by name where there are none.
         curve_ablation: How the heads that a curve leaves out are replaced. MIB's is "resample".
         confidence: Coverage of the intervals (0 to 1).
         n_resamples: Resamples of the prompts that the intervals are read from.

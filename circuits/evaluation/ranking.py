@@ -49,14 +49,15 @@ def choose_scores(
     prunings: Mapping[str, Float[Tensor, "layer head"]],
     name: str | None = None,
 ) -> HeadScores:
-    """The scores of that name; the path effects without, or a pruning's where there are none.
+    """The scores of that name; the path effects without, else the first pruning's by name.
 
     Raises:
         ValueError: There are no scores of that name.
 
     """
     known = {} if effects is None else {PATH_EFFECTS: effect_scores(effects)}
-    known |= prunings
+    # Sorted, because a run that was saved and loaded has them in another order.
+    known |= dict(sorted(prunings.items()))
     chosen = next(iter(known), "none") if name is None else name
     if chosen not in known:
         raise ValueError(

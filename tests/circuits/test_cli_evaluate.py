@@ -49,8 +49,9 @@ def test_every_figure_is_in_the_table(run):
         "CPR",
         "CMD",
     )
+    text = " ".join(result.stdout.split())
     for part in shown:
-        assert part in result.stdout
+        assert part in text
     costs = result.stdout.split("points lost")[1]
     for head in found.circuit.heads:
         assert re.search(rf"{head} +-?\d+\.\d\d +\[-?\d", costs), head
@@ -116,7 +117,7 @@ def test_options_reach_the_evaluation(run, monkeypatch):
     [
         (("--confidence", "95"), "confidence must lie between 0 and 1, got 95"),
         (("--n-prompts", "1"), "n_prompts must be at least 2"),
-        (("--score", "magic"), "ranked by 'magic': this run has the scores path-effects, flap"),
+        (("--score", "magic"), "ranked by 'magic': this run has the scores path-effects, contrast"),
     ],
 )
 def test_bad_input_is_refused_before_a_model_is_loaded(run, monkeypatch, arguments, message):

@@ -208,7 +208,7 @@ class TestEvaluate:
         config = replace(ON_DISCOVERY, score="flap", rankings=("signed",))
         assert found.evaluate(config=config).curves["signed"].score == "flap"
         assert found.evaluate(config=ON_DISCOVERY).curves["signed"].score == "path-effects"
-        with pytest.raises(ValueError, match="this run has the scores path-effects, flap"):
+        with pytest.raises(ValueError, match="scores path-effects, contrastive-flap, flap;"):
             found.evaluate(config=replace(ON_DISCOVERY, score="magic"))
 
     def test_pruned_heads_alone_have_no_edge_level(self, toy) -> None:

@@ -78,6 +78,12 @@ class TestChoice:
         assert choose_scores(EFFECTS, PRUNINGS).name == "path-effects"
         assert choose_scores(None, PRUNINGS).name == "flap"
 
+    def test_prunings_come_by_name_whatever_their_order(self) -> None:
+        """Loading a saved run changes it."""
+        other = {"flap": PRUNINGS["flap"], "contrastive-flap": -PRUNINGS["flap"]}
+        for prunings in (other, dict(reversed(other.items()))):
+            assert choose_scores(None, prunings).name == "contrastive-flap"
+
     def test_by_name(self) -> None:
         chosen = choose_scores(EFFECTS, PRUNINGS, "flap")
         assert torch.equal(chosen.values, PRUNINGS["flap"])
