@@ -132,6 +132,7 @@ class Run:
             config=replace(self.setting.config, selection=rule),
             provenance=self.setting.provenance(),
             evaluator=self._evaluator,
+            task=self.setting.task,
         )
 
     @property
