@@ -191,11 +191,13 @@ class Verifier:
             estimated=sum(int((~known.estimate.isnan()).sum()) for known in reached),
             verified=len(errors),
             sampled=len(sampled),
-            flipped=sum(len(self._flipped(rule, known)) for known in reached),
+            flipped=sum(_flipped(rule, known, self.p_values_of) for known in reached),
             largest_error=float(errors.max()) if len(errors) else 0.0,
             mean_error=float(sampled.mean()) if len(sampled) else None,
             curvature=float(curvatures.max()) if len(curvatures) else 0.0,
-            missed_effect=max(self._largest_left_out(rule, known, granted) for known in reached),
+            missed_effect=max(
+                _largest_left_out(rule, known, granted, self.p_values_of) for known in reached
+            ),
             coverage=(1 - CONFIDENCE) ** (1 / len(sampled)) if len(sampled) else 0.0,
         )
 
@@ -242,22 +244,6 @@ class Verifier:
         chosen = torch.rand(known.left.shape, generator=draw) < self._sample_share
         return tuple(Head(*place) for place in (chosen & known.left).nonzero().tolist())
 
-    def _largest_left_out(self, rule: SelectionRule, known: _Known, curvature: float) -> float:
-        """The largest effect that a path left out unverified may have."""
-        if known.receiver.head is None:
-            return 0.0
-        most = (known.effects.abs() + known.errors(curvature)).where(known.left, 0.0)
-        for head in rule.select(known.effects, known.receiver, self.p_values_of):
-            most[head.layer, head.index] = 0.0
-        return float(most.max())
-
-    def _flipped(self, rule: SelectionRule, known: _Known) -> set[Head]:
-        estimated, verified = (
-            set(rule.select(effects, known.receiver, self.p_values_of))
-            for effects in (known.estimate, known.effects)
-        )
-        return estimated ^ verified
-
 
 def verified_growth(
     effects_of: EffectsOf,
@@ -296,3 +282,20 @@ def _largest(errors: Float[Tensor, "layer head"], unsure: set[Head]) -> tuple[He
     relevant = errors.where(wanted, 0.0) if bool(wanted.any()) else errors
     chosen = (relevant > 0) & (relevant >= _BATCH_SHARE * relevant.max())
     return tuple(Head(*place) for place in chosen.nonzero().tolist())
+
+
+def _largest_left_out(
+    rule: SelectionRule, known: _Known, curvature: float, p_values_of: PValuesOf
+) -> float:
+    """The largest effect that a path left out unverified may have."""
+    if known.receiver.head is None:
+        return 0.0
+    most = (known.effects.abs() + known.errors(curvature)).where(known.left, 0.0)
+    for head in rule.select(known.effects, known.receiver, p_values_of):
+        most[head.layer, head.index] = 0.0
+    return float(most.max())
+
+
+def _flipped(rule: SelectionRule, known: _Known, p_values_of: PValuesOf) -> int:
+    estimated = rule.select(known.estimate, known.receiver, p_values_of)
+    return len(set(estimated) ^ set(rule.select(known.effects, known.receiver, p_values_of)))
