@@ -143,8 +143,9 @@ class PathPatcher:
         def told(part: float) -> None:
             report(_SWEEP_SHARE + (1 - _SWEEP_SHARE) * part)
 
-        effects_of = self._with_progress(verifier, told)
-        circuits = verified_growth(effects_of, verifier, rules, *self.sizes)
+        circuits = verified_growth(
+            verifier, rules, *self.sizes, lambda effects_of: self._with_progress(effects_of, told)
+        )
         table = verifier.table()
         return [
             Patched(circuit, table, verifier.report(rule, circuit))
@@ -184,9 +185,7 @@ class PathPatcher:
         }
         paths = sum(int((~swept.effects.effects(r).isnan()).sum()) for r in reached)
         share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
-        return Verifier(
-            swept, self._measured.measure, rules, share, self.config.seed, self.model.dtype
-        )
+        return Verifier(swept, self._measured.measure, share, self.config.seed, self.model.dtype)
 
     def _measure(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         return self._measured.measure(receiver, self.heads)
