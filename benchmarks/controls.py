@@ -30,9 +30,11 @@ class Control(Task):
         """Draw a pair of the task itself."""
         return self.task.draw(rng, variant, words)
 
-    def sample(self, tokenizer: Tokenizer, n: int = 64, seed: int = 0) -> PromptPairs:
+    def sample(
+        self, tokenizer: Tokenizer, n: int = 64, seed: int = 0, n_templates: int | None = None
+    ) -> PromptPairs:
         """Sample the task's pairs, changed."""
-        return self.change(self.task.sample(tokenizer, n, seed))
+        return self.change(self.task.sample(tokenizer, n, seed, n_templates))
 
 
 def with_equal_prompts(pairs: PromptPairs) -> PromptPairs:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from circuits.references import Reference, list_references, load_reference
     from circuits.result import Discovery
     from circuits.search import SelectionRule
+    from circuits.seeds import SeedStudy, discover_seeds
     from circuits.study import Study, discover_study
 
 # Imported on first use: torch and TransformerLens take seconds, `circuits --help` needs neither.
@@ -33,11 +34,13 @@ _MODULES = {
     "PruningRule": "pruning",
     "Receiver": "components",
     "Reference": "references",
+    "SeedStudy": "seeds",
     "SelectionRule": "search",
     "Study": "study",
     "compare_circuits": "comparison",
     "discover_circuit": "discover",
     "discover_grid": "grid",
+    "discover_seeds": "seeds",
     "discover_study": "study",
     "list_models": "model",
     "list_references": "references",
@@ -59,11 +62,13 @@ __all__ = [
     "PruningRule",
     "Receiver",
     "Reference",
+    "SeedStudy",
     "SelectionRule",
     "Study",
     "compare_circuits",
     "discover_circuit",
     "discover_grid",
+    "discover_seeds",
     "discover_study",
     "list_models",
     "list_references",

@@ -47,6 +47,8 @@ class DiscoveryConfig:
             share of what is free without.
         ignore_behaviour: Search for a circuit even where the prompts do not show that the model
             does the task.
+        n_templates: How many of the task's templates prompts are drawn from, by chance of the
+            seed; all of them in a fixed order without.
 
     Raises:
         ValueError: A setting is unknown or out of range.
@@ -66,6 +68,7 @@ class DiscoveryConfig:
     n_mean_prompts: int = 64
     memory_bytes: int | None = None
     ignore_behaviour: bool = False
+    n_templates: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -77,7 +80,7 @@ class DiscoveryConfig:
                 raise ValueError(
                     f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
                 )
-        for name in ("n_prompts", "n_mean_prompts", "memory_bytes"):
+        for name in ("n_prompts", "n_mean_prompts", "memory_bytes", "n_templates"):
             given = getattr(self, name)
             if given is not None and given < 1:
                 raise ValueError(f"{name} must be at least 1, got {given}")

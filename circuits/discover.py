@@ -33,6 +33,7 @@ def discover_circuit(
     n_mean_prompts: int = 64,
     memory_bytes: int | None = None,
     ignore_behaviour: bool = False,
+    n_templates: int | None = None,
     directory: str | Path | None = None,
     progress: Progress = lambda stage, fraction: None,
 ) -> Discovery:
@@ -61,6 +62,8 @@ def discover_circuit(
         memory_bytes: About how much memory path patching may use beside the model's own; a safe
             share of what is free without.
         ignore_behaviour: Search even where the prompts do not show that the model does the task.
+        n_templates: How many of the task's templates prompts are drawn from, by chance of the
+            seed; all of them without.
         directory: Where effects are kept as they become known. A discovery that was interrupted
             goes on from there, and another one of the same model and prompts starts from them.
         progress: Called with a stage's name and the fraction of it that is done.
@@ -86,6 +89,7 @@ def discover_circuit(
         n_mean_prompts=n_mean_prompts,
         memory_bytes=memory_bytes,
         ignore_behaviour=ignore_behaviour,
+        n_templates=n_templates,
     )
     return run_discovery(model, get_task(task), config, progress, directory)
 
@@ -107,6 +111,4 @@ def run_discovery(
     begun there: ResumeError is raised where none was, or one of another model or other prompts.
     """
     run = Run(Setting.of(model, task, config, directory, resume=resume), progress, announce)
-    patched = run.patch([config.selection])
-    performances = run.evaluate(patched)
-    return run.discovery(config.selection, patched[0], performances[0])
+    return run.discover()

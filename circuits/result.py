@@ -309,5 +309,5 @@ def sample_pairs(
     """The prompts of a discovery, and the larger sample of the same task for mean outputs."""
     tokenizer = tokenizer_of(model)
     largest = max(config.n_prompts, config.n_mean_prompts)
-    everything = task.sample(tokenizer, n=largest, seed=config.seed)
+    everything = task.sample(tokenizer, n=largest, seed=config.seed, n_templates=config.n_templates)
     return everything[: config.n_prompts], everything

@@ -14,6 +14,7 @@ from circuits.cost import Cost, CostMeter
 from circuits.evaluation import Evaluator
 from circuits.result import Discovery, merged_candidates
 from circuits.search import SelectionRule
+from circuits.selection import check_power
 from circuits.setting import Setting
 from circuits.stages import Patched, PathPatcher, prune_heads
 
@@ -84,6 +85,13 @@ class Run:
             return Verdict("ignored", verdict.reason)
         return verdict
 
+    def discover(self) -> Discovery:
+        """What the settings' own rule finds."""
+        rule = self.setting.config.selection
+        (patched,) = self.patch([rule])
+        (performance,) = self.evaluate([patched])
+        return self.discovery(rule, patched, performance)
+
     def patch(self, rules: Sequence[SelectionRule]) -> list[Patched]:
         """Grow the circuit of every rule; without path patching, the candidates are each one.
 
@@ -98,7 +106,7 @@ class Run:
                 return [Patched(circuit, None) for _ in rules]
             patcher = self.patcher(candidates)
             for rule in rules:
-                patcher.check_power(rule)
+                check_power(rule, len(patcher.pairs), len(patcher.heads))
             return patcher.grow_all(rules, report)
 
     def patcher(self, candidates: frozenset[Head] | None) -> PathPatcher:

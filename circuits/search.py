@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, Protocol, get_args, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,26 +13,37 @@ from torch import Tensor
 
 from circuits.circuit import Circuit
 from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
-from circuits.significance import discoveries
 
 EffectsOf = Callable[[Receiver], Float[Tensor, "layer head"]]
-PValuesOf = Callable[[Receiver], Float[Tensor, "layer head"]]
-"""Of the null hypothesis that a sender has no effect on the receiver; NaN: not tested."""
 Distance = Literal["linear", "sqrt"]
 RuleKind = Literal["threshold", "significance"]
+_LARGEST_OF_MANY = 2.0
+"""How many usual errors the largest of some hundred may be."""
+_BATCH_SHARE = 0.5
+"""Senders run together keep a selection open at least this share of what the first one does."""
 
 
-def no_p_values(receiver: Receiver) -> Float[Tensor, "layer head"]:
-    """In the place of p-values that nobody has. Raises ValueError."""
-    raise ValueError(
-        f"a significance rule was asked about {receiver} without p-values: "
-        "give a function from receivers to p-values, or use the threshold rule"
-    )
+@runtime_checkable
+class Selector(Protocol):
+    """What decides which senders are kept."""
+
+    def select(self, effects: Float[Tensor, "layer head"], receiver: Receiver) -> tuple[Head, ...]:
+        """The senders kept for one receiver; NaN marks heads that send nothing to it."""
+        ...
+
+    def deciding(
+        self,
+        effects: Float[Tensor, "layer head"],
+        errors: Float[Tensor, "layer head"],
+        receiver: Receiver,
+    ) -> tuple[Head, ...]:
+        """The senders to be run exactly next; none when no selection can flip within the errors."""
+        ...
 
 
 @dataclass(frozen=True)
 class SelectionRule:
-    """When a sender is kept: by how far its effect stands out, or by whether it is chance.
+    """When a sender is kept: because its effect stands out, or because it is no chance.
 
     Kind "threshold": |effect| - |mean effect| > t standard deviations.
 
@@ -44,10 +55,8 @@ class SelectionRule:
     (arXiv 2511.05442) and its code; there `threshold` is searched over {1, 1.5, 2, 2.5},
     `min_effect` over {0.001, 0.002, 0.01, 0.02}, and the logits receiver always takes threshold 2.
 
-    Kind "significance": |effect| > `min_effect`, and the effect's sign is no chance of the prompts:
-    among all senders of the receiver that are kept, at most a share `false_discovery_rate` is
-    expected to have none (Benjamini and Hochberg 1995, see `significance`). The thresholds and
-    `distance` play no part there. Heads that pruning left out are not tested and do not count.
+    Kind "significance": because its effect is no chance of the prompts. That takes `min_effect` and
+    `false_discovery_rate` alone, and p-values (`selection.SignificanceSelector`).
 
     Raises:
         ValueError: A number is out of range, or the kind or the distance is unknown.
@@ -81,74 +90,63 @@ class SelectionRule:
 
     @property
     def tests_significance(self) -> bool:
-        """Whether the rule asks for p-values."""
+        """Whether the rule needs p-values."""
         return self.kind == "significance"
 
-    def select(
-        self,
-        effects: Float[Tensor, "layer head"],
-        receiver: Receiver,
-        p_values_of: PValuesOf = no_p_values,
-    ) -> tuple[Head, ...]:
-        """The senders kept for one receiver; NaN marks heads that send nothing to it.
-
-        Only a rule that tests significance asks for p-values.
-        """
-        below = _below(effects, receiver)
-        if self.tests_significance:
-            significant = self._significant(receiver, p_values_of)
-            return _heads(significant & (below.abs() > self.min_effect))
+    def select(self, effects: Float[Tensor, "layer head"], receiver: Receiver) -> tuple[Head, ...]:
+        """The senders kept for one receiver; NaN marks heads that send nothing to it."""
+        self._check_needs_no_p_values()
+        below = values_below(effects, receiver)
         if below.numel() < 2 or not below.abs().max() > self.min_effect:
             return ()
         limit = below.mean().abs() + self._thresholds(below, receiver) * below.std()
-        return _heads(below.abs() > limit)
+        return heads_in(below.abs() > limit)
 
-    def undecided(
+    def deciding(
         self,
         effects: Float[Tensor, "layer head"],
         errors: Float[Tensor, "layer head"],
         receiver: Receiver,
-        p_values_of: PValuesOf = no_p_values,
     ) -> tuple[Head, ...]:
-        """The senders whose selection could flip while every effect is uncertain by its error.
+        """The senders to be run exactly next; none when no selection can flip within the errors.
 
-        P-values are taken as they are: a significant sender is undecided while its |effect| could
-        be on either side of `min_effect`.
-
-        By thresholds, a sender's own error counts in full. The limit it is measured against moves
-        with the mean and the standard deviation of all effects: taking the errors of different
-        senders as independent, by the root of the summed squares of what each alone could move it
-        by.
+        A sender's own error counts in full. The limit it is measured against moves with the mean
+        and the standard deviation of all effects: taking the errors of different senders as
+        independent, by the root of the summed squares of what each alone could move it by. Those
+        whose errors keep a selection most open are run first.
+        Whether any effect is above `min_effect` rests on the largest of many errors, which count
+        twice there. While that is open it is all that matters, and one sender that passes settles
+        it: the likeliest is named alone.
         """
-        below, error = _below(effects, receiver), _below(errors, receiver)
-        if self.tests_significance:
-            distance = (below.abs() - self.min_effect).abs()
-            unsure = (distance <= error) & (error > 0)
-            return _heads(self._significant(receiver, p_values_of) & unsure)
-        least, most = below.abs() - error, below.abs() + error
+        self._check_needs_no_p_values()
+        below, error = values_below(effects, receiver), values_below(errors, receiver)
+        least, most = (below.abs() + sign * _LARGEST_OF_MANY * error for sign in (-1, 1))
         if below.numel() < 2 or not most.max() > self.min_effect:
             return ()
-        limit, limit_error = self._limits(below, error, receiver)
-        distance, reach = below.abs() - limit, error + limit_error
-        unsure = (distance.abs() <= reach) & (reach > 0)
+        limit, moves = self._limits(below, error, receiver)
+        distance = below.abs() - limit
+        reach = error + moves.flatten(1).square().sum(-1, keepdim=True).sqrt()
         if not least.max() > self.min_effect and bool((distance > -reach).any()):
-            unsure |= (most > self.min_effect) & (error > 0)
-        return _heads(unsure)
+            return heads_in(most == most.where(error > 0, 0.0).max())
+        unsure = (distance.abs() <= reach) & (reach > 0)
+        moving = moves.where(unsure.any(1)[:, None, None], 0.0).amax(0)
+        weight = torch.maximum(error.where(unsure, 0.0), moving)
+        return heads_in((weight > 0) & (weight >= _BATCH_SHARE * weight.max()))
 
-    def _significant(
-        self, receiver: Receiver, p_values_of: PValuesOf
-    ) -> Bool[Tensor, "lower_layer head"]:
-        p_values = p_values_of(receiver)
-        n_layers = len(p_values) if receiver.head is None else receiver.head.layer
-        return discoveries(p_values[:n_layers], self.false_discovery_rate)
+    def _check_needs_no_p_values(self) -> None:
+        if self.tests_significance:
+            raise ValueError(
+                "a significance rule was asked to select without p-values: give them by "
+                "`selection.selector_of`, or use the threshold rule"
+            )
 
     def _limits(
         self,
         below: Float[Tensor, "layer head"],
         error: Float[Tensor, "layer head"],
         receiver: Receiver,
-    ) -> tuple[Float[Tensor, "layer 1"], Float[Tensor, "layer 1"]]:
-        """What |effect| must exceed, and how uncertain that is.
+    ) -> tuple[Float[Tensor, "layer 1"], Float[Tensor, "layer layer head"]]:
+        """What |effect| must exceed in each layer, and by how much each sender's error moves that.
 
         The limit is convex in every effect: within one sender's error nothing moves it further
         than it rises at one of the two ends.
@@ -161,8 +159,7 @@ class SelectionRule:
             squares = (n - 1) * spread**2 + 2 * change * (below - mean) + change**2 * (n - 1) / n
             moved = thresholds[..., None] * (squares.clamp(min=0) / (n - 1)).sqrt()
             rises.append((mean + change / n).abs() + moved - limit[..., None])
-        most = torch.maximum(*rises).clamp(min=0).where(error > 0, 0.0)
-        return limit, most.flatten(1).square().sum(-1, keepdim=True).sqrt()
+        return limit, torch.maximum(*rises).clamp(min=0).where(error > 0, 0.0)
 
     def _thresholds(
         self, below: Float[Tensor, "layer head"], receiver: Receiver
@@ -175,13 +172,7 @@ class SelectionRule:
         return base + self.alpha * (n_layers - 1 - layer)
 
 
-def grow(
-    effects_of: EffectsOf,
-    rule: SelectionRule,
-    n_layers: int,
-    n_heads: int,
-    p_values_of: PValuesOf = no_p_values,
-) -> Circuit:
+def grow(effects_of: EffectsOf, rule: Selector, n_layers: int, n_heads: int) -> Circuit:
     """From the logits downward: senders that are kept become receivers, until none is new.
 
     Receivers are visited from the top layer down, so that every sender of a head is known before
@@ -194,7 +185,7 @@ def grow(
     while True:
         for receiver in receivers:
             effects = effects_of(receiver)
-            for sender in rule.select(effects, receiver, p_values_of):
+            for sender in rule.select(effects, receiver):
                 edges.add(Edge(sender, receiver, float(effects[sender.layer, sender.index])))
                 if sender not in heads and sender.layer > 0:
                     heapq.heappush(waiting, (-sender.layer, sender.index))
@@ -205,7 +196,7 @@ def grow(
         receivers = (Receiver(Head(-layer, index), name) for name in HEAD_INPUTS)
 
 
-def _below(
+def values_below(
     values: Float[Tensor, "layer head"], receiver: Receiver
 ) -> Float[Tensor, "lower_layer head"]:
     """The part below a receiver, in float64; heads that send nothing to it count as 0."""
@@ -213,5 +204,5 @@ def _below(
     return values[:n_layers].double().nan_to_num(0.0)
 
 
-def _heads(mask: Bool[Tensor, "layer head"]) -> tuple[Head, ...]:
+def heads_in(mask: Bool[Tensor, "layer head"]) -> tuple[Head, ...]:
     return tuple(Head(layer, index) for layer, index in mask.nonzero().tolist())

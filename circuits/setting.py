@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from circuits.config import DiscoveryConfig
 from circuits.metrics import Metric, get_metric
 from circuits.model import LayeredModel, TransformerBridge, check_reproduces, identify
-from circuits.result import Provenance, sample_pairs
+from circuits.result import Discovery, Provenance, sample_pairs
 from circuits.workspace import Workspace, owner, prompt_digest
 from tasks import PromptPairs, Task
 
@@ -46,11 +46,13 @@ class Setting:
     workspace: Workspace
     replaced: str | None = None
     """What the directory holds that is about something else, in words; it will be replaced."""
+    continues: bool = False
+    """Whether the directory holds effects of just this."""
 
     @classmethod
     def of(
         cls,
-        bridge: TransformerBridge,
+        model: TransformerBridge | LayeredModel,
         task: Task,
         config: DiscoveryConfig,
         directory: str | Path | None = None,
@@ -59,12 +61,13 @@ class Setting:
     ) -> Setting:
         """Check the model, sample the prompts, and open the workspace in a run's directory.
 
-        With `resume` the directory must hold a run of just this. Raises ResumeError.
+        A model in pieces is taken as checked, so that many settings can share it. With `resume`
+        the directory must hold a run of just this. Raises ResumeError.
         """
         if resume:
             check_begun(directory)
-        check_reproduces(bridge)
-        layered = LayeredModel.of(bridge)
+        layered = model if isinstance(model, LayeredModel) else checked(model)
+        bridge = layered.bridge
         pairs, mean_pairs = sample_pairs(bridge, task, config)
         key = {
             "model": identify(bridge).weight_hash,
@@ -82,7 +85,9 @@ class Setting:
                 "settings it was begun with, name another directory, or begin anew without resume"
             )
         workspace = Workspace(layered, key, work)
-        return cls(bridge, layered, task, config, pairs, mean_pairs, workspace, replaced)
+        return cls(
+            bridge, layered, task, config, pairs, mean_pairs, workspace, replaced, there == key
+        )
 
     @property
     def metric(self) -> Metric:
@@ -94,11 +99,27 @@ class Setting:
         """Layers, and heads of a layer."""
         return self.layered.n_layers, self.layered.n_heads
 
+    def saved_in(self, directory: Path) -> Discovery | None:
+        """The finished discovery of just this setting that a directory holds, if it holds one."""
+        try:
+            found = Discovery.load(directory) if self.continues else None
+        except (OSError, ValueError):
+            return None
+        if found is None or (found.config, found.provenance) != (self.config, self.provenance()):
+            return None
+        return replace(found, task=self.task)
+
     def provenance(self) -> Provenance:
         """Where a result of this setting came from."""
         versions = {name: metadata.version(name) for name in _VERSIONED}
         versions = {"python": platform.python_version(), **versions}
         return Provenance(identify(self.bridge), self.task.name, versions)
+
+
+def checked(bridge: TransformerBridge) -> LayeredModel:
+    """A model in pieces. Raises UnsupportedModelError where these do not reproduce it."""
+    check_reproduces(bridge)
+    return LayeredModel.of(bridge)
 
 
 def is_begun(directory: str | Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float
@@ -17,13 +18,14 @@ from circuits.evaluation import Evaluator
 from circuits.metrics import get_metric
 from circuits.model import LayeredModel, in_float32, paired_runs
 from circuits.patching import EffectTable, SweptEffects
-from circuits.patching.effects import SweptSums
+from circuits.patching.effects import SweptSums, outside
 from circuits.patching.paths import ReceiverEffects, known_heads, swept_sums
 from circuits.patching.plan import Plan, plan_work
 from circuits.pruning import Pruning, prune
 from circuits.scores import HeadStatistics, Statistic
-from circuits.search import EffectsOf, SelectionRule, grow
-from circuits.significance import least_p_value, prompts_needed, sign_flip_p_values
+from circuits.search import EffectsOf, SelectionRule, Selector, grow
+from circuits.selection import selector_of
+from circuits.significance import sign_flip_p_values
 from circuits.verification import Verification, Verifier, receivers_of, verified_growth
 from circuits.workspace import Pruned, Workspace
 from tasks import PromptPairs
@@ -101,6 +103,7 @@ class PathPatcher:
         self.heads = known_heads(model, candidates)
         self._wider: PathPatcher | None = None
         self._sums: SweptSums | None = None
+        self._estimates: SweptEffects | None = None
         self._p_values: dict[Receiver, Float[Tensor, "layer head"]] = {}
 
     def among(self, candidates: frozenset[Head] | None, *, verify: bool) -> PathPatcher:
@@ -129,70 +132,61 @@ class PathPatcher:
 
     def grow_all(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
         """The circuits of several selection rules, which share every effect."""
+        selectors = [selector_of(rule, self.p_values) for rule in rules]
         if self.config.engine != "sweep":
-            return self._grow_measured(rules, report)
-        if not self.config.verify:
-            effects = self.sweep(report).effects
-            circuits = self._grown(effects.effects, rules)
-            return [Patched(circuit, effects) for circuit in circuits]
-        return self._grow_verified(rules, report)
+            tests = any(rule.tests_significance for rule in rules)
+            return self._grow_measured(selectors, report, sweep=tests)
+        if self.config.verify:
+            return self._grow_verified(selectors, report)
+        effects = self.sweep(report).effects
+        return [Patched(circuit, effects) for circuit in self._grown(effects.effects, selectors)]
 
-    def _grown(self, effects_of: EffectsOf, rules: Sequence[SelectionRule]) -> list[Circuit]:
-        return [grow(effects_of, rule, *self.sizes, self.p_values) for rule in rules]
+    def _grown(self, effects_of: EffectsOf, selectors: Sequence[Selector]) -> list[Circuit]:
+        return [grow(effects_of, selector, *self.sizes) for selector in selectors]
 
-    def _grow_measured(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
-        """By exact effects; p-values are those of the sweep's estimates, prompt by prompt."""
-        sweeps = any(rule.tests_significance for rule in rules)
-        if sweeps:
+    def _grow_measured(
+        self, selectors: Sequence[Selector], report: Report, *, sweep: bool
+    ) -> list[Patched]:
+        """By exact effects; p-values are those of a sweep's estimates, prompt by prompt."""
+        told = report
+        if sweep:
             self.sums(_first_part(report))
-        told = _last_part(report) if sweeps else report
-        circuits = self._grown(self._with_progress(self._measure, told), rules)
-        table = restricted(self._measured.known.table(), self.heads)
+            told = _last_part(report)
+        circuits = self._grown(self._with_progress(self._measure, told), selectors)
+        table = self._measured.known.table().among(self.heads)
         return [Patched(circuit, table) for circuit in circuits]
 
-    def _grow_verified(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
-        swept = self.sweep(_first_part(report))
-        verifier = self._verifier(swept, rules)
-        effects_of = self._with_progress(verifier, _last_part(report))
-        circuits = verified_growth(effects_of, verifier, rules, *self.sizes)
+    def _grow_verified(self, selectors: Sequence[Selector], report: Report) -> list[Patched]:
+        swept, told = self.sweep(_first_part(report)), _last_part(report)
+        verifier = self._verifier(swept, selectors)
+        circuits = verified_growth(
+            verifier, selectors, *self.sizes, lambda effects: self._with_progress(effects, told)
+        )
         table = verifier.table()
         return [
-            Patched(circuit, table, verifier.report(rule, circuit))
-            for rule, circuit in zip(rules, circuits, strict=True)
+            Patched(circuit, table, verifier.report(selector, circuit))
+            for selector, circuit in zip(selectors, circuits, strict=True)
         ]
 
     def sweep(self, report: Report) -> SweptEffects:
-        """Every path's estimate."""
-        if self._wider is not None:
-            swept = self._wider.sweep(report)
-            tables = (swept.effects, swept.remainders)
-            return SweptEffects(*(restricted(table, self.heads) for table in tables))
-        return self.sums(report).normalised()
+        """Every path's estimate; swept once."""
+        if self._estimates is None:
+            wider = self._wider
+            whole = self.sums(report).normalised() if wider is None else wider.sweep(report)
+            self._estimates = whole.among(self.heads)
+        return self._estimates
 
     def p_values(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         """How likely estimates so far from 0 are by the chance of prompts; NaN where no path is."""
-        if self._wider is not None:
-            return self._wider.p_values(receiver).masked_fill(self._outside, torch.nan)
         unit = receiver.shared(self.model.n_heads, self.model.n_kv_heads)
         if unit not in self._p_values:
-            changes = self.sums(lambda part: None).changes.of(unit)
-            self._p_values[unit] = sign_flip_p_values(changes, seed=self.config.seed)
+            if self._wider is None:
+                changes = self.sums(_unheard).changes.of(unit)
+                found = sign_flip_p_values(changes, seed=self.config.seed)
+            else:
+                found = self._wider.p_values(unit)
+            self._p_values[unit] = found.masked_fill(self._outside, torch.nan)
         return self._p_values[unit]
-
-    def check_power(self, rule: SelectionRule) -> None:
-        """Raise ValueError where no sender could be significant alone, however clear its effect."""
-        n_prompts, n_senders = len(self.pairs), len(self.heads)
-        level = rule.false_discovery_rate / max(n_senders, 1)
-        if not rule.tests_significance or least_p_value(n_prompts) <= level:
-            return
-        needed = prompts_needed(level)
-        advice = "prune further" if needed is None else f"give at least {needed} prompts"
-        raise ValueError(
-            f"{n_prompts} prompts give p-values of {least_p_value(n_prompts):.2g} at best, but one "
-            f"of {n_senders} senders is significant below {level:.2g} "
-            f"(false_discovery_rate {rule.false_discovery_rate:g}): {advice}, "
-            "allow a higher rate, or use the threshold rule"
-        )
 
     def sums(self, report: Report) -> SweptSums:
         """Every path's estimate, prompt by prompt; swept once."""
@@ -201,9 +195,10 @@ class PathPatcher:
         return self._sums
 
     def _swept(self, report: Report) -> SweptSums:
+        if (known := self.workspace.sweep(_key(None))) is not None and known.is_whole:
+            return known
+        key = _key(None if self.candidates is None else self.heads)
         plan = plan_patching(self.model, self.pairs, self.candidates, self.config)
-        names = None if self.candidates is None else [str(head) for head in self.heads]
-        key = {"candidates": names}
         return swept_sums(
             self.model,
             self.pairs,
@@ -215,23 +210,15 @@ class PathPatcher:
             keep=lambda sums: self.workspace.keep_sweep(key, sums),
         )
 
-    def _verifier(self, swept: SweptEffects, rules: Sequence[SelectionRule]) -> Verifier:
+    def _verifier(self, swept: SweptEffects, selectors: Sequence[Selector]) -> Verifier:
         reached = {
             swept.effects.shared(receiver)
-            for circuit in self._grown(swept.effects.effects, rules)
+            for circuit in self._grown(swept.effects.effects, selectors)
             for receiver in receivers_of(circuit)
         }
         paths = sum(int((~swept.effects.effects(r).isnan()).sum()) for r in reached)
         share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
-        return Verifier(
-            swept,
-            self._measured.measure,
-            rules,
-            share,
-            self.config.seed,
-            self.model.dtype,
-            self.p_values,
-        )
+        return Verifier(swept, self._measured.measure, share, self.config.seed, self.model.dtype)
 
     def _measure(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         return self._measured.measure(receiver, self.heads)
@@ -268,19 +255,13 @@ class PathPatcher:
         return told
 
 
-def restricted(table: EffectTable, senders: Iterable[Head]) -> EffectTable:
-    """The effects of some senders; NaN for all others."""
-    others = outside(senders, *table.logits.shape)
-    tensors = table.tensors().items()
-    return EffectTable(**{name: t.masked_fill(others, torch.nan) for name, t in tensors})
+def _key(heads: Iterable[Head] | None) -> dict[str, Any]:
+    """What a sweep depends on, beside the workspace: the heads it is among (None: all)."""
+    return {"candidates": None if heads is None else [str(head) for head in heads]}
 
 
-def outside(heads: Iterable[Head], n_layers: int, n_heads: int) -> Bool[Tensor, "layer head"]:
-    """Mask of all other heads."""
-    others = torch.ones(n_layers, n_heads, dtype=torch.bool)
-    for head in heads:
-        others[head.layer, head.index] = False
-    return others
+def _unheard(fraction: float) -> None:
+    """Progress that nobody waits for."""
 
 
 def _first_part(report: Report) -> Report:

@@ -26,6 +26,7 @@ from circuits.pruning import CliffRule, PruningRule
 from circuits.result import STUDY_FILE, Discovery
 from circuits.run import Announce, Progress, Run
 from circuits.search import SelectionRule
+from circuits.selection import check_power
 from circuits.setting import Setting
 from circuits.stages import Patched, PathPatcher
 from tasks import Task, get_task
@@ -152,7 +153,7 @@ def discover_study(
     cuts = Cuts(run.scores, run.prunings, config.pruning)
     with run.meter.stage("patching") as report:
         patcher = run.patcher(cuts.widest(SPARSITIES[0]))
-        patcher.check_power(config.selection)
+        check_power(config.selection, len(patcher.pairs), len(patcher.heads))
         if config.engine == "sweep":
             patcher.sweep(report)
     with run.meter.stage("trials") as report:

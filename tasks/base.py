@@ -67,19 +67,24 @@ class Task(ABC):
         """Return one pair as text; this needs no tokenizer, and so no model."""
         return self.draw(Random(seed), variant, self.word_lists)
 
-    def sample(self, tokenizer: Tokenizer, n: int = 64, seed: int = 0) -> PromptPairs:
+    def sample(
+        self, tokenizer: Tokenizer, n: int = 64, seed: int = 0, n_templates: int | None = None
+    ) -> PromptPairs:
         """Return `n` distinct pairs, the same for the same tokenizer and seed.
 
-        The variants take turns, and a smaller `n` gives the first pairs of a larger one. Draws
-        that corrupt nothing are passed over; a task that never corrupts is taken as the control
-        that it is.
+        The variants take turns, and a smaller `n` gives the first pairs of a larger one. With
+        `n_templates`, so many variants do, which ones and in which order by chance of the seed.
+        Draws that corrupt nothing are passed over; a task that never corrupts is taken as the
+        control that it is.
 
         Raises:
-            TaskError: `n` is not positive, or this tokenizer does not allow so many pairs.
+            TaskError: `n` is not positive, the task has fewer variants than `n_templates`, or this
+                tokenizer does not allow so many pairs.
 
         """
         if n < 1:
             raise TaskError(f"n must be at least 1 prompt pair, got {n}")
+        turns = self._turns(seed, n_templates)
         rng = Random(seed)
         words = self.usable_words(tokenizer)
         encoder = PairEncoder(tokenizer)
@@ -87,7 +92,8 @@ class Task(ABC):
         seen: set[str] = set()
         while len(encoded) < n:
             try:
-                pair = self._next_pair(rng, words, encoder, len(encoded), seen, n)
+                variant = turns[len(encoded) % len(turns)]
+                pair = self._next_pair(rng, words, encoder, variant, seen, n)
             except UncorruptedError:
                 if encoded:
                     raise
@@ -97,12 +103,23 @@ class Task(ABC):
             encoded.append(pair)
         return collate(self.name, seed, tokenizer, encoded)
 
+    def _turns(self, seed: int, n_templates: int | None) -> Sequence[int]:
+        """The variants in the order in which they take turns."""
+        if n_templates is None:
+            return range(self.n_variants)
+        if not 1 <= n_templates <= self.n_variants:
+            raise TaskError(
+                f"task {self.name!r} has {self.n_variants} templates, and {n_templates} of them "
+                f"were asked for; ask for 1 to {self.n_variants}"
+            )
+        return Random(f"templates of seed {seed}").sample(range(self.n_variants), n_templates)
+
     def _next_pair(
-        self, rng: Random, words: Words, encoder: PairEncoder, found: int, seen: set[str], n: int
+        self, rng: Random, words: Words, encoder: PairEncoder, variant: int, seen: set[str], n: int
     ) -> EncodedPair:
         reason, kind = "", UncorruptedError
         for _ in range(MAX_REJECTED_IN_A_ROW):
-            pair = self.draw(rng, found % self.n_variants, words)
+            pair = self.draw(rng, variant, words)
             if pair.clean in seen:
                 reason, kind = f"drawn before: {pair.clean!r}", TaskError
                 continue
@@ -113,7 +130,7 @@ class Task(ABC):
             except TaskError as error:
                 reason, kind = str(error), TaskError
         raise kind(
-            f"task {self.name!r} was asked for {n} distinct pairs and gives {found} with this "
+            f"task {self.name!r} was asked for {n} distinct pairs and gives {len(seen)} with this "
             f"tokenizer: {MAX_REJECTED_IN_A_ROW} draws in a row were rejected, the last because "
-            f"{reason}; ask for n <= {found}, or give the task more words or templates"
+            f"{reason}; ask for n <= {len(seen)}, or give the task more words or templates"
         )

@@ -112,6 +112,31 @@ def study(
     study(Asked(task, given), trials, keep)
 
 
+@app.command(
+    epilog=_examples(
+        "circuits seeds ioi --seeds 10 --out runs/ioi-seeds",
+        "circuits seeds ioi --against path-patching --out runs/ioi-seeds --resume",
+        "circuits seeds ioi --templates 4 --against ioi-smollm2-135m --json",
+    )
+)
+@takes_search_options()
+def seeds(
+    task: options.TaskName,
+    *,
+    seeds: options.SeedCount = 10,
+    against: options.Against = None,
+    given: dict[str, Any],
+) -> None:
+    """Repeat a discovery over seeds, and show how much of it depends on them.
+
+    The seeds begin with --seed, which is also the one that is told apart from the others.
+    """
+    from circuits.cli.searches import Asked
+    from circuits.cli.seeds import seeds as repeat
+
+    repeat(Asked(task, given), seeds, against)
+
+
 @app.command(epilog=_examples("circuits tasks", "circuits tasks ioi --model gpt2"))
 def tasks(
     task: Annotated[

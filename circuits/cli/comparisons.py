@@ -15,7 +15,7 @@ from circuits.result import Discovery
 
 def compare(run: Path, reference: str, as_json: bool) -> None:
     """Print how two circuits agree, and how chance would."""
-    theirs = _read_reference(reference)
+    theirs = read_reference(reference)
     found = _read(run)
     if isinstance(theirs, Reference):
         mine = found.circuit if isinstance(found, Discovery) else found
@@ -53,7 +53,7 @@ def _read(path: Path) -> Discovery | Circuit:
         raise ValueError(f"{path} holds no circuit: {error}") from error
 
 
-def _read_reference(given: str) -> Discovery | Circuit | Reference:
+def read_reference(given: str) -> Discovery | Circuit | Reference:
     """What is at that path; where nothing is and it looks like none, the reference of that name."""
     path = Path(given)
     if path.exists() or given != path.name:

@@ -120,6 +120,15 @@ IgnoreBehaviour = Annotated[
         "task.",
     ),
 ]
+TemplateCount = Annotated[
+    int | None,
+    typer.Option(
+        "--templates",
+        metavar="N",
+        help="Draw prompts from so many of the task's templates, by chance of the seed; default "
+        "all.",
+    ),
+]
 Threads = Annotated[
     int | None,
     typer.Option(
@@ -243,6 +252,19 @@ Keep = Annotated[
 ]
 TrialCount = Annotated[
     int, typer.Option("--trials", metavar="N", help="Combinations of settings to try.")
+]
+
+SeedCount = Annotated[
+    int, typer.Option("--seeds", metavar="N", help="Seeds to repeat the discovery over.")
+]
+Against = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="Measure precision and recall against another method on the same prompts, such as "
+        "path-patching, or against a run's directory, a circuit as JSON, or a name of `circuits "
+        "references`.",
+    ),
 ]
 
 EvaluatedPrompts = Annotated[

@@ -30,6 +30,7 @@ _TITLES = {
     "pruning": "Pruning heads",
     "patching": "Patching paths",
     "trials": "Trying settings",
+    "seeds": "Repeating over seeds",
     "verification": "Verifying the best",
     "evaluation": "Evaluating",
 }

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from circuits.cli.console import print_note
 from circuits.cli.errors import UsageError
-from circuits.setting import is_begun
 
 
 @contextmanager
@@ -46,7 +45,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def going_on(directory: Path | None) -> Iterator[None]:
+def going_on(directory: Path | None, is_begun: Callable[[Path], bool]) -> Iterator[None]:
     """Ctrl-C inside the `with` tells how to go on, where something was kept to go on from."""
     try:
         yield

@@ -21,7 +21,7 @@ from circuits.discover import STAGES, run_discovery
 from circuits.grid import Grid, discover_grid, grid_rules
 from circuits.model import TransformerBridge
 from circuits.result import Discovery
-from circuits.setting import ResumeError, check_begun
+from circuits.setting import ResumeError, check_begun, is_begun
 from tasks import Task, get_task
 
 
@@ -122,6 +122,8 @@ def carry_out(
     circuit: Callable[[Found], Circuit],
     report: Callable[[Found, Path | None], reports.Report],
     table: Callable[[Found], RenderableType],
+    check_begun: Callable[[Path | None], None] = check_begun,
+    is_begun: Callable[[Path], bool] = is_begun,
 ) -> None:
     """Check what else can be wrong; then load, search, save and print."""
     directory = asked.directory
@@ -134,7 +136,7 @@ def carry_out(
             )
         if asked.resume:
             check_begun(directory)
-    with output_directory(directory), going_on(directory):
+    with output_directory(directory), going_on(directory, is_begun):
         with show_progress((LOADING, *stages)) as progress:
             found = _found(run, Search(asked.source().load(progress), task, progress))
         problem = None if directory is None else _save(found, directory)

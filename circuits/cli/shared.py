@@ -20,6 +20,7 @@ def _every_option(
     n_sampled_paths: options.SampledPathCount = None,
     n_prompts: options.PromptCount = None,
     n_mean_prompts: options.MeanPromptCount = None,
+    n_templates: options.TemplateCount = None,
     seed: options.Seed = None,
     metric: options.Metric = None,
     ignore_behaviour: options.IgnoreBehaviour = False,

@@ -31,7 +31,7 @@ def discovery(found: Discovery) -> RenderableType:
     settings, source = found.config, found.provenance
     title = Text.assemble(
         (f"{source.task} on {source.model.name}", "bold"),
-        (f"   {_method(settings)}, {settings.n_prompts} prompts, seed {settings.seed}", "dim"),
+        (f"   {method(settings)}, {settings.n_prompts} prompts, seed {settings.seed}", "dim"),
     )
     return Group(
         title,
@@ -103,7 +103,7 @@ def names(heads: Iterable[Head]) -> str:
     return "  ".join(str(head) for head in sorted(heads))
 
 
-def _method(settings: DiscoveryConfig) -> str:
+def method(settings: DiscoveryConfig) -> str:
     return f"{settings.method}, {settings.engine}" if settings.patches_paths else settings.method
 
 

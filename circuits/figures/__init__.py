@@ -3,11 +3,13 @@
 from circuits.figures.charts import cost_figure, head_scores_figure, sparsity_curve_figure
 from circuits.figures.faithfulness import faithfulness_figure
 from circuits.figures.graph import circuit_figure
+from circuits.figures.seeds import seeds_figure
 
 __all__ = [
     "circuit_figure",
     "cost_figure",
     "faithfulness_figure",
     "head_scores_figure",
+    "seeds_figure",
     "sparsity_curve_figure",
 ]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Int
+from einops import reduce
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.components import Head, HeadInput, Receiver
@@ -44,6 +45,20 @@ class EffectTable:
                 table = tables[head_input]
                 table[head.layer, head.index * table.shape[1] // n_heads] = effects
         return cls(tables["q"], tables["k"], tables["v"], logits)
+
+    def among(self, heads: Iterable[Head]) -> EffectTable:
+        """The paths between some heads, and from them to the logits; NaN for all others."""
+        others = outside(heads, *self.logits.shape)
+        receivers = {
+            name: reduce(others, "layer (unit group) -> layer unit 1 1", "all", unit=t.shape[1])
+            for name, t in (("query", self.query), ("key", self.key), ("value", self.value))
+        }
+        return EffectTable(
+            **{
+                name: table.masked_fill(others | receivers.get(name, others), torch.nan)
+                for name, table in self.tensors().items()
+            }
+        )
 
     def effects(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
         """Effects of all senders on one receiver input (for k and v its group's)."""
@@ -85,6 +100,11 @@ class SweptEffects:
 
     effects: EffectTable
     remainders: EffectTable
+
+    def among(self, heads: Iterable[Head]) -> SweptEffects:
+        """The paths between some heads, and from them to the logits; NaN for all others."""
+        heads = tuple(heads)
+        return SweptEffects(self.effects.among(heads), self.remainders.among(heads))
 
     def tensors(self) -> dict[str, Tensor]:
         """All tables by name, for saving."""
@@ -179,6 +199,11 @@ class SweptSums:
         self.remainders = PathSums(n_layers, n_heads, n_kv_heads, n_prompts)
         self.scale, self.batches, self.batch_size = 0.0, 0, batch_size
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether every prompt is in the sums."""
+        return self.batches * self.batch_size >= self.changes.parts["logits"].shape[-1]
+
     def finish_batch(
         self,
         prompts: Int[Tensor, " prompt"],
@@ -214,6 +239,14 @@ class SweptSums:
         for kind, part in (("changes", found.changes), ("remainders", found.remainders)):
             part.parts = {name: tensors[f"{kind}.{name}"] for name in part.parts}
         return found
+
+
+def outside(heads: Iterable[Head], n_layers: int, n_heads: int) -> Bool[Tensor, "layer head"]:
+    """Mask of all other heads."""
+    others = torch.ones(n_layers, n_heads, dtype=torch.bool)
+    for head in heads:
+        others[head.layer, head.index] = False
+    return others
 
 
 def checked_scale(scale: float) -> float:

@@ -166,7 +166,7 @@ sparse_tables = st.tuples(tables, tables).map(lambda two: two[0] * two[1] ** 2)
 """Most effects small, a few large, as they are."""
 
 
-class TestUndecided:
+class TestDeciding:
     @settings(deadline=None, max_examples=250)
     @given(sparse_tables, rules, layers_above, st.sampled_from(all_heads(4, 3)), st.data())
     def test_one_senders_error_flips_nothing_unnoticed(
@@ -181,39 +181,62 @@ class TestUndecided:
         errors, moved = torch.zeros(4, 3), effects.clone()
         errors[sender.layer, sender.index] = size
         moved[sender.layer, sender.index] += part * size
-        before, after = (set(rule.select(table, receiver)) for table in (effects, moved))
-        flipped, unsure = before ^ after, set(rule.undecided(effects, errors, receiver))
-        assert sender in unsure or flipped <= unsure
+        before, after = (rule.select(table, receiver) for table in (effects, moved))
+        if before != after:
+            assert rule.deciding(effects, errors, receiver) == (sender,)
 
     @settings(deadline=None)
     @given(tables, rules, layers_above)
     def test_without_errors_everything_is_decided(self, effects, rule, receiver) -> None:
-        assert rule.undecided(effects, torch.zeros(4, 3), receiver) == ()
+        assert rule.deciding(effects, torch.zeros(4, 3), receiver) == ()
 
     @settings(deadline=None)
     @given(tables, rules, layers_above)
     def test_nothing_is_decided_within_huge_errors(self, effects, rule, receiver) -> None:
         below = all_heads(4 if receiver.head is None else receiver.head.layer, 3)
-        assert rule.undecided(effects, torch.full((4, 3), 100.0), receiver) == below
+        asked = rule.deciding(effects, torch.full((4, 3), 100.0), receiver)
+        assert asked
+        assert set(asked) <= set(below)
+
+    @settings(deadline=None)
+    @given(sparse_tables, sparse_tables, rules, layers_above)
+    def test_asking_comes_to_an_end_and_never_asks_twice(
+        self, effects, exact, rule, receiver
+    ) -> None:
+        errors, known = torch.full((4, 3), 0.2), set()
+        while asked := rule.deciding(effects, errors, receiver):
+            assert not known & set(asked)
+            known |= set(asked)
+            for head in asked:
+                effects[head.layer, head.index] = exact[head.layer, head.index]
+                errors[head.layer, head.index] = 0.0
 
     def test_min_effect_is_undecided_by_who_could_pass_it_alone(self) -> None:
-        """0.8 stands out, but counts only above 0.81; 0.1 cannot get there."""
+        """0.8 stands out, but counts only above 0.81; 0.1 cannot get there, 0.79 less likely."""
         effects = torch.zeros(4, 3)
-        effects[3, 0], effects[1, 1] = 0.8, 0.1
+        effects[3, 0], effects[2, 2], effects[1, 1] = 0.8, 0.79, 0.1
         errors = (effects != 0) * 0.02
         gate = SelectionRule(logits_threshold=1.0, min_effect=0.81)
         assert gate.select(effects, LOGITS) == ()
-        assert gate.undecided(effects, errors, LOGITS) == (Head(3, 0),)
-        assert gate.undecided(effects, 0.4 * errors, LOGITS) == ()
-        low, high = (SelectionRule(logits_threshold=1.0, min_effect=m) for m in (0.77, 0.83))
+        assert gate.deciding(effects, errors, LOGITS) == (Head(3, 0),)
+        assert gate.deciding(effects, 0.2 * errors, LOGITS) == ()
+        low, high = (SelectionRule(logits_threshold=1.0, min_effect=m) for m in (0.75, 0.85))
         for decided in (low, high):
-            assert decided.undecided(effects, errors, LOGITS) == ()
+            assert decided.deciding(effects, errors, LOGITS) == ()
+
+    def test_errors_that_move_a_limit_most_are_run_first(self) -> None:
+        """Of equal errors those of large effects, which the spread rests on."""
+        effects, errors = torch.zeros(4, 3), torch.full((4, 3), 0.02)
+        effects[3, 0], effects[0, 0], effects[0, 1] = 0.8, -0.99, 0.6
+        errors[3, 0] = 0.0
+        rule = SelectionRule(logits_threshold=1.8, distance="linear", alpha=0.0, min_effect=0.0)
+        assert rule.deciding(effects, errors, LOGITS) == (Head(0, 0), Head(0, 1))
 
     def test_min_effect_does_not_matter_where_nobody_stands_out(self) -> None:
         effects = torch.full((4, 3), 0.5)
         effects[::2] *= -1
         rule = SelectionRule(logits_threshold=1.0, min_effect=0.5)
-        assert rule.undecided(effects, torch.full((4, 3), 1e-3), LOGITS) == ()
+        assert rule.deciding(effects, torch.full((4, 3), 1e-3), LOGITS) == ()
 
     def test_an_exact_effect_is_undecided_while_its_limit_is(self) -> None:
         """Another sender's error may raise the spread above it."""
@@ -222,91 +245,14 @@ class TestUndecided:
         rule = SelectionRule(logits_threshold=1.3)
         assert Head(3, 0) in rule.select(effects, LOGITS)
         assert Head(3, 0) not in rule.select(effects - errors, LOGITS)
-        assert Head(3, 0) in rule.undecided(effects, errors, LOGITS)
+        assert rule.deciding(effects, errors, LOGITS) == (Head(0, 0),)
 
     @settings(deadline=None)
     @given(sparse_tables, rules, st.floats(0.001, 0.3), st.floats(1, 10))
-    def test_larger_errors_leave_more_undecided(self, effects, rule, size, factor) -> None:
+    def test_larger_errors_never_decide_what_was_open(self, effects, rule, size, factor) -> None:
         errors = torch.full((4, 3), size)
-        less, more = (rule.undecided(effects, e, LOGITS) for e in (errors, factor * errors))
-        assert set(less) <= set(more)
-
-
-p_tables = st.lists(
-    st.lists(st.sampled_from([0.001, 0.01, 0.02, 0.04, 0.3, 1.0]), min_size=3, max_size=3),
-    min_size=4,
-    max_size=4,
-).map(torch.tensor)
-
-
-class TestSignificance:
-    @settings(deadline=None)
-    @given(tables, p_tables, layers_above, st.sampled_from([0.01, 0.05, 0.2]))
-    def test_by_the_book(self, effects, p_values, receiver, rate: float) -> None:
-        """Step up over the senders below the receiver alone, and then the smallest effect."""
-        rule = SelectionRule(kind="significance", min_effect=0.3, false_discovery_rate=rate)
-        below = 4 if receiver.head is None else receiver.head.layer
-        ranked = sorted(p_values[:below].flatten().tolist())
-        passing = [p for k, p in enumerate(ranked, start=1) if p * len(ranked) / k <= rate]
-        limit = max(passing, default=-1.0)
-        expected = {
-            head
-            for head in all_heads(below, 3)
-            if p_values[head.layer, head.index] <= limit
-            and abs(float(effects[head.layer, head.index])) > 0.3
-        }
-        assert set(rule.select(effects, receiver, lambda _: p_values)) == expected
-
-    def test_heads_that_pruning_left_out_are_not_counted(self) -> None:
-        effects, p_values = torch.full((3, 4), NAN), torch.full((3, 4), NAN)
-        effects[2, :2], p_values[2, :2] = 0.5, torch.tensor([0.04, 1.0])
-        rule = SelectionRule(kind="significance", false_discovery_rate=0.08)
-        assert rule.select(effects, LOGITS, lambda _: p_values) == (Head(2, 0),)
-        everyone = p_values.nan_to_num(1.0)
-        assert rule.select(effects.nan_to_num(), LOGITS, lambda _: everyone) == ()
-
-    def test_what_stands_out_and_is_chance_is_left_out(self) -> None:
-        effects, p_values = torch.zeros(3, 4), torch.ones(3, 4)
-        effects[2, 1], effects[0, 3], p_values[0, 3] = 0.9, 0.02, 1e-4
-        by_threshold = SelectionRule().select(effects, LOGITS)
-        rule = SelectionRule(kind="significance")
-        assert by_threshold == (Head(2, 1),)
-        assert rule.select(effects, LOGITS, lambda _: p_values) == (Head(0, 3),)
-
-    def test_only_a_rule_that_tests_asks_for_p_values(self) -> None:
-        effects = torch.zeros(3, 4)
-        effects[2, 1] = 1.0
-        assert SelectionRule().select(effects, LOGITS, pytest.fail)
-        with pytest.raises(ValueError, match=r"asked about logits without p-values"):
-            SelectionRule(kind="significance").select(effects, LOGITS)
-
-    @settings(deadline=None)
-    @given(tables, p_tables, layers_above, st.floats(0.0, 0.5), st.data())
-    def test_undecided_is_whatever_errors_could_flip(
-        self, effects, p_values, receiver, size: float, data
-    ) -> None:
-        rule = SelectionRule(kind="significance", min_effect=0.3, false_discovery_rate=0.2)
-        errors = torch.full((4, 3), size)
-        parts = data.draw(tables)
-        before, after = (
-            set(rule.select(table, receiver, lambda _: p_values))
-            for table in (effects, effects + parts * 0.999 * errors)
-        )
-        unsure = set(rule.undecided(effects, errors, receiver, lambda _: p_values))
-        assert before ^ after <= unsure
-        everyone = set(rule.select(torch.ones(4, 3), receiver, lambda _: p_values))
-        assert unsure <= everyone, "what is not significant is decided"
-        for head in unsure:
-            assert abs(abs(float(effects[head.layer, head.index])) - 0.3) <= size + 1e-6
-
-    def test_a_circuit_grows_by_p_values(self) -> None:
-        table = table_of("2.3 > logits", "1.1 > 2.3.q", "0.4 > 1.1.v")
-        chance = {receiver: torch.ones(N_LAYERS, N_HEADS) for receiver in table}
-        chance[LOGITS][2, 3] = chance[Receiver.parse("2.3.q")][1, 1] = 1e-4
-        rule = SelectionRule(kind="significance")
-        circuit = grow(table.__getitem__, rule, N_LAYERS, N_HEADS, chance.__getitem__)
-        assert {str(edge.receiver) for edge in circuit.edges} == {"logits", "2.3.q"}
-        assert circuit.heads == heads("2.3", "1.1")
+        less, more = (rule.deciding(effects, e, LOGITS) for e in (errors, factor * errors))
+        assert more or not less
 
 
 N_LAYERS, N_HEADS = 3, 8

@@ -1,0 +1,132 @@
+"""The `seeds` command: a discovery repeated, and how its figures spread."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from circuits.cli import tables
+from circuits.cli.comparisons import read_reference
+from circuits.cli.errors import UsageError, usage_errors
+from circuits.cli.searches import Asked, Search, carry_out
+from circuits.config import METHODS
+from circuits.result import Discovery
+from circuits.seeds import Distribution, SeedStudy, discover_seeds
+from circuits.seeds.discover import (
+    SEED_STAGES,
+    Against,
+    check_against,
+    check_study_begun,
+    is_study_begun,
+    seed_numbers,
+)
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+_FORMS = {"performance": "{:.1f}%", "heads": "{:.1f}", "edges": "{:.1f}", "sparsity": "{:.1%}"}
+_SHARE = "{:.2f}"
+
+
+def seeds(asked: Asked, n_seeds: int, against: str | None) -> None:
+    """Find a circuit on the prompts of each seed."""
+    with usage_errors():
+        config = asked.config()
+        seed_numbers(n_seeds, config.seed)
+        other = _against(against)
+        check_against(config, other)
+
+    def run(search: Search) -> SeedStudy:
+        return discover_seeds(
+            search.bridge,
+            search.task,
+            seeds=n_seeds,
+            config=config,
+            against=other,
+            directory=asked.directory,
+            progress=search.progress.stage,
+            announce=search.progress.note,
+            resume=asked.resume,
+        )
+
+    carry_out(
+        asked,
+        SEED_STAGES,
+        run,
+        circuit=lambda study: study.found.circuit,
+        report=lambda study, saved: {
+            **study.to_dict(),
+            "saved_to": None if saved is None else str(saved),
+        },
+        table=table,
+        check_begun=check_study_begun,
+        is_begun=is_study_begun,
+    )
+
+
+def table(study: SeedStudy) -> RenderableType:
+    """Every figure over seeds, and every head by how many circuits it is in."""
+    settings, source = study.found.config, study.found.provenance
+    numbers = ", ".join(str(run.seed) for run in study.runs)
+    told = f"   {tables.method(settings)}, {settings.n_prompts} prompts, seeds {numbers}"
+    title = Text.assemble((f"{source.task} on {source.model.name}", "bold"), (told, "dim"))
+    against = "" if study.against is None else f", against {study.against}"
+    return Group(
+        title,
+        Text(),
+        *_refusals(study),
+        *tables.section(f"Figures over {len(study.runs)} seeds{against}", _figures(study)),
+        *tables.section("Heads, by how many of the circuits have them", _heads(study)),
+    )
+
+
+def compact(figure: Distribution) -> str:
+    """A histogram in one line, with the least and the largest value at its ends."""
+    counts, edges = figure.histogram.counts, figure.histogram.edges
+    top = max(counts, default=0)
+    if not top:
+        return ""
+    bars = "".join(_LEVELS[round(c / top * (len(_LEVELS) - 1))] if c else " " for c in counts)
+    return f"{edges[0]:.3g} {bars} {edges[-1]:.3g}"
+
+
+def _against(given: str | None) -> Against | None:
+    if given is None or given in METHODS:
+        return given
+    try:
+        known = read_reference(given)
+    except UsageError as error:
+        raise UsageError(f"{error}; methods to compare with: {', '.join(METHODS)}") from error
+    return known.circuit if isinstance(known, Discovery) else known
+
+
+def _refusals(study: SeedStudy) -> list[RenderableType]:
+    by_seed = study.refusals
+    lines = [f"no circuit on seed {seed}: {reason}" for seed, reason in by_seed.items()]
+    return [Text("\n".join(lines) + "\n", "bold yellow")] if lines else []
+
+
+def _figures(study: SeedStudy) -> RenderableType:
+    rows = tables.plain_table(
+        "", ">mean ± SD", ">best", ">worst", f">seed {study.reported}", "histogram", ""
+    )
+    lucky = {outlier.figure for outlier in study.outliers if outlier.seed == study.reported}
+    for name, figure in study.figures.items():
+        form = _FORMS.get(name, _SHARE)
+        best, worst = (
+            "none" if end is None else f"{form.format(end[1])} (seed {end[0]})"
+            for end in (figure.best, figure.worst)
+        )
+        spread = f"{form.format(figure.mean)} ± {form.format(figure.sd)}"
+        own = form.format(figure.values[study.reported])
+        note = Text("out of line", "bold yellow") if name in lucky else Text()
+        rows.add_row(name, spread, best, worst, own, compact(figure), note)
+    return rows
+
+
+def _heads(study: SeedStudy) -> RenderableType:
+    rows = {
+        f"{count} of {len(study.runs)}": tables.names(head for head, _ in heads)
+        for count, heads in groupby(study.head_counts.items(), key=lambda item: item[1])
+    }
+    return tables.figures(rows) if rows else Text("none")

@@ -1,0 +1,78 @@
+"""How the figures of a discovery spread over seeds."""
+
+from __future__ import annotations
+
+from math import ceil
+
+import plotly.graph_objects as go
+from plotly.subplots import make_subplots
+
+from circuits.figures.style import HURTS, LEGEND_ABOVE, NEUTRAL, SERIES, message, styled
+from circuits.seeds import Distribution, SeedStudy
+
+_COLUMNS = 2
+
+
+def seeds_figure(study: SeedStudy, title: str | None = None) -> go.Figure:
+    """Draw a histogram of each figure, with the mean and the value of the reported seed.
+
+    Args:
+        study: From `discover_seeds`.
+        title: By default the number of seeds.
+
+    """
+    title = title or f"Figures over {len(study.runs)} seeds"
+    shown = {name: figure for name, figure in study.figures.items() if figure.known}
+    if not shown:
+        return message("No seed has a circuit.", title)
+    rows = ceil(len(shown) / _COLUMNS)
+    names = [f"{name}: {d.mean:.3g} ± {d.sd:.2g}" for name, d in shown.items()]
+    figure = make_subplots(rows, _COLUMNS, subplot_titles=names, vertical_spacing=0.4 / rows)
+    for place, distribution in enumerate(shown.values()):
+        where = {"row": place // _COLUMNS + 1, "col": place % _COLUMNS + 1}
+        _add_histogram(figure, distribution, study.reported, where, is_first=place == 0)
+    figure = styled(figure, title, height=110 + 190 * rows)
+    figure.update_annotations(font={"size": 13})
+    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    return figure.update_layout(legend=LEGEND_ABOVE, bargap=0)
+
+
+def _add_histogram(
+    figure: go.Figure,
+    distribution: Distribution,
+    reported: int,
+    where: dict[str, int],
+    *,
+    is_first: bool,
+) -> None:
+    counts, edges = distribution.histogram.counts, distribution.histogram.edges
+    lefts, rights = edges[:-1], edges[1:]
+    figure.add_bar(
+        x=[round((a + b) / 2, 6) for a, b in zip(lefts, rights, strict=True)],
+        y=list(counts),
+        width=[b - a for a, b in zip(lefts, rights, strict=True)],
+        marker={"color": SERIES[0], "line": {"color": NEUTRAL, "width": 0.5}},
+        hovertext=[
+            f"{a:.4g} to {b:.4g}: {count} seed{'s' * (count != 1)}"
+            for a, b, count in zip(lefts, rights, counts, strict=True)
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+        name="seeds",
+        showlegend=False,
+        **where,
+    )
+    marks = {"mean": (distribution.mean, NEUTRAL, "dot")}
+    if reported in distribution.known:
+        marks[f"seed {reported}"] = (distribution.known[reported], HURTS, "solid")
+    for name, (value, colour, dash) in marks.items():
+        figure.add_scatter(
+            x=[value, value],
+            y=[0, max(counts)],
+            mode="lines",
+            line={"color": colour, "width": 2, "dash": dash},
+            name=name,
+            legendgroup=name,
+            showlegend=is_first,
+            hovertemplate=f"{name}: {value:.4g}<extra></extra>",
+            **where,
+        )
