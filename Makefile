@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench exact notebooks clean
+.PHONY: demo test check lint format bench exact seeds notebooks clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -30,6 +30,9 @@ bench: $(VENV)/.installed  ## Measure again what README says (about an hour on t
 	$(BIN)/python -m benchmarks.cost --write-readme
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.chance --write-readme
+
+seeds: $(VENV)/.installed  ## The ten-seed table of README (hours; goes on where it was stopped).
+	$(BIN)/python -m benchmarks.seeds --write-readme
 
 exact: $(VENV)/.installed  ## The exact searches that `bench` compares with (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.exact ioi:16 greater-than:16 gendered-pronouns:16 induction:4 docstring:2

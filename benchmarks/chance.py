@@ -1,22 +1,23 @@
 """What discovery returns where there is nothing to find, with the gate and without.
 
-python -m benchmarks.chance [--model smollm2-135m] [--task ioi] [--seeds 10] [--write-readme]
+python -m benchmarks.chance [--task ioi] [--seeds 10] [--swept ioi] [--write-readme]
 
 Three controls: a model of the same architecture with random weights, prompts whose corrupted half
 equals the clean one, and answers labelled correct and wrong by a coin. With the gate: how often the
-verdict is "no circuit". Without it: the share of the model's heads that each selection rule keeps
-in a dense search on estimates, all of them false. Every seed is written to
-benchmarks/results/chance.json as soon as it is done; run again, it goes on from there.
+verdict is "no circuit". Without it, on the tasks that are `--swept`: the share of the model's heads
+that each selection rule keeps in a dense search on estimates, all of them false. Every row is
+written to benchmarks/results/chance.json as soon as it is done; run again, it goes on from there.
 """
 
 from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from statistics import mean, stdev
+from statistics import fmean, stdev
 from typing import Annotated, Any
 
 import typer
@@ -32,7 +33,7 @@ from circuits.discover import run_discovery
 from circuits.model import DEFAULT_MODEL, TransformerBridge
 from circuits.run import Run
 from circuits.setting import Setting
-from tasks import Task, get_task
+from tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "chance.json"
 RANDOM_WEIGHTS = "random weights"
@@ -43,98 +44,119 @@ RULES = {"threshold": SelectionRule(), "significance": SelectionRule(kind="signi
 Row = Mapping[str, Any]
 
 
-def measure(bridge: TransformerBridge, task: Task, config: DiscoveryConfig) -> dict[str, Any]:
-    """The verdict with the gate, and the false heads of both rules without it."""
+def measure(
+    bridge: TransformerBridge, task: Task, config: DiscoveryConfig, *, swept: bool
+) -> dict[str, Any]:
+    """The verdict with the gate; where `swept`, the false heads of both rules without it."""
     started = time.perf_counter()
-    gated = run_discovery(bridge, task, replace(config, ignore_behaviour=False))
+    gated = run_discovery(bridge, task, config)
     return {
         "verdict": "" if gated.verdict is None else gated.verdict.kind,
         "reason": "" if gated.verdict is None else gated.verdict.reason,
         "heads_with_gate": len(gated.circuit),
         "n_heads": gated.circuit.n_layers * gated.circuit.n_heads,
-        **without_gate(bridge, task, config),
+        "without_gate": without_gate(bridge, task, config) if swept else None,
         "seconds": time.perf_counter() - started,
     }
 
 
 def without_gate(bridge: TransformerBridge, task: Task, config: DiscoveryConfig) -> dict[str, Any]:
     """Heads that each rule keeps; None where there is nothing that effects could be a share of."""
-    config = replace(config, method="path-patching", ignore_behaviour=True, verify=False)
-    rules = {
-        name: replace(rule, min_effect=config.selection.min_effect) for name, rule in RULES.items()
-    }
+    dense = replace(config, method="path-patching", ignore_behaviour=True, verify=False)
     try:
-        grown = Run(Setting.of(bridge, task, config)).patch(list(rules.values()))
+        grown = Run(Setting.of(bridge, task, dense)).patch(list(RULES.values()))
     except ValueError as error:
         return {"false_heads": None, "refused": str(error)}
-    sizes = {name: len(found.circuit) for name, found in zip(rules, grown, strict=True)}
+    sizes = {name: len(found.circuit) for name, found in zip(RULES, grown, strict=True)}
     return {"false_heads": sizes, "refused": None}
 
 
 def markdown(measured: Row) -> str:
     """One row for each control, and where the figures come from."""
-    cases = {case: [r for r in measured["rows"] if r["case"] == case] for case in CASES}
-    columns = {
-        "seeds": lambda rows: str(len(rows)),
-        "no circuit, with the gate": lambda rows: (
-            f"{sum(row['verdict'] == 'no circuit' for row in rows)} of {len(rows)}"
-        ),
-        **{
-            f"false heads without it, {rule}": lambda rows, rule=rule: _share(rows, rule)
-            for rule in RULES
-        },
-    }
-    lines = [
-        [case, *(cell(rows) for cell in columns.values())] for case, rows in cases.items() if rows
-    ]
+    rows: Sequence[Row] = measured["rows"]
+    titles = ["control", "no circuit, with the gate"]
+    titles += [f"false heads without it, {rule}" for rule in RULES]
+    lines = []
+    for case in CASES:
+        own = [row for row in rows if row["case"] == case]
+        if own:
+            refused = sum(row["verdict"] == "no circuit" for row in own)
+            lines.append([case, f"{refused} of {len(own)}", *(_share(own, rule) for rule in RULES)])
+    swept = _names(row["task"] for row in rows if row["without_gate"] is not None)
     machine = measured["machine"]
     return (
-        f"{table(['control', *columns], lines)}\n\n"
-        f"{measured['model']}, {measured['task']}, {measured['n_prompts']} prompts. False heads: "
-        "share of all heads in a dense search without verification, mean ± SD over seeds (seeds "
-        f"with any). Torch {machine['torch']}, commit {machine['commit']}."
+        f"{table(titles, lines)}\n\n"
+        f"{measured['model']}, {measured['n_prompts']} prompts; "
+        f"{_names(row['task'] for row in rows)}, seeds {min(row['seed'] for row in rows)} to "
+        f"{max(row['seed'] for row in rows)} of each. False heads ({swept}): share of all heads in "
+        "a dense search without verification, mean ± SD over seeds (seeds with any). "
+        f"Torch {machine['torch']}, commit {machine['commit']}."
     )
 
 
-def _share(rows: Sequence[Row], rule: str) -> str:
-    counted = [row for row in rows if row["false_heads"] is not None]
+def _names(tasks: Iterator[str]) -> str:
+    return ", ".join(dict.fromkeys(tasks))
+
+
+def _share(rows: Collection[Row], rule: str) -> str:
+    swept = [row for row in rows if row["without_gate"] is not None]
+    counted = [row for row in swept if row["without_gate"]["false_heads"] is not None]
     if not counted:
-        return f"refused: {rows[0]['refused'].partition(':')[0]}"
-    shares = [row["false_heads"][rule] / row["n_heads"] for row in counted]
+        return f"refused: {swept[0]['without_gate']['refused'].partition(':')[0]}" if swept else ""
+    shares = [row["without_gate"]["false_heads"][rule] / row["n_heads"] for row in counted]
     spread = stdev(shares) if len(shares) > 1 else 0.0
     any_heads = sum(share > 0 for share in shares)
-    return f"{mean(shares):.1%} ± {spread:.1%} ({any_heads} of {len(shares)})"
+    return f"{fmean(shares):.1%} ± {spread:.1%} ({any_heads} of {len(shares)})"
+
+
+def key_of(row: Row) -> tuple[str, int, str]:
+    """Case, seed and task."""
+    return row["case"], row["seed"], row["task"]
 
 
 def rows_kept(out: Path, about: Row) -> list[dict[str, Any]]:
-    """What an earlier run of the same model, task and number of prompts has measured."""
+    """What an earlier run of the same model and number of prompts has measured."""
     known = json.loads(out.read_text()) if out.is_file() else {}
     return known["rows"] if all(known.get(name) == value for name, value in about.items()) else []
 
 
+def missing(
+    rows: Collection[Row], tasks: Sequence[str], swept: Collection[str], seeds: int
+) -> Iterator[tuple[str, int, str]]:
+    """Case, seed and task of all that is not measured yet, or not without the gate."""
+    done = {key_of(row): row["without_gate"] for row in rows}
+    for case in CASES:
+        for seed in range(seeds):
+            for task in tasks:
+                key = (case, seed, task)
+                if key not in done or (task in swept and done[key] is None):
+                    yield key
+
+
 def main(
+    task: Annotated[list[str] | None, typer.Option(help="A task to test; all without.")] = None,
+    swept: Annotated[list[str] | None, typer.Option(help="Also without the gate.")] = None,
     model: str = DEFAULT_MODEL,
-    task: str = "ioi",
     seeds: int = 10,
     n_prompts: int = 16,
     out: Path = RESULTS,
     write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
 ) -> None:
     """Run every control with every seed, and write the figures as JSON and as a table."""
-    say, about = Console(stderr=True).print, {"model": model, "task": task, "n_prompts": n_prompts}
+    say, about = Console(stderr=True).print, {"model": model, "n_prompts": n_prompts}
+    tasks, swept = task or list(list_tasks()), swept or ["ioi"]
     rows, trained = rows_kept(out, about), load_model(model)
-    done = {(row["case"], row["seed"]) for row in rows}
-    for case in CASES:
-        for seed in range(seeds):
-            if (case, seed) in done:
-                continue
-            say(f"{case}, seed {seed} ...")
-            is_random = case == RANDOM_WEIGHTS
-            control = get_task(task) if is_random else Control(get_task(task), CHANGES[case])
-            bridge = random_twin(model, seed) if is_random else trained
-            config = DiscoveryConfig(n_prompts=n_prompts, seed=seed)
-            rows.append({"case": case, "seed": seed, **measure(bridge, control, config)})
-            publish({**about, "rows": rows, "machine": describe_machine()}, out, "", None)
+    twin = lru_cache(maxsize=1)(random_twin)
+    for case, seed, name in list(missing(rows, tasks, swept, seeds)):
+        say(f"{case}, seed {seed}, {name} ...")
+        is_random = case == RANDOM_WEIGHTS
+        bridge = twin(model, seed) if is_random else trained
+        control = get_task(name) if is_random else Control(get_task(name), CHANGES[case])
+        config = DiscoveryConfig(n_prompts=n_prompts, seed=seed)
+        row = {"case": case, "seed": seed, "task": name}
+        rows = [old for old in rows if key_of(old) != (case, seed, name)]
+        rows.append(row | measure(bridge, control, config, swept=name in swept))
+        publish({**about, "rows": rows, "machine": describe_machine()}, out, "", None)
     measured = {**about, "rows": rows, "machine": describe_machine()}
     publish(measured, out, markdown(measured), "chance table" if write_into_readme else None)
 

@@ -9,6 +9,7 @@ from circuits.circuit import Circuit
 from circuits.cli import tables
 from circuits.grid import Grid
 from circuits.result import Discovery
+from circuits.search import SelectionRule
 
 CHOSEN = "◀ chosen"
 _ON_FRONT = "◆"
@@ -25,7 +26,7 @@ def grid(found: Grid) -> RenderableType:
     for point in found.points:
         rule, circuit = point.selection, point.circuit
         table.add_row(
-            f"{rule.threshold:g}",
+            threshold(rule, f"{rule.threshold:g}"),
             f"{rule.min_effect:g}",
             str(len(circuit)),
             str(len(circuit.edges)),
@@ -40,6 +41,11 @@ def grid(found: Grid) -> RenderableType:
         *shortfall(found.found, found.keep),
         tables.discovery(found.found),
     )
+
+
+def threshold(rule: SelectionRule, value: str) -> str:
+    """A threshold as a cell; a rule that tests significance has none."""
+    return "none" if rule.tests_significance else value
 
 
 def shortfall(found: Discovery, keep: float) -> list[RenderableType]:

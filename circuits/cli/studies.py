@@ -55,8 +55,8 @@ def table(found: Study) -> RenderableType:
     for trial in sorted(shown, key=lambda t: (len(t.circuit), -t.performance)):
         rule, circuit = trial.selection, trial.circuit
         rows.add_row(
-            f"{rule.threshold:.2f}",
-            f"{rule.logits_threshold:.2f}",
+            points.threshold(rule, f"{rule.threshold:.2f}"),
+            points.threshold(rule, f"{rule.logits_threshold:.2f}"),
             f"{rule.min_effect:.2g}",
             _cut(trial),
             str(trial.n_candidates),

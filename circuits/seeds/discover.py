@@ -172,13 +172,13 @@ class _Repeated:
         config = replace(self.config, seed=seed)
         setting = Setting.of(self.model, self.task, config, directory, resume=resume)
         if not isinstance(self.against, str):
-            return _compared(self._found(setting, directory, report), self.against)
+            return self._compared(self._found(setting, directory, report), self.against)
         other = replace(setting, config=replace(config, method=self.against))
         beside = None if directory is None else directory / AGAINST_DIRECTORY
         against = self._found(other, beside, lambda part: report(part / 2))
         setting = replace(setting, replaced=None)
         found = self._found(setting, directory, lambda part: report((1 + part) / 2))
-        return replace(_compared(found, against.circuit), against=against)
+        return replace(self._compared(found, against.circuit), against=against)
 
     def _found(
         self, setting: Setting, directory: Path | None, report: Callable[[float], None]
@@ -193,15 +193,21 @@ class _Repeated:
         # The model's outputs on these prompts, which nobody will ask for.
         return replace(found, evaluator=None)
 
+    def _compared(self, found: Discovery, against: Circuit | Reference | None) -> SeedRun:
+        if against is None:
+            return SeedRun(found)
+        theirs = against.circuit if isinstance(against, Reference) else against
+        heads, edges = found.circuit.compare(theirs), None
+        if found.config.patches_paths and self._compares_edges:
+            edges = Overlap.of(found.circuit.connections, against.connections)
+        return SeedRun(found, None, heads, edges)
 
-def _compared(found: Discovery, against: Circuit | Reference | None) -> SeedRun:
-    if against is None:
-        return SeedRun(found)
-    theirs = against.circuit if isinstance(against, Reference) else against
-    heads, edges = found.circuit.compare(theirs), None
-    if found.config.patches_paths and against.connections:
-        edges = Overlap.of(found.circuit.connections, against.connections)
-    return SeedRun(found, None, heads, edges)
+    @property
+    def _compares_edges(self) -> bool:
+        """Whether there are edges to compare with: for every seed, or for none."""
+        if isinstance(self.against, Reference | Circuit):
+            return bool(self.against.connections)
+        return self.against is not None and replace(self.config, method=self.against).patches_paths
 
 
 def _check_shape(against: Against | None, model: LayeredModel) -> None:

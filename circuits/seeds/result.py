@@ -45,7 +45,7 @@ class SeedRun:
         found: The discovery. Where it started from the sweep of `against`, its cost is the rest.
         against: The discovery on the same prompts that it is compared with, if it is.
         heads: Agreement of the heads with what they are compared with; None without.
-        edges: The same of the edges; None also where either has none to compare.
+        edges: The same of the edges; None also where there are none to compare.
 
     """
 
@@ -62,41 +62,26 @@ class SeedRun:
     @property
     def refused(self) -> bool:
         """Whether there was no circuit to search for."""
-        return self.found.verdict is not None and self.found.verdict.refuses
+        return _refused(self.found)
 
     @property
     def figures(self) -> dict[str, float]:
         """By the names of `MORE_IS_BETTER`; all NaN where there was no circuit to search for."""
-        found, circuit = self.found, self.found.circuit
-        figures = {"performance": found.performance, "heads": float(len(circuit))}
-        if found.config.patches_paths:
-            figures["edges"] = float(len(circuit.edges))
-        figures["sparsity"] = circuit.sparsity
+        figures = _own_figures(self.found)
         for kind, overlap in (("head", self.heads), ("edge", self.edges)):
             if overlap is not None:
                 figures[f"{kind} precision"] = overlap.precision
                 figures[f"{kind} recall"] = overlap.recall
-        return dict.fromkeys(figures, math.nan) if self.refused else figures
+        return figures
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data: figures, names of heads, cost."""
-        found, against = self.found, self.against
+        """Plain data: figures, names of heads, cost, and the same of `against`."""
+        verdict, against = self.found.verdict, self.against
         return {
             "seed": self.seed,
-            "verdict": None if found.verdict is None else asdict(found.verdict),
-            "heads": [str(head) for head in sorted(found.circuit.heads)],
-            "figures": _numbers(self.figures),
-            "seconds": found.cost.seconds,
-            "flops": found.cost.flops,
-            "against": None
-            if against is None
-            else {
-                "heads": [str(head) for head in sorted(against.circuit.heads)],
-                "edges": len(against.circuit.edges),
-                "performance": _number(against.performance),
-                "seconds": against.cost.seconds,
-                "flops": against.cost.flops,
-            },
+            "verdict": None if verdict is None else asdict(verdict),
+            **_row(self.found, self.figures),
+            "against": None if against is None else _row(against, _own_figures(against)),
         }
 
 
@@ -182,6 +167,28 @@ class SeedStudy:
         write_atomically({directory / SEEDS_FILE: json.dumps(self.to_dict(), indent=1).encode()})
 
 
+def _own_figures(found: Discovery) -> dict[str, float]:
+    circuit = found.circuit
+    figures = {"performance": found.performance, "heads": float(len(circuit))}
+    if found.config.patches_paths:
+        figures["edges"] = float(len(circuit.edges))
+    figures["sparsity"] = circuit.sparsity
+    return dict.fromkeys(figures, math.nan) if _refused(found) else figures
+
+
+def _refused(found: Discovery) -> bool:
+    return found.verdict is not None and found.verdict.refuses
+
+
+def _row(found: Discovery, figures: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "heads": [str(head) for head in sorted(found.circuit.heads)],
+        "figures": {name: _number(value) for name, value in figures.items()},
+        "seconds": found.cost.seconds,
+        "flops": found.cost.flops,
+    }
+
+
 def _distribution(figure: Distribution) -> dict[str, Any]:
     ends = {"best": figure.best, "worst": figure.worst}
     return {
@@ -194,10 +201,6 @@ def _distribution(figure: Distribution) -> dict[str, Any]:
         "histogram": asdict(figure.histogram),
         "values": {str(seed): _number(value) for seed, value in figure.values.items()},
     }
-
-
-def _numbers(figures: Mapping[str, float]) -> dict[str, float | None]:
-    return {name: _number(value) for name, value in figures.items()}
 
 
 def _number(value: float) -> float | None:

@@ -7,36 +7,28 @@ from dataclasses import replace
 
 import pytest
 import torch
-from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks import chance
 from benchmarks.controls import Control, random_twin, with_equal_prompts, with_shuffled_answers
+from circuits import PruningRule, Receiver
+from circuits.components import all_heads
 from circuits.config import DiscoveryConfig
 from circuits.metrics import logit_diff
-from circuits.model import check_reproduces, identify, load_tokenizer, tokenizer_of
-from circuits.model.tokenizers import remember_tokenizer
+from circuits.model import LayeredModel, check_reproduces, identify, tokenizer_of
+from circuits.patching.paths import swept_sums
+from circuits.patching.plan import plan_work
 from circuits.search import SelectionRule
-from tests.circuits.families import tiny_model
-from tests.circuits.prompts import ToyTask, ragged_pairs, word_tokenizer
+from circuits.selection import selector_of
+from circuits.significance import sign_flip_p_values
+from tasks import PromptPairs
+from tests.circuits.prompts import ragged_pairs
 
-CONFIG = DiscoveryConfig(n_prompts=10, n_mean_prompts=10)
-
-
-@pytest.fixture(scope="module")
-def toy():
-    bridge = tiny_model("gemma3")
-    remember_tokenizer(bridge, word_tokenizer())
-    return bridge, ToyTask(bridge)
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("tiny")
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64}
-    heads = {"num_attention_heads": 4, "num_key_value_heads": 2}
-    LlamaForCausalLM(LlamaConfig(vocab_size=49152, **sizes, **heads)).save_pretrained(directory)
-    load_tokenizer("smollm2-135m").save_pretrained(directory)
-    return str(directory)
+CONFIG = DiscoveryConfig(
+    n_prompts=10, n_mean_prompts=10, pruning=PruningRule("biggest", 0.2, 0.5, 0.1)
+)
+LOGITS = Receiver.logits()
+LOW = SelectionRule(threshold=0.8, logits_threshold=1.0)
+TESTED = SelectionRule(kind="significance", false_discovery_rate=0.1)
 
 
 def test_coins_negate_the_metric_of_some_prompts() -> None:
@@ -63,78 +55,99 @@ def test_a_control_has_the_prompts_of_its_task(toy) -> None:
 
 
 def test_twins_have_the_weights_of_their_seed(tiny) -> None:
-    first, again, other = (random_twin(tiny, seed) for seed in (1, 1, 2))
+    first, again, other = (random_twin(str(tiny), seed) for seed in (1, 1, 2))
     hashes = [identify(bridge).weight_hash for bridge in (first, again, other)]
     assert hashes[0] == hashes[1] != hashes[2]
     check_reproduces(first)
     assert tokenizer_of(first)("of the store")["input_ids"]
 
 
-def test_a_task_that_is_done_is_no_control(toy) -> None:
-    row = chance.measure(*toy, CONFIG)
+def test_a_task_that_is_done_is_no_control(toy, monkeypatch) -> None:
+    monkeypatch.setattr(chance, "RULES", {"threshold": LOW, "significance": TESTED})
+    row = chance.measure(*toy, CONFIG, swept=True)
     assert row["verdict"] == "behaviour"
     assert row["n_heads"] == 12
-    assert row["false_heads"]["significance"] > 0
+    assert row["without_gate"]["false_heads"]["significance"] > 0
+    assert row["without_gate"]["false_heads"]["threshold"] > 0
 
 
+@pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")
 def test_nothing_can_be_measured_where_nothing_is_corrupted(toy) -> None:
-    row = chance.measure(toy[0], Control(toy[1], with_equal_prompts), CONFIG)
+    control = Control(toy[1], with_equal_prompts)
+    row = chance.measure(toy[0], control, CONFIG, swept=True)
     assert (row["verdict"], row["heads_with_gate"]) == ("no circuit", 0)
-    assert row["false_heads"] is None
-    assert "clean minus corrupted metric is 0" in row["refused"]
+    assert row["without_gate"]["false_heads"] is None
+    assert "clean minus corrupted metric is 0" in row["without_gate"]["refused"]
+    assert chance.measure(toy[0], control, CONFIG, swept=False)["without_gate"] is None
 
 
-@pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")
-def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy, monkeypatch) -> None:
-    """Of 20 shufflings, about one may let anything pass; a threshold keeps what stands out."""
-    low = SelectionRule(threshold=0.8, logits_threshold=1.0)
-    monkeypatch.setitem(chance.RULES, "threshold", low)
-    control, kept = Control(toy[1], with_shuffled_answers), {"threshold": 0, "significance": 0}
-    for seed in range(20):
-        found = chance.without_gate(toy[0], control, replace(CONFIG, seed=seed))["false_heads"]
-        for rule, heads in found.items():
-            kept[rule] += heads > 0
-    assert kept["significance"] <= 3
-    assert kept["threshold"] >= 15
+def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy) -> None:
+    """Swapped answers negate every change; coins let anything pass a tenth of the time at most.
+
+    A threshold keeps what stands out, whatever the coins say.
+    """
+    bridge, task = toy
+    model, pairs = LayeredModel.of(bridge), task.sample(tokenizer_of(bridge), n=10, seed=0)
+    plan = plan_work(model, pairs, all_heads(3, 4))
+
+    def changes(of: PromptPairs) -> torch.Tensor:
+        return swept_sums(model, of, None, logit_diff, plan).changes.of(LOGITS)
+
+    own, shuffled = changes(pairs), with_shuffled_answers(replace(pairs, seed=3))
+    swapped = (shuffled.correct != pairs.correct).any(1)
+    assert 0 < swapped.sum() < 10
+    signs = 1 - 2 * swapped.float()
+    torch.testing.assert_close(changes(shuffled), own * signs, rtol=1e-3, atol=1e-5)
+    kept = {"threshold": 0, "significance": 0}
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(200):
+        coins = 1 - 2 * torch.randint(2, (10,), generator=draw).float()
+        p_values = sign_flip_p_values(own * coins)
+        effects = (own * coins).mean(-1)
+        kept["threshold"] += bool(LOW.select(effects, LOGITS))
+        tested = selector_of(replace(TESTED, min_effect=0.0), lambda _, p=p_values: p)
+        kept["significance"] += bool(tested.select(effects, LOGITS))
+    assert 0 < kept["significance"] <= 30
+    assert kept["threshold"] >= 180
 
 
-@pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")
-def test_it_goes_on_where_it_was(toy, tiny, tmp_path, monkeypatch) -> None:
+def test_it_goes_on_where_it_was(toy, tmp_path, monkeypatch) -> None:
     measured: list[str] = []
 
-    def measure(bridge, task, config):
-        measured.append(f"{task.name} {config.seed}")
-        return chance_measure(bridge, task, config)
+    def measure(bridge, task, config, *, swept: bool):
+        measured.append(f"{task.name} {config.seed}{' swept' * swept}")
+        outside = {"false_heads": None, "refused": "nothing: to say"} if swept else None
+        return {"verdict": "no circuit", "n_heads": 12, "without_gate": outside}
 
-    chance_measure = chance.measure
     monkeypatch.setattr(chance, "measure", measure)
     monkeypatch.setattr(chance, "load_model", lambda name: toy[0])
     monkeypatch.setattr(chance, "random_twin", lambda name, seed: toy[0])
     monkeypatch.setattr(chance, "get_task", lambda name: toy[1])
-    out, few = tmp_path / "chance.json", {"n_prompts": 10, "task": "toy", "model": "toy"}
-    chance.main(seeds=1, out=out, **few)
+    out = tmp_path / "chance.json"
+    few = {"n_prompts": 10, "task": ["toy"], "model": "toy", "out": out}
+    chance.main(seeds=1, **few)
     assert measured == ["toy 0", "control 0", "control 0"]
-    chance.main(seeds=2, out=out, **few)
+    chance.main(seeds=2, **few)
     assert measured[3:] == ["toy 1", "control 1", "control 1"]
-    rows = json.loads(out.read_text())["rows"]
-    assert [(row["case"], row["seed"]) for row in rows[:4]] == [
-        *((case, 0) for case in chance.CASES),
-        (chance.CASES[0], 1),
-    ]
-    text = chance.markdown(json.loads(out.read_text()))
-    assert "| equal prompts | 2 | 2 of 2 | refused: clean minus corrupted metric is 0 |" in text
-    chance.main(seeds=1, out=out, **{**few, "n_prompts": 9})
+    chance.main(seeds=1, swept=["toy"], **few)
+    assert measured[6:] == ["toy 0 swept", "control 0 swept", "control 0 swept"]
+    known = json.loads(out.read_text())
+    assert len({chance.key_of(row) for row in known["rows"]}) == len(known["rows"]) == 6
+    assert "| equal prompts | 2 of 2 | refused: nothing |" in chance.markdown(known)
+    chance.main(seeds=1, **{**few, "n_prompts": 9})
     assert len(json.loads(out.read_text())["rows"]) == 3, "other prompts begin anew"
 
 
 def test_shares_are_of_all_heads_and_over_seeds() -> None:
-    row = {"case": "random weights", "verdict": "no circuit", "n_heads": 10, "refused": None}
+    row = {"case": "random weights", "verdict": "no circuit", "n_heads": 10}
+    sizes = ({"threshold": heads, "significance": 0} for heads in (1, 3))
     rows = [
-        {**row, "seed": seed, "false_heads": {"threshold": heads, "significance": 0}}
-        for seed, heads in enumerate((1, 3))
+        {**row, "task": "t", "seed": seed, "without_gate": {"false_heads": s, "refused": None}}
+        for seed, s in enumerate(sizes)
     ]
-    about = {"model": "m", "task": "t", "n_prompts": 16}
-    machine = {"torch": "2", "commit": "abc1234"}
-    text = chance.markdown({**about, "rows": rows, "machine": machine})
-    assert "| random weights | 2 | 2 of 2 | 20.0% ± 14.1% (2 of 2) | 0.0% ± 0.0% (0 of 2) |" in text
+    rows.append({**row, "task": "u", "seed": 0, "without_gate": None})
+    about = {"model": "m", "n_prompts": 16, "machine": {"torch": "2", "commit": "abc1234"}}
+    text = chance.markdown({**about, "rows": rows})
+    assert "| random weights | 3 of 3 | 20.0% ± 14.1% (2 of 2) | 0.0% ± 0.0% (0 of 2) |" in text
+    assert "t, u, seeds 0 to 1 of each. False heads (t)" in text
     assert "equal prompts" not in text

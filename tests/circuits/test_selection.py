@@ -103,7 +103,7 @@ def test_a_circuit_grows_by_p_values() -> None:
 class TestVerified:
     RULE = SelectionRule(kind="significance", min_effect=0.06, false_discovery_rate=0.3)
 
-    def tested(self, world: World) -> Selector:
+    def selector_in(self, world: World) -> Selector:
         """The larger an estimate, the less it is chance."""
         return selector_of(
             self.RULE,
@@ -115,7 +115,7 @@ class TestVerified:
         asked, flipped = 0, 0
         for seed in range(12):
             world = World.random(seed)
-            verifier, tested = world.verifier(), self.tested(world)
+            verifier, tested = world.verifier(), self.selector_in(world)
             (found,) = verified_growth(verifier, [tested], *SIZES)
             truth = grow(lambda receiver, w=world: w.exact[unit_of(receiver)], tested, *SIZES)
             assert paths(found) == paths(truth)

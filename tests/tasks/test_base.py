@@ -33,6 +33,19 @@ def test_variants_take_turns_in_one_ragged_batch(piece_tokenizer):
     assert pairs.end.tolist() == [3, 4, 3, 4, 3]
 
 
+def test_the_seed_chooses_templates_and_their_order(piece_tokenizer):
+    def templates(seed, n_templates):
+        return Pets().sample(piece_tokenizer, 4, seed, n_templates).template.tolist()
+
+    alone = {tuple(templates(seed, 1)) for seed in range(8)}
+    assert alone == {(0, 0, 0, 0), (1, 1, 1, 1)}
+    assert {tuple(templates(seed, 2)) for seed in range(8)} == {(0, 1, 0, 1), (1, 0, 1, 0)}
+    assert templates(3, 2) == templates(3, 2)
+    for none in (0, 3):
+        with pytest.raises(TaskError, match=f"has 2 templates, and {none} of them were asked for"):
+            templates(0, none)
+
+
 def test_all_distinct_pairs_can_be_had_and_no_more(piece_tokenizer):
     pairs = Pets().sample(piece_tokenizer, n=8)
     assert len(set(pairs.clean_text)) == 8

@@ -55,6 +55,21 @@ class TestTable:
         for name, tensor in table.tensors().items():
             assert_same(tensor, before[name])
 
+    @settings(deadline=None)
+    @given(st.sets(st.sampled_from(HEADS)))
+    def test_among_keeps_the_paths_between_some_heads(self, heads) -> None:
+        """A shared key or value is read by every head of its group."""
+        table = random_table()
+        found = table.among(heads)
+        for receiver in EVERY:
+            unit = table.shared(receiver)
+            readers = {r.head for r in EVERY if table.shared(r) == unit and r.input == unit.input}
+            expected = table.effects(receiver).clone()
+            for sender in HEADS:
+                if sender not in heads or not (receiver.head is None or readers & heads):
+                    expected[sender.layer, sender.index] = torch.nan
+            assert_same(found.effects(receiver), expected)
+
     def test_swept_effects_come_back_from_their_tensors(self) -> None:
         swept = SweptEffects(random_table(1), random_table(2))
         again = SweptEffects.of_tensors(swept.tensors())
@@ -100,6 +115,13 @@ class TestSums:
             sums.settle(torch.tensor(prompts))
         assert sums.of(Receiver.logits())[0, 0].tolist() == [1.0, 2.0, 3.0]
         assert float(sums.table(1.0).logits[0, 0]) == 6.0
+
+    def test_sums_are_whole_when_every_prompt_is_in_them(self) -> None:
+        sums = SweptSums(*SIZES, n_prompts=3, batch_size=2)
+        for prompts, whole in ((torch.tensor([0, 1]), False), (torch.tensor([2]), True)):
+            assert not sums.is_whole
+            sums.finish_batch(prompts, torch.ones(len(prompts)), torch.zeros(len(prompts)))
+            assert sums.is_whole == whole
 
     @settings(deadline=None)
     @given(st.permutations(range(5)), st.integers(1, 5))
