@@ -152,12 +152,12 @@ class PathPatcher:
         if sweep:
             self.sums(_first_part(report))
             told = _last_part(report)
-        circuits = self._grown(self._with_progress(self._measure, told), selectors)
+        circuits = self._grown(self._with_progress(self._measure, _rising(told)), selectors)
         table = self._measured.known.table().among(self.heads)
         return [Patched(circuit, table) for circuit in circuits]
 
     def _grow_verified(self, selectors: Sequence[Selector], report: Report) -> list[Patched]:
-        swept, told = self.sweep(_first_part(report)), _last_part(report)
+        swept, told = self.sweep(_first_part(report)), _rising(_last_part(report))
         verifier = self._verifier(swept, selectors)
         circuits = verified_growth(
             verifier, selectors, *self.sizes, lambda effects: self._with_progress(effects, told)
@@ -244,12 +244,9 @@ class PathPatcher:
         return outside(self.heads, *self.sizes)
 
     def _with_progress(self, effects_of: EffectsOf, report: Report) -> EffectsOf:
-        reached = [0.0]
-
         def told(receiver: Receiver) -> Float[Tensor, "layer head"]:
             layer = self.model.n_layers if receiver.head is None else receiver.head.layer
-            reached[0] = max(reached[0], 1 - layer / self.model.n_layers)
-            report(reached[0])
+            report(1 - layer / self.model.n_layers)
             return effects_of(receiver)
 
         return told
@@ -262,6 +259,17 @@ def _key(heads: Iterable[Head] | None) -> dict[str, Any]:
 
 def _unheard(fraction: float) -> None:
     """Progress that nobody waits for."""
+
+
+def _rising(report: Report) -> Report:
+    """Progress that never falls, whichever receiver is looked at again."""
+    reached = [0.0]
+
+    def told(part: float) -> None:
+        reached[0] = max(reached[0], part)
+        report(reached[0])
+
+    return told
 
 
 def _first_part(report: Report) -> Report:

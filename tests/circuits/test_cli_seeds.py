@@ -9,10 +9,11 @@ from circuits import Circuit, Discovery
 from circuits.circuit import Overlap
 from circuits.cli import actions
 from circuits.cli import seeds as command
+from circuits.cli.console import out
 from circuits.components import Head
 from circuits.seeds import Distribution, SeedRun, SeedStudy
 from circuits.seeds.discover import _Repeated
-from tests.circuits.command_line import FEW, LOW, circuits, error_of
+from tests.circuits.command_line import FEW, circuits, error_of
 
 
 @pytest.fixture
@@ -27,8 +28,9 @@ def interrupt(*_, **__):
 
 def test_a_study_goes_on_and_is_told_in_both_forms(tiny, tmp_path, monkeypatch):
     """Cut off after its first seed, gone on with, and shown from what is saved."""
-    study = ("seeds", "ioi", "--model", tiny, *FEW, *LOW, "--seeds", "2", "--seed", "3")
-    search = (*study, "--against", "path-patching", "--templates", "2", "--out", tmp_path / "run")
+    study = ("seeds", "ioi", "--model", tiny, *FEW, "--seeds", "2", "--seed", "3")
+    methods = ("--method", "flap", "--against", "contrastive-flap")
+    search = (*study, *methods, "--templates", "2", "--out", tmp_path / "run")
     run = _Repeated.run
 
     def cut_off(self, seed, *rest):
@@ -52,9 +54,9 @@ def test_a_study_goes_on_and_is_told_in_both_forms(tiny, tmp_path, monkeypatch):
     shown = circuits(*search)
     assert shown.exit_code == 0, shown.stderr
     text = " ".join(shown.stdout.split())
-    assert "Figures over 2 seeds, against path-patching" in text
-    recall = printed["figures"]["edge recall"]
-    assert f"edge recall {recall['mean']:.2f} ± {recall['sd']:.2f}" in text
+    assert "Figures over 2 seeds, against contrastive-flap" in text
+    recall = printed["figures"]["head recall"]
+    assert f"head recall {recall['mean']:.2f} ± {recall['sd']:.2f}" in text
     assert "2 of 2" in text
     assert f"Saved to {tmp_path / 'run'}" in shown.stdout.replace("\n", "")
 
@@ -76,7 +78,7 @@ def lucky(found):
 
 
 def test_a_lucky_seed_is_marked_and_heads_are_counted(lucky, capsys):
-    command.out.print(command.table(lucky), width=200)
+    out.print(command.table(lucky), width=200)
     text = " ".join(capsys.readouterr().out.split())
     assert "out of line" in text.partition("performance ")[2].partition("heads ")[0]
     assert text.count("out of line") == 1

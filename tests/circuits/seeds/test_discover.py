@@ -16,8 +16,9 @@ from tests.circuits.conftest import RULE
 from tests.circuits.prompts import ToyTask
 
 CONFIG = DiscoveryConfig(
-    n_prompts=3,
-    n_mean_prompts=6,
+    n_prompts=2,
+    n_mean_prompts=4,
+    n_sampled_paths=4,
     selection=RULE,
     pruning=PruningRule("biggest", 0.2, 0.5, 0.1),
     seed=1,

@@ -80,7 +80,7 @@ def test_the_reported_seed_is_told_first_and_sooner() -> None:
 
 def test_false_alarms_are_as_rare_as_the_level_says() -> None:
     draw = np.random.default_rng(0)
-    reported, others, n = 0, 0, 2000
+    reported, others, n = 0, 0, 1500
     for row in draw.normal(size=(n, 8)):
         found = {o.seed for o in outliers({"size": of(*row)}, reported=3, level=0.05)}
         reported += 3 in found
