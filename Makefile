@@ -28,7 +28,8 @@ bench: $(VENV)/.installed  ## Measure again what README says (about an hour on t
 	$(BIN)/python -m benchmarks.discovery --write-readme
 	$(BIN)/python -m benchmarks.engines --write-readme
 	$(BIN)/python -m benchmarks.cost --write-readme
-	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.scaling --write-readme
+	$(BIN)/python -m benchmarks.recall --write-readme
 	$(BIN)/python -m benchmarks.chance --write-readme
 
 seeds: $(VENV)/.installed  ## The ten-seed table of README (hours; goes on where it was stopped).

@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from circuits.attribution import attribution_scores
 from circuits.circuit import Circuit
 from circuits.components import Head, Receiver
 from circuits.config import DiscoveryConfig
@@ -22,16 +23,22 @@ from circuits.patching.effects import SweptSums, outside
 from circuits.patching.paths import ReceiverEffects, known_heads, swept_sums
 from circuits.patching.plan import Plan, plan_work
 from circuits.pruning import Pruning, prune
-from circuits.scores import HeadStatistics, Statistic
+from circuits.scores import Contrast, HeadStatistics, Statistic
 from circuits.search import EffectsOf, SelectionRule, Selector, grow
 from circuits.selection import selector_of
 from circuits.significance import sign_flip_p_values
-from circuits.verification import Verification, Verifier, receivers_of, verified_growth
+from circuits.verification import (
+    Verification,
+    Verifier,
+    Visit,
+    receivers_of,
+    verified_growth,
+)
 from circuits.workspace import Pruned, Workspace
 from tasks import PromptPairs
 
 Report = Callable[[float], None]
-_SCORES: dict[str, Statistic] = {"flap": "WIFV", "contrastive-flap": "WIFN"}
+_STATISTICS: dict[str, Statistic] = {"flap": "WIFV", "contrastive-flap": "WIFN"}
 _SWEEP_SHARE = 0.7
 """Of the patching stage, where something follows the sweep: for the progress alone."""
 
@@ -54,25 +61,36 @@ def prune_heads(
         return {}, {}
     key = {
         "means": config.n_mean_prompts,
-        "rule": asdict(config.pruning),
+        "rule": asdict(config.pruning_rule),
         "contrast": config.contrast,
         "names": names,
     }
     if (known := workspace.pruned(key)) is not None:
         return known
-    runs = paired_runs(evaluator.model, evaluator.pairs, evaluator.metric)
-    statistics = HeadStatistics.collect(evaluator.model, runs)
-    contrasts = {"flap": None, "contrastive-flap": config.contrast}
-    scores = {name: statistics.scores(_SCORES[name], contrasts[name]) for name in names}
+    scores = _scores(evaluator, names, config.contrast)
     prunings: dict[str, Pruning] = {}
     for done, name in enumerate(names):
 
         def report_part(fraction: float, done: int = done) -> None:
             report((done + fraction) / len(names))
 
-        prunings[name] = prune(scores[name], config.pruning, evaluator.performances, report_part)
+        prunings[name] = prune(
+            scores[name], config.pruning_rule, evaluator.performances, report_part
+        )
     workspace.keep_pruned(key, (prunings, scores))
     return prunings, scores
+
+
+def _scores(
+    evaluator: Evaluator, names: tuple[str, ...], contrast: Contrast
+) -> dict[str, Float[Tensor, "layer head"]]:
+    """The scores of these names, which are all attribution or all FLAP's."""
+    runs = paired_runs(evaluator.model, evaluator.pairs, evaluator.metric)
+    if names == ("attribution",):
+        return {"attribution": attribution_scores(runs)}
+    statistics = HeadStatistics.collect(evaluator.model, runs)
+    contrasts = {"flap": None, "contrastive-flap": contrast}
+    return {name: statistics.scores(_STATISTICS[name], contrasts[name]) for name in names}
 
 
 def plan_patching(
@@ -152,16 +170,20 @@ class PathPatcher:
         if sweep:
             self.sums(_first_part(report))
             told = _last_part(report)
-        circuits = self._grown(self._with_progress(self._measure, _rising(told)), selectors)
+        visit = self._progress(told)
+
+        def effects_of(receiver: Receiver) -> Float[Tensor, "layer head"]:
+            visit(receiver)
+            return self._measured.measure(receiver, self.heads)
+
+        circuits = self._grown(effects_of, selectors)
         table = self._measured.known.table().among(self.heads)
         return [Patched(circuit, table) for circuit in circuits]
 
     def _grow_verified(self, selectors: Sequence[Selector], report: Report) -> list[Patched]:
-        swept, told = self.sweep(_first_part(report)), _rising(_last_part(report))
+        swept, told = self.sweep(_first_part(report)), _last_part(report)
         verifier = self._verifier(swept, selectors)
-        circuits = verified_growth(
-            verifier, selectors, *self.sizes, lambda effects: self._with_progress(effects, told)
-        )
+        circuits = verified_growth(verifier, selectors, *self.sizes, self._progress(told))
         table = verifier.table()
         return [
             Patched(circuit, table, verifier.report(selector, circuit))
@@ -220,9 +242,6 @@ class PathPatcher:
         share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
         return Verifier(swept, self._measured.measure, share, self.config.seed, self.model.dtype)
 
-    def _measure(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
-        return self._measured.measure(receiver, self.heads)
-
     @cached_property
     def _measured(self) -> ReceiverEffects:
         """Exact effects; what verifies estimates of lower precision is float32."""
@@ -243,13 +262,16 @@ class PathPatcher:
     def _outside(self) -> Bool[Tensor, "layer head"]:
         return outside(self.heads, *self.sizes)
 
-    def _with_progress(self, effects_of: EffectsOf, report: Report) -> EffectsOf:
-        def told(receiver: Receiver) -> Float[Tensor, "layer head"]:
-            layer = self.model.n_layers if receiver.head is None else receiver.head.layer
-            report(1 - layer / self.model.n_layers)
-            return effects_of(receiver)
+    def _progress(self, report: Report) -> Visit:
+        """Reports how far down the model a search has come."""
+        reached = [0.0]
 
-        return told
+        def visit(receiver: Receiver) -> None:
+            layer = self.model.n_layers if receiver.head is None else receiver.head.layer
+            reached[0] = max(reached[0], 1 - layer / self.model.n_layers)
+            report(reached[0])
+
+        return visit
 
 
 def _key(heads: Iterable[Head] | None) -> dict[str, Any]:
@@ -259,17 +281,6 @@ def _key(heads: Iterable[Head] | None) -> dict[str, Any]:
 
 def _unheard(fraction: float) -> None:
     """Progress that nobody waits for."""
-
-
-def _rising(report: Report) -> Report:
-    """Progress that never falls, whichever receiver is looked at again."""
-    reached = [0.0]
-
-    def told(part: float) -> None:
-        reached[0] = max(reached[0], part)
-        report(reached[0])
-
-    return told
 
 
 def _first_part(report: Report) -> Report:

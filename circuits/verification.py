@@ -34,10 +34,11 @@ from xxhash import xxh64_intdigest
 from circuits.circuit import Circuit
 from circuits.components import HEAD_INPUTS, Head, Receiver
 from circuits.patching import EffectTable, SweptEffects
-from circuits.search import EffectsOf, Selector, grow
+from circuits.search import Selector, grow
 
 Measure = Callable[[Receiver, tuple[Head, ...]], Float[Tensor, "layer head"]]
 """Exact effects of some senders on a receiver; NaN for all others."""
+Visit = Callable[[Receiver], None]
 
 CONFIDENCE = 0.95
 _LEAST_CURVATURE = 1.0
@@ -158,16 +159,12 @@ class Verifier:
         self._known: dict[Receiver, _Known] = {}
         self._seen = torch.empty(0)
 
-    def effects_for(self, rule: Selector) -> EffectsOf:
-        """Effects of all senders on a receiver; the rule's selection cannot flip within errors."""
-
-        def effects_of(receiver: Receiver) -> Float[Tensor, "layer head"]:
-            known = self._of(receiver)
-            while todo := self._next(known, rule):
-                self._verify(known, todo)
-            return known.effects
-
-        return effects_of
+    def effects(self, receiver: Receiver, rule: Selector) -> Float[Tensor, "layer head"]:
+        """Effects of all senders; the rule's selection cannot flip within their errors."""
+        known = self._of(receiver)
+        while todo := self._next(known, rule):
+            self._verify(known, todo)
+        return known.effects
 
     @property
     def n_verified(self) -> int:
@@ -257,17 +254,23 @@ def verified_growth(
     rules: Sequence[Selector],
     n_layers: int,
     n_heads: int,
-    told: Callable[[EffectsOf], EffectsOf] = lambda effects_of: effects_of,
+    visit: Visit = lambda receiver: None,
 ) -> list[Circuit]:
     """Grow a circuit for each rule until nothing learned on the way asks for more.
 
-    `told` may wrap the effects that `grow` asks for, to tell someone of them.
+    `visit` is told of every receiver that is looked at.
     """
+
+    def grown(rule: Selector) -> Circuit:
+        def effects_of(receiver: Receiver) -> Float[Tensor, "layer head"]:
+            visit(receiver)
+            return verifier.effects(receiver, rule)
+
+        return grow(effects_of, rule, n_layers, n_heads)
+
     while True:
         n_verified = verifier.n_verified
-        circuits = [
-            grow(told(verifier.effects_for(rule)), rule, n_layers, n_heads) for rule in rules
-        ]
+        circuits = [grown(rule) for rule in rules]
         if verifier.n_verified == n_verified:
             return circuits
 

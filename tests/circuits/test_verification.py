@@ -208,7 +208,7 @@ class TestCurvature:
         world = crooked()
         verifier = world.verifier()
         upper, lower = Receiver(Head(3, 0), "q"), Receiver(Head(1, 0), "q")
-        once = grow(verifier.effects_for(RULE), RULE, *SIZES)
+        once = grow(lambda receiver: verifier.effects(receiver, RULE), RULE, *SIZES)
         assert {receiver for receiver, _ in world.asked} == {lower}
         assert verifier.curvature > 15
         assert (Head(0, 1), upper) not in paths(once)
