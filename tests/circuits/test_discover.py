@@ -266,5 +266,5 @@ def test_ioi_on_smollm2(smollm2) -> None:
     patching = found.cost.of("patching").flops / found.cost.forward_pass_flops
     assert patching <= 60, "the sweep about 12, verification about 35"
     assert found.verification is not None
-    assert found.verification.verified < found.verification.estimated / 10
+    assert found.verification.verified < 200
     assert found.cost.peak_memory_bytes < 4e9
