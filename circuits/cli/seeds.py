@@ -107,20 +107,21 @@ def _refusals(study: SeedStudy) -> list[RenderableType]:
 
 
 def _figures(study: SeedStudy) -> RenderableType:
+    """One line a figure in 80 columns; a star marks what the warnings are about."""
     rows = tables.plain_table(
-        "", ">mean ± SD", ">best", ">worst", f">seed {study.reported}", "histogram", ""
+        "", ">mean ± SD", ">best", ">worst", f">seed {study.reported}", "histogram"
     )
     lucky = {outlier.figure for outlier in study.outliers if outlier.seed == study.reported}
     for name, figure in study.figures.items():
         form = _FORMS.get(name, _SHARE)
         best, worst = (
-            "none" if end is None else f"{form.format(end[1])} (seed {end[0]})"
-            for end in (figure.best, figure.worst)
+            "none" if end is None else form.format(end[1]) for end in (figure.best, figure.worst)
         )
         spread = f"{form.format(figure.mean)} ± {form.format(figure.sd)}"
-        own = form.format(figure.values[study.reported])
-        note = Text("out of line", "bold yellow") if name in lucky else Text()
-        rows.add_row(name, spread, best, worst, own, compact(figure), note)
+        own = Text(form.format(figure.values[study.reported]))
+        if name in lucky:
+            own.append(" *", "bold yellow")
+        rows.add_row(name, spread, best, worst, own, compact(figure))
     return rows
 
 

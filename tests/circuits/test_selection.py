@@ -113,7 +113,7 @@ class TestVerified:
     def test_only_significant_paths_near_the_smallest_effect_are_run(self) -> None:
         """P-values are given, so that nothing rests on errors but the smallest effect."""
         asked, flipped = 0, 0
-        for seed in range(3):
+        for seed in (3, 4):
             world = World.random(seed)
             verifier, tested = world.verifier(), self.selector_in(world)
             (found,) = verified_growth(verifier, [tested], *SIZES)
