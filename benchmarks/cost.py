@@ -1,6 +1,6 @@
 """Path patching side by side: what each way costs, and whether it finds the same circuit.
 
-python -m benchmarks.cost [--task ioi] [--write-readme]
+python -m benchmarks.cost [--task ioi] [--part grid] [--write-readme]
 
 Naive and exact path patching over all heads, the upward sweep, and the sweep verified; the same for
 APP, and the published grid. Figures go to benchmarks/results/cost.json as soon as they are known;
@@ -11,12 +11,12 @@ prompts as those had.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 import typer
 from rich.console import Console
@@ -37,12 +37,15 @@ from tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "cost.json"
 METHODS: tuple[Method, Method] = ("path-patching", "app")
+Part = Literal["searches", "agreement", "grid"]
+"""What is measured of a task: what searches cost, agreement with the exact search, the grid."""
+PARTS: tuple[Part, ...] = get_args(Part)
 Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """How many prompts searches are compared on, and the grid is run on (0: no grid)."""
+    """How many prompts searches are compared on, and the grid is run on."""
 
     searches: int = 16
     grid: int = 2
@@ -55,6 +58,7 @@ def measure_task(
     prompts: Prompts,
     exact: Discovery | None,
     say: Say,
+    parts: Collection[Part] = PARTS,
 ) -> Iterator[dict[str, Any]]:
     """Every way of searching one task's circuit, and what they agree on; a part at a time."""
     with ExitStack() as stack:
@@ -65,19 +69,20 @@ def measure_task(
             own = replace(config, method=method, n_prompts=n_prompts)
             return stack.enter_context(Searches.begun(bridge, task, own))
 
-        dense, app = (searches(method, prompts.searches) for method in METHODS)
-        say(f"{task.name}: verification ...")
-        yield {
-            "n_prompts": prompts.searches,
-            "dense": side_by_side(dense),
-            "app": side_by_side(app),
-            **unpruned_costs(bridge, dense),
-            "machine": describe_machine(),
-        }
-        if exact is not None:
+        if "searches" in parts:
+            dense, app = (searches(method, prompts.searches) for method in METHODS)
+            say(f"{task.name}: verification ...")
+            yield {
+                "n_prompts": prompts.searches,
+                "dense": side_by_side(dense),
+                "app": side_by_side(app),
+                **unpruned_costs(bridge, dense),
+                "machine": describe_machine(),
+            }
+        if exact is not None and "agreement" in parts:
             unpruned, pruned = (searches(method, exact.config.n_prompts) for method in METHODS)
             yield {"agreement": agreement(unpruned, pruned, exact)}
-        if prompts.grid:
+        if "grid" in parts:
             searched = searches("app", prompts.grid)
             say(f"{task.name}: the grid ...")
             yield {"grid": grid_row(searched)}
@@ -109,6 +114,9 @@ def unpruned_costs(bridge: TransformerBridge, dense: Searches) -> dict[str, Any]
 
 def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
+    part: Annotated[
+        list[Part] | None, typer.Option(help="What to measure of it; everything without.")
+    ] = None,
     model: str = DEFAULT_MODEL,
     n_prompts: int = Prompts.searches,
     grid_prompts: int = Prompts.grid,
@@ -121,9 +129,11 @@ def main(
     config, prompts = DiscoveryConfig(), Prompts(n_prompts, grid_prompts)
     measured: dict[str, Any] = {"model": model, "tasks": known}
     for name in task or list_tasks():
-        known[name] = {}
-        for part in measure_task(bridge, get_task(name), config, prompts, exact.get(name), say):
-            known[name].update(part)
+        if not part:
+            known[name] = {}
+        given = (bridge, get_task(name), config, prompts, exact.get(name), say)
+        for measured_part in measure_task(*given, part or PARTS):
+            known.setdefault(name, {}).update(measured_part)
             measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
             publish(measured, out, "", None)
     publish(measured, out, markdown(measured), "cost table" if write_into_readme else None)
