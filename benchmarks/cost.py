@@ -115,7 +115,7 @@ def unpruned_costs(bridge: TransformerBridge, dense: Searches) -> dict[str, Any]
 def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
     part: Annotated[
-        list[Part] | None, typer.Option(help="What to measure of it; everything without.")
+        Part | None, typer.Option(help="What to measure of it; everything without.")
     ] = None,
     model: str = DEFAULT_MODEL,
     n_prompts: int = Prompts.searches,
@@ -132,7 +132,7 @@ def main(
         if not part:
             known[name] = {}
         given = (bridge, get_task(name), config, prompts, exact.get(name), say)
-        for measured_part in measure_task(*given, part or PARTS):
+        for measured_part in measure_task(*given, [part] if part else PARTS):
             known.setdefault(name, {}).update(measured_part)
             measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
             publish(measured, out, "", None)
