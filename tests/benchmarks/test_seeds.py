@@ -38,10 +38,10 @@ def studied(found, monkeypatch):
 
 
 def test_tasks_are_measured_kept_and_told(studied, found, tmp_path) -> None:
-    out, few = tmp_path / "seeds.json", {"model": "toy", "n_prompts": 5, "runs": tmp_path / "runs"}
-    seeds.main(task=["docstring"], seeds=2, out=out, **few)
-    seeds.main(task=["ioi"], seeds=2, out=out, **few)
-    assert [asked["config"].n_prompts for asked in studied] == [5, 5]
+    out, where = tmp_path / "seeds.json", {"model": "toy", "runs": tmp_path / "runs"}
+    seeds.main(task=["docstring"], seeds=2, n_prompts=4, out=out, **where)
+    seeds.main(task=["ioi"], seeds=2, n_prompts=5, out=out, **where)
+    assert [asked["config"].n_prompts for asked in studied] == [4, 5]
     assert {asked["against"] for asked in studied} == {"path-patching"}
     assert studied[1]["directory"] == tmp_path / "runs" / "ioi"
     assert (tmp_path / "runs" / "ioi" / "seeds.json").is_file()
@@ -52,10 +52,10 @@ def test_tasks_are_measured_kept_and_told(studied, found, tmp_path) -> None:
     recall = measured["tasks"]["ioi"]["figures"]["head recall"]
     text = seeds.markdown(measured)
     row = next(line for line in text.splitlines() if line.startswith("| ioi"))
-    assert f"| 90.5 ± 0.7 | {found.performance:.1f} ± 0.0 |" in row
+    assert f"| ioi | 5 | 90.5 ± 0.7 | {found.performance:.1f} ± 0.0 |" in row
     assert f"{recall['mean']:.2f} ± {recall['sd']:.2f} | 1.00 ± 0.00 | 1.00 ± 0.00" in row
     assert "mean ± SD over 2 seeds" in text
-    about = {"model": "toy", "seeds": 2, "n_prompts": 5}
+    about = {"model": "toy", "seeds": 2}
     assert len(seeds.tasks_kept(out, about)) == 2
     assert seeds.tasks_kept(out, {**about, "seeds": 3}) == {}
 
@@ -66,13 +66,14 @@ def test_means_are_over_tasks_and_the_papers_are_beside() -> None:
         figures = {"performance": 90.0, "heads": 4.0, "edges": None, "sparsity": 0.5}
         figures |= dict.fromkeys(seeds._RATES, precision)
         return {
+            "n_prompts": 2,
             "figures": dict.fromkeys(seeds._RATES, known),
             "runs": [{"figures": figures, "against": {"figures": figures}}],
             "machine": {"torch": "2", "commit": "abc1234"},
         }
 
     tasks = {"ioi": task(0.8), "docstring": task(0.6), "other": task(None)}
-    text = seeds.markdown({"model": "m", "seeds": 1, "n_prompts": 2, "tasks": tasks})
+    text = seeds.markdown({"model": "m", "seeds": 1, "tasks": tasks})
     assert "| 0.80 ± 0.00 | 0.80 ± 0.00 | 0.80 ± 0.00 | 0.80 ± 0.00 | 0.56 / 0.54 |" in text
-    assert "| mean |  |  |  |  |  |  |  | 0.70 | 0.70 | 0.70 | 0.70 |  |" in text
+    assert "| mean |  |  |  |  |  |  |  |  | 0.70 | 0.70 | 0.70 | 0.70 |  |" in text
     assert "none" in text
