@@ -1,12 +1,14 @@
 """What discovery returns where there is nothing to find, with the gate and without.
 
-python -m benchmarks.chance [--task ioi] [--seeds 10] [--swept ioi] [--write-readme]
+python -m benchmarks.chance [--task ioi] [--seeds 10] [--swept ioi] [--swept-seeds 10]
+[--write-readme]
 
 Three controls: a model of the same architecture with random weights, prompts whose corrupted half
 equals the clean one, and answers labelled correct and wrong by a coin. With the gate: how often the
-verdict is "no circuit". Without it, on the tasks that are `--swept`: the share of the model's heads
-that each selection rule keeps in a dense search on estimates, all of them false. Every row is
-written to benchmarks/results/chance.json as soon as it is done; run again, it goes on from there.
+verdict is "no circuit". Without it, on the tasks and seeds that are `--swept`, which takes most of
+the time: the share of the model's heads that each selection rule keeps in a dense search on
+estimates, all of them false. Every row is written to benchmarks/results/chance.json as soon as it
+is done; run again, it goes on from there.
 """
 
 from __future__ import annotations
@@ -121,7 +123,7 @@ def rows_kept(out: Path, about: Row) -> list[dict[str, Any]]:
 
 
 def missing(
-    rows: Collection[Row], tasks: Sequence[str], swept: Collection[str], seeds: int
+    rows: Collection[Row], tasks: Sequence[str], seeds: int, swept: Collection[tuple[int, str]]
 ) -> Iterator[tuple[str, int, str]]:
     """Case, seed and task of all that is not measured yet, or not without the gate."""
     done = {key_of(row): row["without_gate"] for row in rows}
@@ -129,13 +131,14 @@ def missing(
         for seed in range(seeds):
             for task in tasks:
                 key = (case, seed, task)
-                if key not in done or (task in swept and done[key] is None):
+                if key not in done or ((seed, task) in swept and done[key] is None):
                     yield key
 
 
 def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to test; all without.")] = None,
     swept: Annotated[list[str] | None, typer.Option(help="Also without the gate.")] = None,
+    swept_seeds: Annotated[int, typer.Option(help="How many of the seeds without it.")] = 10,
     model: str = DEFAULT_MODEL,
     seeds: int = 10,
     n_prompts: int = 16,
@@ -144,10 +147,11 @@ def main(
 ) -> None:
     """Run every control with every seed, and write the figures as JSON and as a table."""
     say, about = Console(stderr=True).print, {"model": model, "n_prompts": n_prompts}
-    tasks, swept = task or list(list_tasks()), swept or ["ioi"]
+    tasks = task or list(list_tasks())
+    without = {(seed, name) for seed in range(swept_seeds) for name in swept or ["ioi"]}
     rows, trained = rows_kept(out, about), load_model(model)
     twin = lru_cache(maxsize=1)(random_twin)
-    for case, seed, name in list(missing(rows, tasks, swept, seeds)):
+    for case, seed, name in list(missing(rows, tasks, seeds, without)):
         say(f"{case}, seed {seed}, {name} ...")
         is_random = case == RANDOM_WEIGHTS
         bridge = twin(model, seed) if is_random else trained
@@ -155,7 +159,7 @@ def main(
         config = DiscoveryConfig(n_prompts=n_prompts, seed=seed)
         row = {"case": case, "seed": seed, "task": name}
         rows = [old for old in rows if key_of(old) != (case, seed, name)]
-        rows.append(row | measure(bridge, control, config, swept=name in swept))
+        rows.append(row | measure(bridge, control, config, swept=(seed, name) in without))
         publish({**about, "rows": rows, "machine": describe_machine()}, out, "", None)
     measured = {**about, "rows": rows, "machine": describe_machine()}
     publish(measured, out, markdown(measured), "chance table" if write_into_readme else None)

@@ -128,7 +128,7 @@ def test_it_goes_on_where_it_was(toy, tmp_path, monkeypatch) -> None:
     assert measured == ["toy 0", "control 0", "control 0"]
     chance.main(seeds=2, **few)
     assert measured[3:] == ["toy 1", "control 1", "control 1"]
-    chance.main(seeds=1, swept=["toy"], **few)
+    chance.main(seeds=2, swept=["toy"], swept_seeds=1, **few)
     assert measured[6:] == ["toy 0 swept", "control 0 swept", "control 0 swept"]
     known = json.loads(out.read_text())
     assert len({chance.key_of(row) for row in known["rows"]}) == len(known["rows"]) == 6
