@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench exact seeds notebooks clean
+.PHONY: demo test check lint format bench exact seeds notebooks docs clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -41,6 +41,10 @@ exact: $(VENV)/.installed  ## The exact searches that `bench` compares with (hou
 notebooks: $(VENV)/.installed-dev  ## Run the notebooks and keep their outputs (needs Chromium, see README).
 	$(PIP_INSTALL) -e '.[figures]'
 	$(BIN)/python -m tests.test_notebooks
+
+docs: $(VENV)/.installed  ## Build the documentation into build/docs.
+	$(PIP_INSTALL) -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or newer, or set PYTHON=..."; exit 1; }

@@ -1,0 +1,166 @@
+"""The documentation: its examples run, its commands parse, and its reference leaves nothing out."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import torch
+from transformer_lens.model_bridge import TransformerBridge
+from transformer_lens.model_bridge.sources import build_bridge_from_module
+from transformers import LlamaConfig, LlamaForCausalLM
+from typer.main import get_command
+
+import circuits.model
+import circuits.result
+from circuits.cli import app
+from circuits.cli.actions import discovery_config
+from circuits.model import load_tokenizer
+from circuits.model.tokenizers import remember_tokenizer
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted((ROOT / "docs").glob("*.md"))
+WITH_COMMANDS = [*PAGES, ROOT / "README.md"]
+REFERENCE = sorted((ROOT / "docs/reference").glob("*.md"))
+WHOLE_MODULES = (
+    "circuits",
+    "circuits.comparison",
+    "circuits.evaluation",
+    "circuits.figures",
+    "circuits.patching",
+    "circuits.references",
+    "circuits.seeds",
+    "tasks",
+)
+N_LAYERS, N_HEADS, D_HEAD = 3, 6, 8
+REMOTE = re.compile(r"""<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:""")
+
+
+def page_name(path: Path) -> str:
+    return path.stem
+
+
+def blocks(path: Path, language: str) -> list[str]:
+    text = path.read_text(encoding="utf-8")
+    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+
+
+def commands(path: Path) -> list[str]:
+    """Command lines in fenced blocks, examples of Python aside."""
+    lines = (line for block in blocks(path, "(?:sh)?") for line in block.splitlines())
+    return [line for line in lines if line.startswith("circuits ")]
+
+
+def documented() -> list[str]:
+    """Identifiers that the reference gives the docstrings of."""
+    return [
+        name
+        for path in REFERENCE
+        for name in re.findall(r"^::: (\S+)$", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ]
+
+
+def resolve(identifier: str) -> object:
+    module, _, name = identifier.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+@pytest.fixture(scope="module")
+def model() -> TransformerBridge:
+    """A tiny model of random weights, but for one head that does IOI.
+
+    It attends to all positions alike and makes what it saw less likely: the repeated name more so.
+    """
+    torch.manual_seed(0)
+    width = N_HEADS * D_HEAD
+    config = LlamaConfig(
+        vocab_size=49152,
+        hidden_size=width,
+        intermediate_size=2 * width,
+        num_hidden_layers=N_LAYERS,
+        num_attention_heads=N_HEADS,
+        num_key_value_heads=N_HEADS // 2,
+        initializer_range=0.1,
+        tie_word_embeddings=True,
+    )
+    network = LlamaForCausalLM(config)
+    network.set_attn_implementation("eager")
+    with torch.no_grad():
+        network.model.embed_tokens.weight.normal_()
+        attention = network.model.layers[0].self_attn
+        attention.q_proj.weight[:D_HEAD] = 0
+        attention.v_proj.weight[:D_HEAD] = torch.eye(D_HEAD, width)
+        attention.o_proj.weight[:, :D_HEAD] = -10 * torch.eye(width, D_HEAD)
+    bridge = build_bridge_from_module(
+        network.eval().requires_grad_(False),
+        "LlamaForCausalLM",
+        hf_config=config,
+        model_name="smollm2-135m",
+    )
+    remember_tokenizer(bridge, load_tokenizer("smollm2-135m"))
+    return bridge
+
+
+@pytest.mark.filterwarnings("ignore::circuits.seeds.LuckySeedWarning")
+@pytest.mark.parametrize("path", PAGES, ids=page_name)
+def test_examples_run_in_order(path, model, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for module in (circuits.model, circuits.result):
+        monkeypatch.setattr(module, "load_model", lambda name, **_: model)
+    examples = blocks(path, "python")
+    assert examples
+    namespace = {"__name__": "example"}
+    for number, example in enumerate(examples):
+        exec(compile(example, f"{path.name}, example {number + 1}", "exec"), namespace)
+
+
+@pytest.mark.parametrize("path", WITH_COMMANDS, ids=page_name)
+def test_commands_parse(path):
+    program = get_command(app)
+    lines = commands(path)
+    assert lines
+    for line in lines:
+        _, name, *arguments = shlex.split(line, comments=True)
+        command = program.commands[name]
+        given = command.make_context(name, arguments).params
+        if name == "discover":
+            discovery_config({key: value for key, value in given.items() if key != "task"})
+
+
+def test_an_unknown_option_would_be_noticed():
+    with pytest.raises(Exception, match="No such option"):
+        get_command(app).commands["discover"].make_context("discover", ["ioi", "--treshold", "1"])
+
+
+def test_the_reference_names_what_exists_and_each_once():
+    names = documented()
+    assert len(names) == len(set(names))
+    for name in names:
+        assert resolve(name) is not None
+
+
+@pytest.mark.parametrize("module", WHOLE_MODULES)
+def test_the_reference_leaves_out_no_public_name(module):
+    shown = [resolve(name) for name in documented()]
+    for name in import_module(module).__all__:
+        thing = resolve(f"{module}.{name}")
+        assert any(thing is other for other in shown), (
+            f"add `::: {module}.{name}` to docs/reference"
+        )
+
+
+@pytest.mark.skipif(
+    find_spec("mkdocs") is None, reason="mkdocs is not installed; `make docs` installs it"
+)
+def test_it_builds_without_warnings_and_loads_nothing_remote(tmp_path):
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
+    built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr
+    for page in tmp_path.rglob("*.html"):
+        assert not REMOTE.search(page.read_text(encoding="utf-8")), page
