@@ -38,7 +38,7 @@ WHOLE_MODULES = (
     "circuits.seeds",
     "tasks",
 )
-N_LAYERS, N_HEADS, D_HEAD = 3, 6, 8
+N_LAYERS, N_HEADS, D_HEAD = 3, 4, 32
 REMOTE = re.compile(r"""<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:""")
 
 
@@ -46,14 +46,15 @@ def page_name(path: Path) -> str:
     return path.stem
 
 
-def blocks(path: Path, language: str) -> list[str]:
-    text = path.read_text(encoding="utf-8")
-    return re.findall(rf"^```{language}\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+def blocks(path: Path, *languages: str) -> list[str]:
+    """The fenced blocks in any of these languages."""
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", path.read_text(encoding="utf-8"), re.S | re.M)
+    return [block for language, block in fenced if language in languages]
 
 
 def commands(path: Path) -> list[str]:
     """Command lines in fenced blocks, examples of Python aside."""
-    lines = (line for block in blocks(path, "(?:sh)?") for line in block.splitlines())
+    lines = (line for block in blocks(path, "sh", "") for line in block.splitlines())
     return [line for line in lines if line.startswith("circuits ")]
 
 
