@@ -38,7 +38,7 @@ WHOLE_MODULES = (
     "circuits.seeds",
     "tasks",
 )
-N_LAYERS, N_HEADS, D_HEAD = 3, 4, 32
+N_LAYERS, N_HEADS, D_HEAD = 4, 6, 24
 REMOTE = re.compile(r"""<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:""")
 
 
@@ -87,7 +87,7 @@ def model() -> TransformerBridge:
         num_hidden_layers=N_LAYERS,
         num_attention_heads=N_HEADS,
         num_key_value_heads=N_HEADS // 2,
-        initializer_range=0.1,
+        initializer_range=0.05,
         tie_word_embeddings=True,
     )
     network = LlamaForCausalLM(config)

@@ -42,16 +42,24 @@ def load_model(
 ) -> TransformerBridge:
     """Load a causal language model, ready for `discover_circuit`.
 
-    `name_or_path`: a name of `list_models()`, any Hugging Face name, or a checkpoint directory.
-    `device`: by default "cuda" where there is one, else "cpu". `dtype`: float32, bfloat16,
-    float16 or float64. `check` runs two short prompts and compares our forward pass with the
-    model's own. `progress` is called with a line of text when a step takes long.
-
     The model is in evaluation mode, needs no gradients and runs eager attention. Its tokenizer, as
     published, is `tokenizer_of(model)`.
 
-    Raises UnknownModelError, DownloadError, NotEnoughSpaceError, UnsupportedModelError,
-    ModelOptionError (dtype or device), or their base ModelError for a broken checkpoint.
+    Args:
+        name_or_path: A name of `list_models()`, any Hugging Face name, or a checkpoint directory.
+        device: By default "cuda" where there is one, else "cpu".
+        dtype: float32, bfloat16, float16 or float64.
+        check: Run two short prompts, and compare our forward pass with the model's own.
+        progress: Called with a line of text when a step takes long.
+
+    Raises:
+        UnknownModelError: No model goes by this name, or the path holds no checkpoint.
+        DownloadError: The model could not be fetched.
+        NotEnoughSpaceError: The cache's disk has too little room.
+        UnsupportedModelError: Circuits cannot be searched in its architecture.
+        ModelOptionError: The dtype or the device does not exist, or not here.
+        ModelError: The checkpoint is broken; the base of all these.
+
     """
     chosen_dtype, chosen_device = _dtype(dtype), _device(device)
     directory = model_directory(name_or_path, progress)
