@@ -95,12 +95,28 @@ class Receiver:
 
 
 @dataclass(frozen=True, order=True)
+class Connection:
+    """A path from a sender to a receiver, whatever its effect; what two circuits can share."""
+
+    sender: Head
+    receiver: Receiver
+
+    def __str__(self) -> str:
+        return f"{self.sender} -> {self.receiver}"
+
+
+@dataclass(frozen=True, order=True)
 class Edge:
     """A path from a sender to a receiver with its normalised effect (0: none, -1: all the harm)."""
 
     sender: Head
     receiver: Receiver
     effect: float
+
+    @property
+    def connection(self) -> Connection:
+        """The path without its effect."""
+        return Connection(self.sender, self.receiver)
 
     def __str__(self) -> str:
         return f"{self.sender} -> {self.receiver} ({self.effect:+.3f})"
