@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+bench = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+app.add_typer(bench, name="bench", help="Measure the methods themselves.")
 
 
 def main() -> None:
@@ -168,3 +170,22 @@ def compare(run: options.Run, reference: options.RunOrJson, json: options.Json =
     from circuits.cli.actions import compare
 
     compare(Path(run), Path(reference), json)
+
+
+@bench.command(
+    epilog=_examples(
+        "circuits bench truth --out runs/truth",
+        "circuits bench truth --out runs/truth --model hand-ioi",
+    )
+)
+def truth(
+    out: options.RowsOut,
+    model: options.TruthModels = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Run every method on small models whose circuits are known by construction."""
+    from circuits.cli.truths import bench_truth
+
+    bench_truth(model, out, seed or 0, threads, json)
