@@ -83,6 +83,8 @@ class TruthRecord:
         connections: The paths of the circuit; None where the construction does not fix them.
         made_by: The command that makes the model.
         source: Publication that the construction follows.
+        mlps: Layers whose MLPs were free to take part; those of a trained model's other layers must
+            not matter. Nothing is said of them where nothing was trained.
         interchange: Measured on the shipped weights; None where nothing was trained.
 
     """
@@ -95,6 +97,7 @@ class TruthRecord:
     connections: ConnectionSet | None
     made_by: str
     source: str
+    mlps: tuple[int, ...] = ()
     interchange: Interchange | None = None
 
 

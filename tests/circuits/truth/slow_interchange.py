@@ -26,7 +26,7 @@ def interchange_accuracy(truth: GroundTruth, n: int, seed: int) -> dict[str, flo
         if head not in truth.heads
     ]
     if shape.d_mlp is not None:
-        used = {1} if "greater-than" in truth.name else set()
+        used = truth.record.mlps
         others += [
             (f"blocks.{n}.hook_mlp_out", None) for n in range(shape.n_layers) if n not in used
         ]
