@@ -183,7 +183,7 @@ def row_of(truth: GroundTruth, contestant: Contestant, found: Discovery) -> Trut
         method=contestant.name,
         precision=overlap.precision if found.circuit.heads else None,
         recall=overlap.recall,
-        auc=auc(head_strengths(found), truth.heads),
+        auc=auc(head_strengths(found.effects, found.scores), truth.heads),
         performance=found.performance,
         true_performance=evaluator.performance(truth.heads),
         candidates=len(found.candidates),

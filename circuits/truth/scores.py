@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from einops import rearrange, reduce
 from jaxtyping import Bool, Float
@@ -9,18 +11,20 @@ from torch import Tensor
 
 from circuits.components import Head
 from circuits.patching import EffectTable
-from circuits.result import Discovery
 
 
-def head_strengths(found: Discovery) -> Float[Tensor, "layer head"]:
+def head_strengths(
+    effects: EffectTable | None, scores: Mapping[str, Float[Tensor, "layer head"]]
+) -> Float[Tensor, "layer head"]:
     """What a method holds of each head: the largest |effect| of its paths, or its pruning score.
 
     A head without a measured path, because pruning left it out or the search did not get there, has
-    strength 0. Of merged prunings a head's better score counts.
+    strength 0. Of merged prunings, whose `scores` count where no path was patched, a head's better
+    one does.
     """
-    if found.effects is not None:
-        return _strongest_path(found.effects)
-    return torch.stack([scores.double() for scores in found.scores.values()]).amax(0)
+    if effects is not None:
+        return _strongest_path(effects)
+    return torch.stack([values.double() for values in scores.values()]).amax(0)
 
 
 def auc(scores: Float[Tensor, "layer head"], true_heads: frozenset[Head]) -> float:

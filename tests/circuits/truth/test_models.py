@@ -45,7 +45,7 @@ def test_does_its_task(name: str) -> None:
     behaviour = measure_behaviour(truth.model, pairs_of(name))
     assert behaviour.accuracy >= 0.98
     assert behaviour.weakness is None
-    assert behaviour.clean_metric > behaviour.corrupted_metric + 1
+    assert behaviour.corrupted_metric < behaviour.clean_metric / 2
     check_reproduces(truth.model, n_tokens=truth.record.shape.n_ctx)
 
 

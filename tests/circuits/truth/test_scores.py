@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -38,22 +37,17 @@ def test_auc_of_extremes() -> None:
 
 
 def test_strength_is_the_largest_effect_of_any_path() -> None:
-    missing = torch.full((2, 2), torch.nan)
     to_logits = torch.tensor([[0.1, 0.0], [-0.3, 0.2]])
     to_query = torch.tensor([[-0.4, 0.05], [torch.nan, torch.nan]])
     effects = EffectTable.of_receivers(
         {Receiver.logits(): to_logits, Receiver(Head(1, 1), "q"): to_query}, 2, 2, 2
     )
-    found = SimpleNamespace(effects=effects, scores={})
     expected = torch.tensor([[0.4, 0.05], [0.3, 0.2]]).double()
-    torch.testing.assert_close(head_strengths(found), expected)
+    torch.testing.assert_close(head_strengths(effects, {}), expected)
     nothing = EffectTable.of_receivers({}, 2, 2, 2)
-    assert missing.shape == nothing.logits.shape
-    unmeasured = head_strengths(SimpleNamespace(effects=nothing, scores={}))
-    torch.testing.assert_close(unmeasured, torch.zeros(2, 2).double())
+    torch.testing.assert_close(head_strengths(nothing, {}), torch.zeros(2, 2).double())
 
 
 def test_better_score_of_merged_prunings_counts() -> None:
     scores = {"flap": torch.tensor([[1.0, -2.0]]), "contrastive-flap": torch.tensor([[0.0, 3.0]])}
-    found = SimpleNamespace(effects=None, scores=scores)
-    torch.testing.assert_close(head_strengths(found), torch.tensor([[1.0, 3.0]]).double())
+    torch.testing.assert_close(head_strengths(None, scores), torch.tensor([[1.0, 3.0]]).double())
