@@ -11,9 +11,10 @@ prompts as those had.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,54 +29,57 @@ from benchmarks.path_costs import distinct, every_receiver, exact_flops, naive_p
 from benchmarks.publish import publish
 from benchmarks.searches import Searches, grid_row, row_of
 from circuits import Discovery, load_model
-from circuits.config import DiscoveryConfig
+from circuits.config import DiscoveryConfig, Method
 from circuits.model import DEFAULT_MODEL, LayeredModel, TransformerBridge
 from circuits.result import sample_pairs
 from circuits.verification import receivers_of
 from tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "cost.json"
+METHODS: tuple[Method, Method] = ("path-patching", "app")
 Say = Callable[[str], None]
 
 
-@contextmanager
-def dense_and_pruned(
-    bridge: TransformerBridge, task: Task, config: DiscoveryConfig
-) -> Iterator[tuple[Searches, Searches]]:
-    """Searches among all heads, and among those that APP's pruning leaves."""
-    with (
-        Searches.begun(bridge, task, replace(config, method="path-patching")) as dense,
-        Searches.begun(bridge, task, replace(config, method="app")) as app,
-    ):
-        yield dense, app
+@dataclass(frozen=True)
+class Prompts:
+    """How many prompts searches are compared on, and the grid is run on (0: no grid)."""
+
+    searches: int = 16
+    grid: int = 4
 
 
 def measure_task(
     bridge: TransformerBridge,
     task: Task,
     config: DiscoveryConfig,
+    prompts: Prompts,
     exact: Discovery | None,
     say: Say,
 ) -> dict[str, Any]:
     """Every way of searching one task's circuit."""
-    say(f"{task.name}: sweeps ...")
-    with dense_and_pruned(bridge, task, config) as (dense, app):
+    with ExitStack() as stack:
+
+        @cache
+        def searches(method: Method, n_prompts: int) -> Searches:
+            say(f"{task.name}: {method}, {n_prompts} prompts ...")
+            own = replace(config, method=method, n_prompts=n_prompts)
+            return stack.enter_context(Searches.begun(bridge, task, own))
+
+        dense, app = (searches(method, prompts.searches) for method in METHODS)
         say(f"{task.name}: verification ...")
         found = {
-            "n_prompts": config.n_prompts,
+            "n_prompts": prompts.searches,
             "dense": side_by_side(dense),
             "app": side_by_side(app),
             **unpruned_costs(bridge, dense),
         }
-        say(f"{task.name}: the grid ...")
-        found["grid"] = grid_row(app)
-        if exact is not None and exact.config.n_prompts == config.n_prompts:
-            found["agreement"] = agreement(dense, app, exact)
-    if exact is not None and exact.config.n_prompts != config.n_prompts:
-        say(f"{task.name}: agreement on {exact.config.n_prompts} prompts ...")
-        fewer = replace(config, n_prompts=exact.config.n_prompts)
-        with dense_and_pruned(bridge, task, fewer) as (dense, app):
-            found["agreement"] = agreement(dense, app, exact)
+        if exact is not None:
+            unpruned, pruned = (searches(method, exact.config.n_prompts) for method in METHODS)
+            found["agreement"] = agreement(unpruned, pruned, exact)
+        if prompts.grid:
+            searched = searches("app", prompts.grid)
+            say(f"{task.name}: the grid ...")
+            found["grid"] = grid_row(searched)
     return {**found, "machine": describe_machine()}
 
 
@@ -106,17 +110,18 @@ def unpruned_costs(bridge: TransformerBridge, dense: Searches) -> dict[str, Any]
 def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
     model: str = DEFAULT_MODEL,
-    n_prompts: int = 16,
+    n_prompts: int = Prompts.searches,
+    grid_prompts: int = Prompts.grid,
     out: Path = RESULTS,
     write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
 ) -> None:
     """Measure some tasks or all, and write the figures as JSON and as tables."""
     say, bridge, exact = Console(stderr=True).print, load_model(model), references()
     known: dict[str, Any] = json.loads(out.read_text())["tasks"] if out.is_file() else {}
-    config = DiscoveryConfig(n_prompts=n_prompts)
+    config, prompts = DiscoveryConfig(), Prompts(n_prompts, grid_prompts)
     measured: dict[str, Any] = {"model": model, "tasks": known}
     for name in task or list_tasks():
-        known[name] = measure_task(bridge, get_task(name), config, exact.get(name), say)
+        known[name] = measure_task(bridge, get_task(name), config, prompts, exact.get(name), say)
         measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
         publish(measured, out, "", None)
     publish(measured, out, markdown(measured), "cost table" if write_into_readme else None)

@@ -40,9 +40,9 @@ def total(search: Row) -> int:
     return sum(search["flops"].values())
 
 
-def passes(task: Row, flops: float) -> str:
-    """FLOPs in forward passes of a task."""
-    return f"{flops / task['forward_pass_flops']:,.0f}"
+def passes(of: Row, flops: float) -> str:
+    """FLOPs in forward passes over the same prompts."""
+    return f"{flops / of['forward_pass_flops']:,.0f}"
 
 
 def _costs(tasks: Row) -> str:
@@ -86,8 +86,13 @@ def _source(measured: Row) -> str:
         "cost of one path of each receiver times its senders, not run for the cost. All others: "
         "FLOPs executed, by FlopCounterMode; searches of one task share a sweep and are each "
         f"charged with it. {measured['model']}, {counts} prompts, seed 0; {first['processor']}, "
-        f"{first['threads']} threads, torch {first['torch']}. Measured on commit {commits}."
+        f"{_threads(first)}, torch {first['torch']}. Measured on commit {commits}."
     )
+
+
+def _threads(machine: Row) -> str:
+    count = machine["threads"]
+    return f"{count} thread{'' if count == 1 else 's'}"
 
 
 def _profiles(tasks: Row) -> str:
@@ -114,7 +119,7 @@ def _profiles(tasks: Row) -> str:
         "flipped",
         "largest error",
         "seconds",
-        "GiB, of the process so far",
+        "GiB, most of the process so far",
     ]
     return "Where the forward passes go:\n\n" + table(titles, rows)
 
@@ -173,7 +178,8 @@ def _agreement(tasks: Row) -> str:
 def _grids(tasks: Row) -> str:
     rows = []
     for name, task in tasks.items():
-        grid = task["grid"]
+        if not (grid := task.get("grid")):
+            continue
         chosen = next((point for point in grid["points"] if point["chosen"]), None)
         shown = (
             "none keeps 75 %"
@@ -181,11 +187,13 @@ def _grids(tasks: Row) -> str:
             else f"{chosen['heads']} heads, {chosen['performance']:.0f} % "
             f"(threshold {chosen['threshold']}, smallest effect {chosen['min_effect']})"
         )
-        costs = [passes(task, grid[kind]) for kind in ("widest_flops", "grid_flops")]
+        costs = [passes(grid, grid[kind]) for kind in ("widest_flops", "grid_flops")]
         ratio = f"{grid['grid_flops'] / grid['widest_flops']:.2f}"
-        rows.append([name, *costs, ratio, passes(task, grid["evaluation_flops"]), shown])
+        evaluation = passes(grid, grid["evaluation_flops"])
+        rows.append([name, grid["n_prompts"], *costs, ratio, evaluation, shown])
     titles = [
         "task",
+        "prompts",
         "widest run",
         "16-point grid",
         "ratio",

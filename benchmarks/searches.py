@@ -125,6 +125,8 @@ def grid_row(searches: Searches) -> dict[str, Any]:
     """The published grid against one run of its widest rule, evaluation of the circuits aside."""
     grid, widest = searches.grid, searches.widest
     return {
+        "n_prompts": searches.config.n_prompts,
+        "forward_pass_flops": grid.cost.forward_pass_flops,
         "widest_flops": searches.profile(widest.cost).search,
         "grid_flops": searches.profile(grid.cost).search,
         "evaluation_flops": grid.cost.of("evaluation").flops,

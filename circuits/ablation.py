@@ -1,9 +1,10 @@
-"""Running a model with all heads outside a circuit replaced by their mean."""
+"""Running a model with all heads outside a circuit replaced: by means, corrupted outputs, zeros."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -21,6 +22,19 @@ Progress = Callable[[float], None]
 
 _ROWS_OF_STATE = 8
 """A residual stream takes this many times less memory than what an MLP makes of it."""
+
+
+@runtime_checkable
+class HeadOutputs(Protocol):
+    """What heads outside a circuit give instead of their own output."""
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """What one layer's heads give on each of `pairs` where they are replaced."""
+        ...
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """Where head outputs on clean prompts can differ from that: nowhere, then everywhere."""
+        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,21 +109,73 @@ class MeanOutputs:
         return (opening != pairs.clean).cumsum(-1) > 0
 
 
+@dataclass(frozen=True, eq=False)
+class CorruptedOutputs:
+    """Head outputs on each pair's own corrupted prompt (resample ablation).
+
+    What EAP-IG (arXiv 2403.17806) and MIB (arXiv 2504.13151) call patching.
+
+    Attributes:
+        z: Of each layer.
+        outputs: Of each layer: the outputs of all heads through the output projection.
+
+    """
+
+    z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
+    outputs: tuple[Float[Tensor, "prompt pos d_model"], ...]
+
+    @classmethod
+    def of(cls, model: LayeredModel, pairs: PromptPairs) -> CorruptedOutputs:
+        """Run the corrupted prompts of `pairs`, all at once: a batch that fits into memory."""
+        pairs = trim(pairs.to(model.device))
+        with torch.no_grad():
+            z = tuple(record.z for record in run_layers(model, pairs.corrupted)[0])
+            outputs = [layer.output(own) for layer, own in zip(model.layers, z, strict=True)]
+        return cls(z, tuple(outputs))
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """What one layer's heads give on each of the pairs that these outputs are of."""
+        return Replacements(self.z[layer], self.outputs[layer])
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """From the first token on that the corruption changes."""
+        return (pairs.clean != pairs.corrupted).cumsum(-1) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroOutputs:
+    """No head output at all (zero ablation): what is left of attention is its output bias."""
+
+    model: LayeredModel
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """Zeros for each of `pairs`."""
+        output = self.model.layers[layer].output
+        n_heads, d_head, _ = output.weight.shape
+        z = output.weight.new_zeros(*pairs.clean.shape, n_heads, d_head)
+        return Replacements(z, output(z))
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """Everywhere."""
+        return torch.ones_like(pairs.clean, dtype=torch.bool)
+
+
 def ablated_metric(
     model: LayeredModel,
     pairs: PromptPairs,
-    means: MeanOutputs,
+    replaced: HeadOutputs,
     circuits: Sequence[frozenset[Head]],
     metric: Metric,
     max_rows: int = 8192,
     progress: Progress = lambda fraction: None,
 ) -> Float[Tensor, "circuit prompt"]:
-    """The metric on clean prompts when every head outside a circuit gives its mean output.
+    """The metric on clean prompts when every head outside a circuit is replaced.
 
     Args:
         model: The model in pieces.
         pairs: The prompts to run.
-        means: Mean head outputs, of templates that include those of `pairs`.
+        replaced: What the other heads give: mean head outputs, of templates that include those of
+            `pairs`; outputs on the corrupted prompts of just these pairs; or zeros.
         circuits: The heads kept, for each of several circuits run together. Those that keep the
             same heads in the lowest layers share the work of these layers.
         metric: From logits at the answers to one number per prompt.
@@ -130,7 +196,7 @@ def ablated_metric(
             def report(fraction: float, number: int = number) -> None:
                 progress((number + fraction) / len(parts))
 
-            chunks.append(_run(model, pairs, means, start, part, metric, max_rows, report))
+            chunks.append(_run(model, pairs, replaced, start, part, metric, max_rows, report))
     return torch.cat(chunks)[index]
 
 
@@ -148,7 +214,7 @@ def kept_mask(
 def _run(
     model: LayeredModel,
     pairs: PromptPairs,
-    means: MeanOutputs,
+    replaced: HeadOutputs,
     streams: Streams,
     kept: Bool[Tensor, "circuit layer head"],
     metric: Metric,
@@ -156,12 +222,12 @@ def _run(
     progress: Progress,
 ) -> Float[Tensor, "circuit prompt"]:
     positions, end = torch.arange(pairs.clean.shape[1], device=model.device), pairs.end[:, None]
-    acts = means.differ(pairs)
+    acts = replaced.differ(pairs)
     for index, layer in enumerate(model.layers):
         read_above = kept[:, index + 1 :].flatten(1).any(1)[:, None, None]
         wanted = (positions == end) | ((positions < end) & read_above)
         streams = streams.through(
-            layer, kept[:, index], acts, wanted, means.replacements(index, pairs), max_rows
+            layer, kept[:, index], acts, wanted, replaced.replacements(index, pairs), max_rows
         )
         progress((index + 1) / model.n_layers)
     answers = streams.row[:, torch.arange(len(pairs), device=model.device), pairs.end]

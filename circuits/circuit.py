@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from circuits.components import Edge, Head, Receiver
+from circuits.components import Connection, Edge, Head, Receiver
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Circuit:
         return head in self.heads
 
     @property
+    def connections(self) -> frozenset[Connection]:
+        """The edges without their effects."""
+        return frozenset(edge.connection for edge in self.edges)
+
+    @property
     def sparsity(self) -> float:
         """Share of the model's heads that are not in the circuit."""
         return 1 - len(self.heads) / (self.n_layers * self.n_heads)
@@ -83,14 +90,10 @@ class Circuit:
         self._check_same_model(other)
         return self.restricted_to(self.heads - other.heads)
 
-    def compare(self, reference: Circuit) -> Overlap:
-        """How this circuit's heads agree with a reference's."""
+    def compare(self, reference: Circuit) -> Overlap[Head]:
+        """How this circuit's heads agree with a reference's; `compare_circuits` says more."""
         self._check_same_model(reference)
-        return Overlap(
-            true_positives=self.heads & reference.heads,
-            false_positives=self.heads - reference.heads,
-            false_negatives=reference.heads - self.heads,
-        )
+        return Overlap.of(self.heads, reference.heads)
 
     def to_json(self) -> str:
         """As JSON: `n_layers`, `n_heads`, `heads` ("23.3", ...), `edges`."""
@@ -145,22 +148,33 @@ class Circuit:
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """Agreement of a circuit's heads with a reference."""
+class Overlap(Generic[Item]):
+    """Agreement of a circuit's heads, or of its connections, with a reference's."""
 
-    true_positives: frozenset[Head]
-    false_positives: frozenset[Head]
-    false_negatives: frozenset[Head]
+    true_positives: frozenset[Item]
+    false_positives: frozenset[Item]
+    false_negatives: frozenset[Item]
+
+    @classmethod
+    def of(cls, found: frozenset[Item], reference: frozenset[Item]) -> Overlap[Item]:
+        """What two sets share, and what only one of them has."""
+        return cls(found & reference, found - reference, reference - found)
 
     @property
     def precision(self) -> float:
-        """Share of the circuit's heads that are in the reference; NaN for an empty circuit."""
+        """Share of what was found that is in the reference; NaN where nothing was found."""
         return _share(len(self.true_positives), len(self.true_positives | self.false_positives))
 
     @property
     def recall(self) -> float:
-        """Share of the reference's heads that are in the circuit; NaN for an empty reference."""
+        """Share of the reference that was found; NaN for an empty reference."""
         return _share(len(self.true_positives), len(self.true_positives | self.false_negatives))
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of precision and recall (Dice coefficient); NaN where both are empty."""
+        wrong = len(self.false_positives) + len(self.false_negatives)
+        return _share(2 * len(self.true_positives), 2 * len(self.true_positives) + wrong)
 
     @property
     def iou(self) -> float:

@@ -15,12 +15,20 @@ from safetensors.torch import load, save
 from torch import Tensor
 from xxhash import xxh3_128_hexdigest
 
+from circuits.ablation import Progress
 from circuits.behaviour import Behaviour
 from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
 from circuits.config import DiscoveryConfig
 from circuits.cost import Cost
-from circuits.evaluation import Evaluation, Evaluator
+from circuits.evaluation import (
+    Evaluation,
+    EvaluationConfig,
+    Evaluator,
+    choose_scores,
+    evaluate_circuit,
+    held_out_pairs,
+)
 from circuits.files import write_atomically
 from circuits.metrics import get_metric
 from circuits.model import ModelIdentity, TransformerBridge, identify, load_model, tokenizer_of
@@ -74,6 +82,7 @@ class Discovery:
         provenance: Model identity, task, versions.
         verification: What was verified, and a bound on the rest; None for other engines.
         evaluator: The model on the discovery's prompts; not saved.
+        task: What it was discovered on; not saved, but by name.
 
     """
 
@@ -88,6 +97,7 @@ class Discovery:
     provenance: Provenance
     verification: Verification | None = None
     evaluator: Evaluator | None = field(default=None, repr=False)
+    task: Task | None = field(default=None, repr=False)
 
     @property
     def candidates(self) -> frozenset[Head]:
@@ -131,27 +141,51 @@ class Discovery:
     __hash__ = None  # type: ignore[assignment]
 
     def evaluate(
-        self, model: TransformerBridge | None = None, task: Task | None = None
+        self,
+        model: TransformerBridge | None = None,
+        task: Task | None = None,
+        config: EvaluationConfig | None = None,
+        progress: Progress = lambda fraction: None,
     ) -> Evaluation:
-        """Evaluate the circuit on the prompts it was discovered on.
+        """Evaluate the circuit, on prompts that it was not discovered on unless told otherwise.
 
         Args:
             model: Needed for a loaded run whose model `load_model` cannot find by name.
             task: Needed for a loaded run of a task that is not registered.
+            config: Which prompts, which curves, how wide the intervals.
+            progress: Called with the fraction done.
 
         Raises:
-            ValueError: The model's weights are not those the circuit was discovered on.
+            ValueError: The model's weights are not those the circuit was discovered on, the run has
+                no scores of the name asked for, or (TaskError) the task has too few other prompts.
 
         """
-        evaluator = self.evaluator
-        if evaluator is None or model is not None:
+        config = config or EvaluationConfig()
+        scores = choose_scores(self.effects, self.scores, config.score)
+        task = task or self.task or get_task(self.provenance.task)
+        own = self.evaluator
+        if own is None or model is not None:
             bridge = self._load_model() if model is None else model
             self._check_model(bridge)
-            pairs, mean_pairs = sample_pairs(
-                bridge, task or get_task(self.provenance.task), self.config
+            own = Evaluator(
+                bridge, *sample_pairs(bridge, task, self.config), get_metric(self.config.metric)
             )
-            evaluator = Evaluator(bridge, pairs, mean_pairs, get_metric(self.config.metric))
-        return evaluator.evaluate(self.circuit)
+        if config.prompts == "discovery":
+            return evaluate_circuit(self.circuit, own, None, scores, config, progress)
+        other = self._held_out(own, task, config)
+        return evaluate_circuit(self.circuit, other, own, scores, config, progress)
+
+    def _held_out(self, own: Evaluator, task: Task, config: EvaluationConfig) -> Evaluator:
+        """The model on prompts that are none of the discovery's, with means over such."""
+        seed = self.config.seed + 1 if config.seed is None else config.seed
+        everything = held_out_pairs(
+            task,
+            tokenizer_of(own.model.bridge),
+            max(config.n_prompts, self.config.n_mean_prompts),
+            seed,
+            own.pairs.clean_text,
+        )
+        return Evaluator(own.model, everything[: config.n_prompts], everything, own.metric)
 
     def save(self, directory: str | Path, beside: Mapping[str, bytes] | None = None) -> None:
         """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none.

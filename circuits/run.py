@@ -99,6 +99,7 @@ class Run:
             config=replace(self.setting.config, selection=rule),
             provenance=self.setting.provenance(),
             evaluator=self.evaluator,
+            task=self.setting.task,
         )
 
     @property

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import ByteSize, TypeAdapter
 
 from circuits.behaviour import answer_logits, measure_behaviour
-from circuits.circuit import Circuit
-from circuits.cli import listings, reports, tables
+from circuits.cli import evaluations, listings, reports
 from circuits.cli.console import out, print_json, print_warning
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING, StageProgress, show_progress
 from circuits.cli.threads import use_threads
 from circuits.config import DiscoveryConfig
 from circuits.discover import STAGES
+from circuits.evaluation import EvaluationConfig, choose_scores
+from circuits.evaluation.config import RANKINGS
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL, TransformerBridge, load_model, tokenizer_of
 from circuits.model import list_models as known_models
@@ -28,6 +29,7 @@ from tasks import PromptPairs, get_task
 from tasks import list_tasks as known_tasks
 
 _SHOWN_PROMPTS = 4
+_EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True)
@@ -104,39 +106,28 @@ def list_models(as_json: bool) -> None:
         out.print(listings.models(known_models()))
 
 
-def evaluate(run: Path, model: str | None, device: str | None, as_json: bool) -> None:
-    """Print all figures of a saved circuit."""
+def evaluate(
+    run: Path, source: ModelSource, options: Mapping[str, Any], ranking: str, as_json: bool
+) -> None:
+    """Print all figures of a saved circuit; `options` are settings of the evaluation."""
     found = Discovery.load(run)
+    with usage_errors():
+        given = {name: value for name, value in options.items() if value is not None}
+        given["rankings"] = RANKINGS if ranking == "both" else (ranking,)
+        config = EvaluationConfig(**given)
+        choose_scores(found.effects, found.scores, config.score)
     saved = found.provenance.model
-    source = ModelSource(model or saved.name, device, saved.dtype)
-    with show_progress((LOADING, "evaluation")) as progress:
+    source = replace(source, name=source.name or saved.name, dtype=saved.dtype)
+    with show_progress((LOADING, _EVALUATION)) as progress:
         bridge = source.load(progress)
-        progress.stage("evaluation", 0.0)
-        evaluation = found.evaluate(bridge)
-        progress.stage("evaluation", 1.0)
+        progress.stage(_EVALUATION, 0.0)
+        evaluation = found.evaluate(
+            bridge, config=config, progress=lambda part: progress.stage(_EVALUATION, part)
+        )
     if as_json:
         print_json(reports.evaluation(evaluation, found))
     else:
-        out.print(tables.evaluation(evaluation, found))
-
-
-def compare(run: Path, reference: Path, as_json: bool) -> None:
-    """Print how two circuits agree."""
-    overlap = read_circuit(run).compare(read_circuit(reference))
-    if as_json:
-        print_json(reports.overlap(overlap))
-    else:
-        out.print(tables.overlap(overlap, str(run), str(reference)))
-
-
-def read_circuit(path: Path) -> Circuit:
-    """Read the circuit of a run's directory, or of a JSON file. Raises ValueError, OSError."""
-    if not path.is_file():
-        return Discovery.load(path).circuit
-    try:
-        return Circuit.from_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} holds no circuit: {error}") from error
+        out.print(evaluations.evaluation(evaluation, found))
 
 
 def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[listings.Answer]:

@@ -146,30 +146,65 @@ def models(json: options.Json = False) -> None:
 
 
 @app.command(
-    epilog=_examples("circuits evaluate runs/ioi", "circuits evaluate runs/ioi --model ./gpt2")
+    epilog=_examples(
+        "circuits evaluate runs/ioi",
+        "circuits evaluate runs/ioi --n-prompts 256 --ranking signed --json",
+        "circuits evaluate runs/ioi --prompts discovery --model ./gpt2",
+    )
 )
 def evaluate(
     run: options.Run,
+    prompts: options.EvaluatedPrompts = None,
+    n_prompts: options.EvaluatedPromptCount = None,
+    seed: options.EvaluatedSeed = None,
+    ranking: options.HeadRanking = "both",
+    score: options.HeadScore = None,
+    curve_ablation: options.CurveAblation = None,
+    confidence: options.Confidence = None,
+    n_resamples: options.ResampleCount = None,
+    threads: options.Threads = None,
     model: options.SavedModel = None,
     device: options.Device = None,
     json: options.Json = False,
 ) -> None:
     """Evaluate a saved circuit: what it keeps alone, and what the model loses without it."""
-    from circuits.cli.actions import evaluate
+    from circuits.cli.actions import ModelSource, evaluate
 
-    evaluate(run, model, device, json)
+    settings = {
+        "prompts": prompts,
+        "n_prompts": n_prompts,
+        "seed": seed,
+        "score": score,
+        "curve_ablation": curve_ablation,
+        "confidence": confidence,
+        "n_resamples": n_resamples,
+    }
+    evaluate(run, ModelSource(model, device, None, threads), settings, ranking, json)
 
 
 @app.command(
     epilog=_examples(
-        "circuits compare runs/ioi runs/ioi-exact", "circuits compare runs/ioi published.json"
+        "circuits compare runs/ioi runs/ioi-exact",
+        "circuits compare runs/ioi published.json",
+        "circuits compare runs/greater-than greater-than-smollm2-135m",
     )
 )
-def compare(run: options.Run, reference: options.RunOrJson, json: options.Json = False) -> None:
-    """Compare a circuit's heads with those of a reference."""
-    from circuits.cli.actions import compare
+def compare(run: options.Run, reference: options.ComparedWith, json: options.Json = False) -> None:
+    """Compare a circuit with a reference, and with what chance would do."""
+    from circuits.cli.comparisons import compare
 
-    compare(Path(run), Path(reference), json)
+    compare(Path(run), reference, json)
+
+
+@app.command(epilog=_examples("circuits references", "circuits references ioi-gpt2"))
+def references(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="Show this one.")] = None,
+    json: options.Json = False,
+) -> None:
+    """List published circuits and ours, or show one with its roles and source."""
+    from circuits.cli.comparisons import references
+
+    references(name, json)
 
 
 @bench.command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from circuits.behaviour import Behaviour
-from circuits.circuit import Overlap
 from circuits.cli import certainty
-from circuits.components import HeadSet
+from circuits.comparison import Agreement, Chance, Comparison, Ranking
+from circuits.components import Connection, Head
 from circuits.evaluation import Evaluation
 from circuits.grid import Grid
 from circuits.model import CatalogueEntry
+from circuits.references import Reference
 from circuits.result import Discovery, RunRecord
 from tasks import Task
 
 Report = dict[str, Any]
+_FIGURES = ("precision", "recall", "f1", "iou")
 
 
 def discovery(found: Discovery, saved: Path | None) -> Report:
@@ -70,20 +73,57 @@ def model(entry: CatalogueEntry) -> Report:
 
 def evaluation(evaluation: Evaluation, found: Discovery) -> Report:
     """All figures of a circuit."""
-    minimality = {str(head): cost for head, cost in sorted(evaluation.minimality.items())}
-    about = {"task": found.provenance.task, "model": found.provenance.model.name}
-    return {**about, **vars(evaluation), "minimality": minimality}
+    about = {
+        "task": found.provenance.task,
+        "model": found.provenance.model.name,
+        "metric": found.config.metric,
+    }
+    return {**about, **evaluation.to_dict()}
 
 
-def overlap(overlap: Overlap) -> Report:
-    """How two circuits agree."""
+def comparison(found: Comparison, reference: str | None) -> Report:
+    """How a circuit agrees with a reference (its name, where it has one), and how chance would."""
+    rankings = {name: _ranking(ranking) for name, ranking in found.head_rankings.items()}
+    edges, edge_ranking = found.edges, found.edge_ranking
+    by_heads = None if found.edges_by_heads is None else _chance(found.edges_by_heads)
     return {
-        "precision": overlap.precision,
-        "recall": overlap.recall,
-        "iou": overlap.iou,
+        "reference": reference,
+        **_agreement(found.heads),
+        "head_rankings": rankings,
+        "edges": None if edges is None else {**_agreement(edges), "chance_same_heads": by_heads},
+        "edge_ranking": None if edge_ranking is None else _ranking(edge_ranking),
+    }
+
+
+def reference(known: Reference) -> Report:
+    """A reference without its edges and how it was made."""
+    full = known.to_dict()
+    return {name: full[name] for name in full if name not in ("edges", "made_with")}
+
+
+def _agreement(agreement: Agreement) -> Report:
+    overlap = agreement.overlap
+    return {
+        **{figure: getattr(overlap, figure) for figure in _FIGURES},
+        "p_value": agreement.p_value,
+        "chance": _chance(agreement.chance),
         "true_positives": _names(overlap.true_positives),
         "false_positives": _names(overlap.false_positives),
         "false_negatives": _names(overlap.false_negatives),
+    }
+
+
+def _chance(chance: Chance) -> Report:
+    return {figure: asdict(getattr(chance, figure)) for figure in _FIGURES}
+
+
+def _ranking(ranking: Ranking) -> Report:
+    return {
+        "auc": ranking.auc,
+        "n_positive": ranking.n_positive,
+        "n_negative": ranking.n_negative,
+        "false_positive_rate": ranking.false_positive_rate.tolist(),
+        "true_positive_rate": ranking.true_positive_rate.tolist(),
     }
 
 
@@ -95,5 +135,5 @@ def _verification(found: Discovery, record: Report | None) -> Report | None:
     return {**record, "bound": bound, "errors": against or "against the model itself"}
 
 
-def _names(heads: HeadSet) -> list[str]:
-    return [str(head) for head in sorted(heads)]
+def _names(items: Iterable[Head] | Iterable[Connection]) -> list[str]:
+    return [str(item) for item in sorted(items)]

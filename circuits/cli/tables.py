@@ -1,4 +1,4 @@
-"""Discovered, evaluated and compared circuits as tables."""
+"""Discovered and compared circuits as tables."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from circuits.circuit import Circuit, Overlap
+from circuits.circuit import Circuit
 from circuits.cli import certainty
 from circuits.components import Head
 from circuits.config import DiscoveryConfig
 from circuits.cost import Cost
-from circuits.evaluation import Evaluation
 from circuits.result import Discovery
 
 HEADING = "bold cyan"
@@ -52,50 +51,6 @@ def where_saved(directory: Path | None, task: str) -> Text:
     return Text.assemble("Saved to ", (str(directory), "bold"), overflow="fold")
 
 
-def evaluation(evaluation: Evaluation, found: Discovery) -> RenderableType:
-    """All figures of a circuit, and what each head's removal costs."""
-    rows = {
-        "performance": f"{evaluation.performance:.1f}% kept by the circuit's heads alone",
-        "completeness": f"{evaluation.completeness:.1f}% left without them (0 is complete)",
-        "sparsity": _sparsity(found.circuit),
-        "measured on": f"{evaluation.n_prompts} prompts, relative to the model's own "
-        f"{found.config.metric}",
-    }
-    title = f"{found.provenance.task} on {found.provenance.model.name}"
-    table = plain_table("head", ">points lost", "")
-    costs = sorted(evaluation.minimality.items(), key=lambda item: -item[1])
-    largest = max((abs(cost) for _, cost in costs), default=0.0)
-    for head, cost in costs:
-        table.add_row(str(head), f"{cost:.2f}", bar(cost, largest))
-    return Group(
-        Text(title, "bold"),
-        Text(),
-        *section("Circuit", figures(rows)),
-        *section("Minimality: what each head's removal costs", table),
-    )
-
-
-def overlap(overlap: Overlap, name: str, reference: str) -> RenderableType:
-    """How two circuits' heads agree."""
-    kinds = {
-        "in both": overlap.true_positives,
-        "only here (false positives)": overlap.false_positives,
-        "only in the reference (false negatives)": overlap.false_negatives,
-    }
-    rows = {
-        "precision": f"{overlap.precision:.3f}",
-        "recall": f"{overlap.recall:.3f}",
-        "IoU": f"{overlap.iou:.3f}",
-    }
-    sections = [
-        part
-        for label, heads in kinds.items()
-        for part in section(f"{len(heads)} {label}", Text(_names(heads) or "none"))
-    ]
-    title = Text.assemble((name, "bold"), " against ", (reference, "bold"))
-    return Group(title, Text(), *section("Heads", figures(rows)), *sections)
-
-
 def section(heading: str, body: RenderableType) -> tuple[RenderableType, RenderableType]:
     """A heading and an indented body."""
     return Text(heading, HEADING), Padding(body, (0, 0, 1, 2), expand=False)
@@ -126,6 +81,11 @@ def bar(support: float, largest: float) -> Text:
     return Text("█" * length, "green" if support > 0 else "red")
 
 
+def names(heads: Iterable[Head]) -> str:
+    """Heads in order, side by side."""
+    return "  ".join(str(head) for head in sorted(heads))
+
+
 def _method(settings: DiscoveryConfig) -> str:
     return f"{settings.method}, {settings.engine}" if settings.patches_paths else settings.method
 
@@ -146,13 +106,14 @@ def _circuit(found: Discovery) -> dict[str, str]:
     kept = f"{len(found.candidates)} heads left by pruning ({prunings})"
     return {
         "size": f"{len(circuit)} of {every} heads, {len(circuit.edges)} edges",
-        "sparsity": _sparsity(circuit),
+        "sparsity": sparsity(circuit),
         "performance": f"{found.performance:.1f}% of the model's {found.config.metric}",
         "candidates": kept if prunings else f"all {every} heads (nothing pruned)",
     }
 
 
-def _sparsity(circuit: Circuit) -> str:
+def sparsity(circuit: Circuit) -> str:
+    """How much of the model is outside."""
     return f"{circuit.sparsity:.1%} of the model's heads are outside"
 
 
@@ -161,7 +122,7 @@ def _heads_by_layer(circuit: Circuit) -> RenderableType:
     grid.add_column(justify="right", style="dim", no_wrap=True)
     grid.add_column()
     for layer, heads in groupby(sorted(circuit.heads), key=lambda head: head.layer):
-        grid.add_row(f"layer {layer}", _names(heads))
+        grid.add_row(f"layer {layer}", names(heads))
     return grid if circuit.heads else Text("none")
 
 
@@ -192,7 +153,3 @@ def _cost(cost: Cost) -> Table:
 def _flops(count: int) -> str:
     scale, prefix = next((u for u in _FLOP_UNITS if count >= u[0]), _FLOP_UNITS[-1])
     return f"{count / scale:.3g} {prefix}".rstrip()
-
-
-def _names(heads: Iterable[Head]) -> str:
-    return "  ".join(str(head) for head in sorted(heads))

@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from circuits import Discovery, PruningRule, SelectionRule, discover_circuit
+from circuits import Discovery, EvaluationConfig, PruningRule, SelectionRule, discover_circuit
 from circuits.model import LayeredModel, load_model, load_tokenizer, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from tasks import get_task
@@ -13,6 +13,8 @@ from tests.circuits.prompts import ToyTask, ragged_pairs, word_tokenizer
 
 RULE = SelectionRule(threshold=0.4, logits_threshold=0.6, distance="linear")
 """Low enough that several of twelve heads pass it."""
+ON_DISCOVERY = EvaluationConfig(prompts="discovery", n_resamples=20)
+"""Quick, and on the prompts that `Discovery.performance` is of."""
 
 
 @lru_cache

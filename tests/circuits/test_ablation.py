@@ -9,7 +9,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circuits.ablation import MeanOutputs, ablated_metric, kept_mask
+from circuits.ablation import (
+    CorruptedOutputs,
+    MeanOutputs,
+    ZeroOutputs,
+    ablated_metric,
+    kept_mask,
+)
 from circuits.components import Head, all_heads
 from circuits.metrics import logit_diff, prob_diff
 from circuits.model import LayeredModel
@@ -68,6 +74,30 @@ def test_equals_hooks_on_the_bridge(family: str) -> None:
     for heads, metrics in zip(circuits, found, strict=True):
         expected = metric_by_hand(bridge, pairs, by_hand, heads, logit_diff)
         torch.testing.assert_close(metrics, expected, rtol=1e-4, atol=1e-4)
+
+
+def head_outputs(kind: str, model, pairs):
+    """What replaces heads, and the same by hand for each prompt: `[prompt pos head d_head]`."""
+    if kind == "zero":
+        kept = record(model.bridge, pairs.clean, NAMES)
+        return ZeroOutputs(model), {name: torch.zeros_like(kept[name]) for name in NAMES}
+    return CorruptedOutputs.of(model, pairs), record(model.bridge, pairs.corrupted, NAMES)
+
+
+@pytest.mark.parametrize("kind", ["zero", "resample"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_other_ablations_equal_hooks_on_the_bridge(family: str, kind: str) -> None:
+    bridge, pairs = shared_model(family), ragged_pairs(4)
+    model = LayeredModel.of(bridge)
+    replaced, by_hand = head_outputs(kind, model, pairs)
+    circuits = [SOME, frozenset(), EVERYTHING - SOME, frozenset({Head(0, 0), Head(2, 1)})]
+    found = ablated_metric(model, pairs, replaced, circuits, logit_diff)
+    for heads, metrics in zip(circuits, found, strict=True):
+        for row, metric in enumerate(metrics):
+            one = pairs[row : row + 1]
+            means = {int(one.template): {name: z[row] for name, z in by_hand.items()}}
+            expected = metric_by_hand(bridge, one, means, heads, logit_diff)[0]
+            torch.testing.assert_close(metric, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_all_heads_kept_is_the_model_itself(bridge, layered, pairs) -> None:

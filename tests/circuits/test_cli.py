@@ -10,7 +10,6 @@ from typing import get_args
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import LlamaForCausalLM
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -19,13 +18,13 @@ from circuits.cli import actions, app, console
 from circuits.cli.progress import show_progress
 from circuits.config import ENGINES, METHODS
 from circuits.metrics import METRICS
-from circuits.model import DEFAULT_MODEL, ModelError, list_models, load_tokenizer
+from circuits.model import DEFAULT_MODEL, ModelError, list_models
 from circuits.pruning import CliffRule
 from circuits.search import Distance
 from tasks import list_tasks
 from tests.circuits.command_line import FEW, circuits, error_of
 
-COMMANDS = ("discover", "grid", "study", "tasks", "models", "evaluate", "compare")
+COMMANDS = ("discover", "grid", "study", "tasks", "models", "evaluate", "compare", "references")
 
 
 @pytest.fixture(autouse=True)
@@ -305,34 +304,6 @@ def test_models_are_listed_with_their_source():
     assert all(entry.name in shown for entry in list_models())
     assert "Gemma 3" in shown
     assert json.loads(circuits("models", "--json").stdout)[0]["needs_hub"] is False
-
-
-def test_evaluate(run, tiny):
-    found = Discovery.load(run)
-    result = circuits("evaluate", run)
-    assert result.exit_code == 0
-    assert "completeness" in result.stdout
-    printed = json.loads(circuits("evaluate", run, "--model", tiny, "--json").stdout)
-    assert printed["performance"] == pytest.approx(found.performance)
-    assert printed["minimality"].keys() == {str(head) for head in found.circuit.heads}
-
-
-def test_evaluate_loads_the_model_as_the_run_had_it(run, tiny, monkeypatch):
-    def no_loading(name, **options):
-        raise ModelError(f"asked for {name} in {options['dtype']}")
-
-    monkeypatch.setattr(actions, "load_model", no_loading)
-    assert error_of("evaluate", run, code=1) == f"error: asked for {tiny} in float32"
-
-
-def test_evaluate_refuses_other_weights(run, tmp_path, tiny):
-    other = tmp_path / "other"
-    model = LlamaForCausalLM.from_pretrained(tiny)
-    with torch.no_grad():
-        model.lm_head.weight += 1
-    model.save_pretrained(other)
-    load_tokenizer("smollm2-135m").save_pretrained(other)
-    assert "with weights" in error_of("evaluate", run, "--model", other, code=1)
 
 
 def test_missing_and_damaged_runs(run, tmp_path):

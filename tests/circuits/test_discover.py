@@ -19,7 +19,7 @@ from circuits.pruning import PruningRule
 from circuits.scores import head_scores
 from circuits.search import grow
 from tasks import TaskError
-from tests.circuits.conftest import RULE, toy_discovery
+from tests.circuits.conftest import ON_DISCOVERY, RULE, toy_discovery
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer
 
@@ -44,7 +44,8 @@ def test_every_method(toy, method: str) -> None:
         assert found.effects is None
         assert found.circuit.edges == frozenset()
         assert found.circuit.heads == found.candidates
-    assert found.performance == found.evaluate().performance
+    again = found.evaluate(config=ON_DISCOVERY).performance.value
+    assert again == pytest.approx(found.performance, rel=1e-6)
 
 
 def test_merged_is_the_union_of_the_prunings(toy) -> None:

@@ -9,7 +9,7 @@ from circuits.components import all_heads
 from circuits.config import DiscoveryConfig
 from circuits.grid import GridPoint, choose, discover_grid, pareto
 from circuits.search import SelectionRule
-from tests.circuits.conftest import RULE, toy_discovery
+from tests.circuits.conftest import ON_DISCOVERY, RULE, toy_discovery
 
 HEADS = all_heads(3, 4)
 SETTINGS = DiscoveryConfig(method="path-patching", n_prompts=4, n_mean_prompts=10, selection=RULE)
@@ -96,7 +96,7 @@ class TestDiscoverGrid:
         assert grid.found.circuit == expected.circuit
         assert grid.found.performance == expected.performance
         assert grid.found.config.selection == expected.selection
-        assert grid.found.performance == grid.found.evaluate().performance
+        assert grid.found.performance == grid.found.evaluate(config=ON_DISCOVERY).performance.value
 
 
 @pytest.mark.parametrize(

@@ -8,10 +8,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from circuits import Circuit, Discovery, Edge, Head, Receiver
+from circuits import Circuit, Discovery, Edge, EvaluationConfig, Head, Receiver
+from circuits.evaluation import Evaluator, held_out_pairs
+from circuits.model import tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import EffectTable
-from tests.circuits.conftest import toy_discovery
+from tests.circuits.conftest import ON_DISCOVERY, toy_discovery
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer
 
@@ -79,7 +81,7 @@ class TestEquality:
         assert replace(found, effects=None) != found
         assert replace(found, scores={}) != found
         assert replace(found, circuit=Circuit.of_heads([], 3, 4)) != found
-        assert replace(found, evaluator=None) == found
+        assert replace(found, evaluator=None, task=None) == found
         assert found != "found"
 
 
@@ -165,14 +167,54 @@ class TestInterruption:
 
 class TestEvaluate:
     def test_a_fresh_discovery(self, found) -> None:
-        figures = found.evaluate()
-        assert figures.performance == found.performance
+        figures = found.evaluate(config=ON_DISCOVERY)
+        assert figures.performance.value == found.performance
         assert figures.sparsity == found.circuit.sparsity
         assert figures.minimality.keys() == found.circuit.heads
+        assert figures.n_prompts == found.config.n_prompts
+        assert figures.prompts == "discovery" and figures.gap is None
 
-    def test_a_loaded_run_with_its_model(self, found, toy, saved: Path) -> None:
-        figures = Discovery.load(saved).evaluate(*toy)
-        assert figures.performance == pytest.approx(found.performance, rel=1e-6)
+    def test_prompts_are_held_out_unless_told_otherwise(self, found, toy) -> None:
+        config = EvaluationConfig(n_prompts=12, n_resamples=20)
+        figures = found.evaluate(config=config)
+        assert (figures.prompts, figures.n_prompts) == ("held-out", 12)
+        assert figures.seed == found.config.seed + 1
+        assert figures.gap.discovery.value == pytest.approx(found.performance)
+        bridge, task = toy
+        known = found.evaluator.pairs.clean_text
+        fresh = held_out_pairs(task, tokenizer_of(bridge), 12, 1, known)
+        expected = Evaluator(bridge, fresh).performance(found.circuit.heads)
+        assert figures.performance.value == pytest.approx(expected, rel=1e-4)
+
+    def test_held_out_from_the_very_seed_of_the_discovery(self, found, toy) -> None:
+        """All of the discovery's prompts are drawn again, and left out."""
+        same = replace(found, evaluator=None).evaluate(
+            *toy, EvaluationConfig(n_prompts=6, seed=found.config.seed, n_resamples=20)
+        )
+        task, known = toy[1], found.evaluator.pairs.clean_text
+        drawn = task.sample(tokenizer_of(toy[0]), n=14, seed=0)
+        fresh = drawn[len(known) :]
+        assert not set(fresh.clean_text) & set(known)
+        expected = Evaluator(toy[0], fresh[:6], fresh).performance(found.circuit.heads)
+        assert same.performance.value == pytest.approx(expected, rel=1e-4)
+
+    def test_a_loaded_run_gives_the_same(self, found, toy, saved: Path) -> None:
+        config, heard = EvaluationConfig(n_prompts=6, n_resamples=20), []
+        figures = Discovery.load(saved).evaluate(*toy, config, heard.append)
+        assert figures.to_dict() == found.evaluate(config=config).to_dict()
+        assert heard == sorted(heard) and heard[-1] == pytest.approx(1)
+
+    def test_scores_of_the_curve(self, found) -> None:
+        config = replace(ON_DISCOVERY, score="flap", rankings=("signed",))
+        assert found.evaluate(config=config).curves["signed"].score == "flap"
+        assert found.evaluate(config=ON_DISCOVERY).curves["signed"].score == "path-effects"
+        with pytest.raises(ValueError, match="scores path-effects, contrastive-flap, flap;"):
+            found.evaluate(config=replace(ON_DISCOVERY, score="magic"))
+
+    def test_pruned_heads_alone_have_no_edge_level(self, toy) -> None:
+        figures = toy_discovery(*toy, method="flap").evaluate(config=ON_DISCOVERY)
+        assert figures.edge_level is None
+        assert figures.curves["absolute"].score == "flap"
 
     def test_other_weights_are_refused(self, saved: Path, toy) -> None:
         other = tiny_model("gemma3", seed=1)
@@ -195,8 +237,8 @@ class TestEvaluate:
     def test_another_copy_of_the_model(self, found, saved: Path, toy) -> None:
         twin = tiny_model("gemma3")
         remember_tokenizer(twin, word_tokenizer())
-        figures = Discovery.load(saved).evaluate(twin, ToyTask(twin))
-        assert figures.performance == pytest.approx(found.performance, rel=1e-6)
+        figures = Discovery.load(saved).evaluate(twin, ToyTask(twin), ON_DISCOVERY)
+        assert figures.performance.value == pytest.approx(found.performance, rel=1e-6)
 
 
 def test_edges_with_and_without_heads_survive(found, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from circuits.patching.paths import swept_effects
 from circuits.pruning import prune
 from circuits.study import SPARSITIES, STUDY_STAGES, THRESHOLDS, _best_first, _loss
 from tests.circuits.command_line import FEW, circuits, error_of
-from tests.circuits.conftest import RULE
+from tests.circuits.conftest import ON_DISCOVERY, RULE
 
 KEEP = 60.0
 CONFIG = DiscoveryConfig(
@@ -73,7 +73,7 @@ def test_the_found_circuit_is_what_a_discovery_of_its_config_finds(toy, study):
     assert again.circuit.heads == study.found.circuit.heads
     assert again.candidates == study.found.candidates
     assert again.performance == pytest.approx(study.found.performance, rel=1e-4)
-    assert study.found.performance == study.found.evaluate().performance
+    assert study.found.performance == study.found.evaluate(config=ON_DISCOVERY).performance.value
 
 
 def test_stages_and_progress(study, heard):

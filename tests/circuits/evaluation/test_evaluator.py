@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from circuits.ablation import MeanOutputs, ablated_metric
-from circuits.circuit import Circuit
+from circuits.ablation import CorruptedOutputs, MeanOutputs, ZeroOutputs, ablated_metric
 from circuits.components import Head, all_heads
 from circuits.evaluation import Evaluator
+from circuits.evaluation.config import ABLATIONS
 from circuits.metrics import logit_diff, prob_diff
 from circuits.model import LayeredModel
 from circuits.model.runs import at_end
@@ -49,31 +49,38 @@ def test_means_come_from_the_discovery_prompts_by_default(llama, pairs) -> None:
     assert Evaluator(llama, pairs).performance(SOME) == pytest.approx(expected, rel=1e-4)
 
 
-def test_figures_of_a_circuit(evaluator) -> None:
-    circuit = Circuit(SOME, frozenset(), N_LAYERS, N_HEADS)
-    found = evaluator.evaluate(circuit)
-    assert found.performance == evaluator.performance(SOME)
-    assert found.sparsity == 1 - 3 / 12
-    assert found.completeness == evaluator.performance(EVERYTHING - SOME)
-    assert found.minimality.keys() == SOME
-    for head, cost in found.minimality.items():
-        expected = evaluator.performance(SOME) - evaluator.performance(SOME - {head})
-        assert cost == pytest.approx(expected)
-    assert found.n_prompts == 5
+@pytest.mark.parametrize("ablation", ABLATIONS)
+def test_metrics_of_every_ablation(llama, pairs, evaluator, ablation) -> None:
+    """Several at once, in another order, some of them known, some asked for twice."""
+    evaluator.metrics([SOME], ablation)
+    asked = [frozenset(), EVERYTHING, SOME, frozenset()]
+    found = evaluator.metrics(asked, ablation)
+    model = LayeredModel.of(llama)
+    replaced = {
+        "mean": lambda: MeanOutputs.of(model, ragged_pairs(9)),
+        "resample": lambda: CorruptedOutputs.of(model, pairs),
+        "zero": lambda: ZeroOutputs(model),
+    }[ablation]()
+    expected = ablated_metric(model, pairs, replaced, asked, logit_diff)
+    torch.testing.assert_close(found, expected.double(), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("heads", [frozenset(), EVERYTHING])
-def test_extremes(evaluator, heads) -> None:
-    found = evaluator.evaluate(Circuit(heads, frozenset(), N_LAYERS, N_HEADS))
-    assert found.performance == evaluator.performance(heads)
-    assert found.completeness == evaluator.performance(EVERYTHING - heads)
-    assert len(found.minimality) == len(heads)
+def test_many_prompts_are_resampled_in_batches(llama, monkeypatch) -> None:
+    monkeypatch.setattr("circuits.evaluation.evaluator._PROMPTS_RESAMPLED_TOGETHER", 4)
+    pairs, heard = ragged_pairs(9), []
+    evaluator = Evaluator(llama, pairs)
+    found = evaluator.metrics([SOME, frozenset()], "resample", heard.append)
+    model = LayeredModel.of(llama)
+    outputs = CorruptedOutputs.of(model, pairs)
+    expected = ablated_metric(model, pairs, outputs, [SOME, frozenset()], logit_diff)
+    torch.testing.assert_close(found, expected.double(), rtol=1e-4, atol=1e-5)
+    assert heard == sorted(heard) and heard[-1] == 1
 
 
 def test_nothing_is_run_twice(llama, pairs, evaluator, monkeypatch) -> None:
     first = evaluator.performances([SOME, frozenset(), SOME, EVERYTHING])
     assert first[0] == first[2] != first[1]
-    monkeypatch.setattr("circuits.evaluation.ablated_metric", None)
+    monkeypatch.setattr("circuits.evaluation.evaluator.ablated_metric", None)
     assert evaluator.performances([frozenset(), SOME]) == [first[1], first[0]]
     assert evaluator.performances([]) == []
 
@@ -85,7 +92,7 @@ def test_prunings_run_their_common_circuits_once(evaluator, monkeypatch) -> None
         run.extend(circuits)
         return ablated_metric(model, pairs, means, circuits, *rest, **options)
 
-    monkeypatch.setattr("circuits.evaluation.ablated_metric", recorded)
+    monkeypatch.setattr("circuits.evaluation.evaluator.ablated_metric", recorded)
     scores, rule = torch.arange(12.0).view(N_LAYERS, N_HEADS), PruningRule("first", 0.2, 0.9, 0.02)
     others = scores.clone()
     others[2, 2:] = others[2, 2:].flip(0)

@@ -1,0 +1,72 @@
+"""How a circuit agrees with a reference, as tables."""
+
+from __future__ import annotations
+
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from circuits.cli.tables import names, plain_table, section
+from circuits.comparison import Agreement, Chance, Comparison, Ranking
+
+_FIGURES = {"precision": "precision", "recall": "recall", "f1": "F1", "iou": "IoU"}
+
+
+def comparison(comparison: Comparison, name: str, reference: str) -> RenderableType:
+    """Agreement of heads and edges beside chance, the rankings, and the heads themselves."""
+    overlap = comparison.heads.overlap
+    kinds = {
+        "in both": overlap.true_positives,
+        "only here (false positives)": overlap.false_positives,
+        "only in the reference (false negatives)": overlap.false_negatives,
+    }
+    title = Text.assemble((name, "bold"), " against ", (reference, "bold"))
+    return Group(
+        title,
+        Text(),
+        *section("Heads", _agreement(comparison.heads)),
+        *_edges(comparison),
+        *_rankings(comparison),
+        *(
+            part
+            for label, heads in kinds.items()
+            for part in section(f"{len(heads)} {label}", Text(names(heads) or "none"))
+        ),
+    )
+
+
+def _edges(comparison: Comparison) -> tuple[RenderableType, ...]:
+    if comparison.edges is None:
+        return ()
+    return section("Edges", _agreement(comparison.edges, comparison.edges_by_heads))
+
+
+def _agreement(agreement: Agreement, by_heads: Chance | None = None) -> RenderableType:
+    """Each figure, and what random sets of equal size would reach."""
+    chances = {"by chance, 95 %": agreement.chance}
+    if by_heads is not None:
+        chances["by chance, same heads"] = by_heads
+    table = plain_table("", ">found", *(f">{label}" for label in chances))
+    for key, label in _FIGURES.items():
+        spreads = [getattr(chance, key) for chance in chances.values()]
+        cells = [f"{spread.mean:.3f} ({spread.low:.2f} to {spread.high:.2f})" for spread in spreads]
+        table.add_row(label, f"{getattr(agreement.overlap, key):.3f}", *cells)
+    shared = len(agreement.overlap.true_positives)
+    values = [f"p = {chance.p_value(shared):.2g}" for chance in chances.values()]
+    table.add_row("in both", str(shared), *values)
+    return table
+
+
+def _rankings(comparison: Comparison) -> tuple[RenderableType, ...]:
+    rows: dict[str, Ranking] = {
+        f"heads by {name}": ranking for name, ranking in comparison.head_rankings.items()
+    }
+    if comparison.edge_ranking is not None:
+        rows["edges by |effect|"] = comparison.edge_ranking
+    if not rows:
+        return ()
+    table = plain_table("", ">AUC", ">in the reference", ">others")
+    for label, ranking in rows.items():
+        counts = f"{ranking.n_positive:,}", f"{ranking.n_negative:,}"
+        table.add_row(label, f"{ranking.auc:.3f}", *counts)
+    legend = Text("how often a member of the reference outscores another; 0.5 by chance", "dim")
+    return section("Ranking by scores (area under the ROC curve)", Group(legend, table))

@@ -1,0 +1,125 @@
+"""Everything there is to say about how a circuit agrees with a reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.circuit import Circuit, Overlap
+from circuits.comparison.chance import Chance
+from circuits.comparison.connections import count_connections, effect_strengths, head_strengths
+from circuits.comparison.ranking import Ranking, rank
+from circuits.components import Connection, Head, all_heads
+from circuits.references import Reference, check_same_shape
+from circuits.result import Discovery
+
+Item = TypeVar("Item")
+
+STRONGEST_EFFECT = "strongest effect"
+"""The scores of heads by the largest |effect| that each has as a sender."""
+
+
+@dataclass(frozen=True)
+class Agreement(Generic[Item]):
+    """How two sets agree, and how random sets of the same size would.
+
+    Attributes:
+        overlap: What they share, with precision, recall, F1 and IoU.
+        chance: The same figures for random sets drawn from everything that the model has.
+
+    """
+
+    overlap: Overlap[Item]
+    chance: Chance
+
+    @property
+    def p_value(self) -> float:
+        """Share of random sets that share at least as much with the reference."""
+        return self.chance.p_value(len(self.overlap.true_positives))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A circuit against a reference.
+
+    Attributes:
+        heads: Agreement of the heads.
+        edges: Agreement of the paths, whatever their effects; None where either has none.
+        edges_by_heads: What random paths between the circuit's own heads would agree by: whether
+            its edges say more than its heads do. None as for `edges`.
+        head_rankings: By the name of the scores, how well they rank the reference's heads.
+        edge_ranking: How well |effects| rank the reference's paths; None without either.
+
+    """
+
+    heads: Agreement[Head]
+    edges: Agreement[Connection] | None
+    edges_by_heads: Chance | None
+    head_rankings: dict[str, Ranking]
+    edge_ranking: Ranking | None
+
+
+def compare_circuits(found: Discovery | Circuit, reference: Reference | Circuit) -> Comparison:
+    """Compare heads and edges, with chance beside them; for a discovery its scores, too.
+
+    Raises:
+        ValueError: They belong to models of different shapes.
+
+    """
+    mine = found.circuit if isinstance(found, Discovery) else found
+    if isinstance(reference, Reference):
+        check_same_shape(reference, mine)
+        theirs = reference.circuit
+    else:
+        theirs = reference
+    connections = reference.connections
+    overlap = mine.compare(theirs)
+    n_possible = mine.n_layers * mine.n_heads
+    edges, edges_by_heads = _edges(mine, connections)
+    effects = found.effects if isinstance(found, Discovery) else None
+    return Comparison(
+        heads=Agreement(overlap, Chance.of(overlap, n_possible)),
+        edges=edges,
+        edges_by_heads=edges_by_heads,
+        head_rankings=head_rankings(found, theirs.heads) if isinstance(found, Discovery) else {},
+        edge_ranking=rank(*effect_strengths(effects, connections))
+        if effects is not None and connections
+        else None,
+    )
+
+
+def head_rankings(found: Discovery, reference: frozenset[Head]) -> dict[str, Ranking]:
+    """How well each kind of score of a discovery ranks a reference's heads.
+
+    By name: the scores that prunings ranked heads by, and `STRONGEST_EFFECT`.
+    """
+    scores = dict(found.scores)
+    if found.effects is not None:
+        scores[STRONGEST_EFFECT] = head_strengths(found.effects)
+    heads = all_heads(found.circuit.n_layers, found.circuit.n_heads)
+    positive = np.array([head in reference for head in heads])
+    return {name: rank(_flat(values), positive) for name, values in scores.items()}
+
+
+def _edges(
+    mine: Circuit, theirs: frozenset[Connection]
+) -> tuple[Agreement[Connection] | None, Chance | None]:
+    """Agreement of edges against chance in the whole model, and chance between the same heads."""
+    if not mine.connections or not theirs:
+        return None, None
+    overlap = Overlap.of(mine.connections, theirs)
+    everywhere = count_connections(all_heads(mine.n_layers, mine.n_heads))
+    reachable = sum(
+        path.sender in mine and (path.receiver.head is None or path.receiver.head in mine)
+        for path in theirs
+    )
+    between = Chance.of(overlap, count_connections(mine.heads), reachable)
+    return Agreement(overlap, Chance.of(overlap, everywhere)), between
+
+
+def _flat(scores: Float[Tensor, "layer head"]) -> Float[np.ndarray, " item"]:
+    return scores.flatten().double().cpu().numpy()

@@ -1,0 +1,127 @@
+"""Faithfulness against the size of the circuit, and the areas CPR and CMD of MIB.
+
+Mueller et al. 2025, "MIB: A Mechanistic Interpretability Benchmark" (arXiv 2504.13151), section
+3.1, and `evaluate_area_under_curve` in MIB_circuit_track/evaluation.py of its repository. The best
+share k of all components are kept and the others ablated; faithfulness is
+
+    f(k) = (m(k) - m(none)) / (m(all) - m(none))
+
+with means of the metric m over prompts. CPR is the area under f, CMD the area between f and 1, both
+by trapezoids over the ten shares of `MIB_SHARES`: a perfect CPR is 0.999. In MIB, CPR comes with a
+signed ranking and asks for components that help; CMD with an absolute one, and asks for all that
+matter. Here components are attention heads; MLPs stay in the model, also in m(none).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from jaxtyping import Float
+
+from circuits.ablation import Progress
+from circuits.components import Head
+from circuits.evaluation.config import Ablation, Ranking
+from circuits.evaluation.evaluator import Evaluator
+from circuits.evaluation.intervals import Bootstrap, Estimate
+from circuits.evaluation.ranking import HeadScores, rank_heads
+
+MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+
+
+@dataclass(frozen=True)
+class CurvePoint:
+    """Faithfulness of the best heads: `n_heads` of them, `share` of all, rounded down."""
+
+    share: float
+    n_heads: int
+    faithfulness: Estimate
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Faithfulness against circuit size.
+
+    Attributes:
+        ranking: "signed" or "absolute".
+        score: Name of the scores that heads are ranked by.
+        ablation: How heads that are left out are replaced.
+        points: By rising share.
+        cpr: Area under the curve (MIB): the higher, the better.
+        cmd: Area between the curve and 1 (MIB): 0 is best.
+
+    """
+
+    ranking: Ranking
+    score: str
+    ablation: Ablation
+    points: tuple[CurvePoint, ...]
+    cpr: Estimate
+    cmd: Estimate
+
+
+def faithfulness_curve(
+    evaluator: Evaluator,
+    scores: HeadScores,
+    ranking: Ranking,
+    ablation: Ablation = "resample",
+    shares: Sequence[float] = MIB_SHARES,
+    bootstrap: Bootstrap | None = None,
+    progress: Progress = lambda fraction: None,
+) -> Curve:
+    """Keep ever more of the best heads.
+
+    Args:
+        evaluator: The model on some prompts.
+        scores: What heads are ranked by.
+        ranking: By "signed" scores, or by "absolute" ones.
+        ablation: How the other heads are replaced.
+        shares: Shares of all heads to keep (0 to 1), rising.
+        bootstrap: How intervals are taken.
+        progress: Called with the fraction done.
+
+    Raises:
+        ValueError: The shares do not rise from at least 0 to at most 1.
+
+    """
+    rising = all(low < high for low, high in pairwise(shares))
+    if len(shares) < 2 or not rising or shares[0] < 0 or shares[-1] > 1:
+        raise ValueError(f"shares must rise, from at least 0 to at most 1; got {tuple(shares)}")
+    best = rank_heads(scores.values, ranking)
+    sizes = [int(share * len(best)) for share in shares]
+    circuits = [frozenset[Head](), evaluator.everything, *(frozenset(best[:n]) for n in sizes)]
+    metrics = evaluator.metrics(circuits, ablation, progress).numpy()
+
+    def figures(
+        means: Float[np.ndarray, "run *resample"],
+    ) -> Float[np.ndarray, "figure *resample"]:
+        points = faithfulness(means)
+        return np.concatenate([points, areas(shares, points)])
+
+    *points, cpr, cmd = (bootstrap or Bootstrap()).estimates(figures, metrics)
+    rows = zip(shares, sizes, points, strict=True)
+    return Curve(ranking, scores.name, ablation, tuple(CurvePoint(*row) for row in rows), cpr, cmd)
+
+
+def faithfulness(
+    means: Float[np.ndarray, "run *resample"],
+) -> Float[np.ndarray, "circuit *resample"]:
+    """Faithfulness of all runs but the first two, from mean metrics.
+
+    The first run is the model without its heads, which has 0, the second the whole model, which has
+    1. NaN where these two are equal.
+    """
+    none, everything, kept = means[:1], means[1:2], means[2:]
+    span = everything - none
+    return (kept - none) / np.where(span == 0, np.nan, span)
+
+
+def areas(
+    shares: Sequence[float], points: Float[np.ndarray, "circuit *resample"]
+) -> Float[np.ndarray, "2 *resample"]:
+    """CPR and CMD of a curve."""
+    return np.stack(
+        [np.trapezoid(points, shares, axis=0), np.trapezoid(np.abs(1 - points), shares, axis=0)]
+    )

@@ -1,0 +1,131 @@
+"""The metric of sets of heads on fixed prompts, every set run once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.ablation import (
+    CorruptedOutputs,
+    MeanOutputs,
+    Progress,
+    ZeroOutputs,
+    ablated_metric,
+)
+from circuits.circuit import Circuit
+from circuits.components import Head, all_heads
+from circuits.evaluation.config import Ablation
+from circuits.evaluation.edges import edge_ablated_metric
+from circuits.metrics import Metric, logit_diff
+from circuits.model import LayeredModel, TransformerBridge
+from tasks import PromptPairs
+
+_PROMPTS_RESAMPLED_TOGETHER = 32
+
+
+class Evaluator:
+    """Performance of sets of heads on fixed prompts, in percent of the full model's metric."""
+
+    def __init__(
+        self,
+        model: TransformerBridge | LayeredModel,
+        pairs: PromptPairs,
+        mean_pairs: PromptPairs | None = None,
+        metric: Metric = logit_diff,
+        progress: Progress = lambda fraction: None,
+    ) -> None:
+        """Take the means over the corrupted prompts of `mean_pairs` (of `pairs` without).
+
+        Raises:
+            ValueError: The full model's metric is 0, so that nothing can be a share of it.
+
+        """
+        self.model = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
+        self.pairs, self.metric = pairs, metric
+        mean_pairs = pairs if mean_pairs is None else mean_pairs
+        self.means = MeanOutputs.of(self.model, mean_pairs, progress=progress)
+        self._known: dict[tuple[Ablation, frozenset[Head]], Float[Tensor, " prompt"]] = {}
+        self.full_metric = float(self.metrics([self.everything])[0].mean())
+        if self.full_metric == 0:
+            raise ValueError(
+                "the full model's metric is 0 on these prompts: no share can be taken of it"
+            )
+
+    @property
+    def everything(self) -> frozenset[Head]:
+        """All heads of the model."""
+        return frozenset(all_heads(self.model.n_layers, self.model.n_heads))
+
+    def metrics(
+        self,
+        circuits: Sequence[frozenset[Head]],
+        ablation: Ablation = "mean",
+        progress: Progress = lambda fraction: None,
+    ) -> Float[Tensor, "circuit prompt"]:
+        """The metric of each prompt when every head outside a set of heads is replaced.
+
+        Args:
+            circuits: The heads kept, for each of several circuits.
+            ablation: By what the others are replaced: the "mean" over corrupted prompts of the
+                same template and position, their output on the pair's own corrupted prompt
+                ("resample"), or "zero".
+            progress: Called with the fraction done.
+
+        """
+        # Nothing is replaced in the full model, whatever by.
+        everything = self.everything
+        named: list[tuple[Ablation, frozenset[Head]]] = [
+            ("mean" if heads == everything else ablation, heads) for heads in circuits
+        ]
+        new = list(dict.fromkeys(heads for key, heads in named if (key, heads) not in self._known))
+        if new:
+            found = self._run(new, ablation, progress).double().cpu()
+            self._known.update({(ablation, heads): found[row] for row, heads in enumerate(new)})
+        known = [self._known[key] for key in named]
+        return torch.stack(known) if known else torch.empty(0, len(self.pairs)).double()
+
+    def edge_metrics(
+        self, circuit: Circuit, progress: Progress = lambda fraction: None
+    ) -> Float[Tensor, " prompt"]:
+        """The metric of each prompt when every path outside a circuit is corrupted."""
+        found = edge_ablated_metric(
+            self.model, self.pairs, circuit.edges, self.metric, progress=progress
+        )
+        return found.double().cpu()
+
+    def performances(
+        self,
+        circuits: Sequence[frozenset[Head]],
+        progress: Progress = lambda fraction: None,
+    ) -> list[float]:
+        """Percent of the full model's metric that each set of heads keeps under mean ablation."""
+        means = self.metrics(circuits, progress=progress).mean(-1)
+        return (means / self.full_metric * 100).tolist()
+
+    def performance(self, heads: frozenset[Head]) -> float:
+        """Percent of the full model's metric that these heads keep under mean ablation."""
+        return self.performances([heads])[0]
+
+    def _run(
+        self, circuits: Sequence[frozenset[Head]], ablation: Ablation, progress: Progress
+    ) -> Float[Tensor, "circuit prompt"]:
+        model, pairs = self.model, self.pairs
+        if ablation != "resample":
+            replaced = self.means if ablation == "mean" else ZeroOutputs(model)
+            return ablated_metric(model, pairs, replaced, circuits, self.metric, progress=progress)
+        parts = []
+        batches = torch.arange(len(pairs)).split(_PROMPTS_RESAMPLED_TOGETHER)
+        for number, rows in enumerate(batches):
+            part = pairs[rows]
+            outputs = CorruptedOutputs.of(model, part)
+
+            def report(fraction: float, number: int = number) -> None:
+                progress((number + fraction) / len(batches))
+
+            parts.append(
+                ablated_metric(model, part, outputs, circuits, self.metric, progress=report)
+            )
+        return torch.cat(parts, 1)

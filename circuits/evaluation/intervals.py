@@ -1,0 +1,92 @@
+"""Figures with a bootstrap confidence interval over prompts."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float, Int
+from scipy import stats
+
+Figures = Callable[..., Float[np.ndarray, "figure *resample"]]
+"""From the mean metric of each run, one array for each set of prompts, to figures."""
+
+_RESAMPLES_TOGETHER = 256
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A figure and its confidence interval; formats as `93.7 [90.1, 96.2]`."""
+
+    value: float
+    low: float
+    high: float
+
+    def __format__(self, spec: str) -> str:
+        return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+@dataclass(frozen=True)
+class Bootstrap:
+    """Percentile intervals over resampled prompts (Efron and Tibshirani 1993, chapter 13).
+
+    A resample draws prompts, and all runs of a prompt go with it, so that figures that are ratios
+    or differences of runs on the same prompts are resampled as such. Percentiles, rather than BCa,
+    because a figure may be the same on every resample (the whole model keeps 100 %).
+
+    Attributes:
+        confidence: Coverage (0 to 1).
+        n_resamples: How many resamples.
+        seed: Of the resamples; the same gives the same intervals.
+
+    """
+
+    confidence: float = 0.95
+    n_resamples: int = 2000
+    seed: int = 0
+
+    def estimates(self, figures: Figures, *metrics: Float[np.ndarray, "run _"]) -> list[Estimate]:
+        """Figures of the mean metrics of runs, with their intervals.
+
+        Args:
+            figures: From the mean metrics of each set of prompts, `[run *resample]`, to figures.
+            metrics: The metric of every run on every prompt, one array for each set of prompts;
+                sets are resampled apart. The interval is NaN where a set has a single prompt.
+
+        """
+
+        def statistic(
+            *rows: Int[np.ndarray, "*resample _"], axis: int = -1
+        ) -> Float[np.ndarray, "figure *resample"]:
+            pairs = zip(metrics, rows, strict=True)
+            return figures(*(metric[:, row].mean(-1) for metric, row in pairs))
+
+        prompts = [np.arange(metric.shape[1]) for metric in metrics]
+        # A resample can have a metric of 0 that others are shares of: its figure is no number.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            values = statistic(*prompts)
+            if min(map(len, prompts)) < 2:
+                low = high = np.full_like(values, np.nan)
+            else:
+                low, high = self._interval(prompts, statistic)
+        rows = zip(values.tolist(), low.tolist(), high.tolist(), strict=True)
+        return [Estimate(*row) for row in rows]
+
+    def _interval(
+        self, prompts: list[Int[np.ndarray, " _"]], statistic: Figures
+    ) -> tuple[Float[np.ndarray, " figure"], Float[np.ndarray, " figure"]]:
+        with warnings.catch_warnings():
+            # A figure that is NaN has a NaN interval, which needs no warning (about BCa).
+            warnings.simplefilter("ignore", stats.DegenerateDataWarning)
+            return stats.bootstrap(
+                prompts,
+                statistic,
+                n_resamples=self.n_resamples,
+                batch=_RESAMPLES_TOGETHER,
+                vectorized=True,
+                confidence_level=self.confidence,
+                method="percentile",
+                rng=np.random.default_rng(self.seed),
+            ).confidence_interval

@@ -1,0 +1,37 @@
+"""Prompts that a circuit was not discovered on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+
+from tasks import PromptPairs, Task, TaskError
+from tasks.tokenization import Tokenizer
+
+
+def held_out_pairs(
+    task: Task, tokenizer: Tokenizer, n: int, seed: int, known: Collection[str]
+) -> PromptPairs:
+    """Sample `n` pairs whose clean prompts are none of the `known` ones.
+
+    Corrupted prompts may recur: a task has few of some (greater-than has one for each century).
+
+    Raises:
+        TaskError: The task has too few other prompts.
+
+    """
+    known = frozenset(known)
+    wanted = n
+    while True:
+        try:
+            drawn = task.sample(tokenizer, n=wanted, seed=seed)
+        except TaskError as error:
+            raise TaskError(
+                f"{n} prompts that the circuit was not discovered on were asked for, and {error}; "
+                "ask for fewer, or evaluate on the prompts of the discovery"
+            ) from error
+        fresh = [row for row, text in enumerate(drawn.clean_text) if text not in known]
+        if len(fresh) >= n:
+            return drawn[torch.tensor(fresh[:n])]
+        wanted += n - len(fresh)

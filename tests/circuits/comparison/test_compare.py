@@ -1,0 +1,217 @@
+"""A circuit against a reference."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from circuits import Circuit, Edge, Head, Receiver, compare_circuits, load_reference
+from circuits.comparison import count_connections, effect_strengths
+from circuits.comparison.compare import STRONGEST_EFFECT
+from circuits.components import HEAD_INPUTS, Connection, all_heads
+from circuits.patching import EffectTable
+from circuits.references import Reference
+from tests.circuits.command_line import circuits, error_of
+
+HEADS = all_heads(3, 4)
+
+
+def every_path(heads) -> set[Connection]:
+    receivers = [Receiver(head, name) for head, name in product(heads, HEAD_INPUTS)]
+    paths = {Connection(sender, Receiver.logits()) for sender in heads}
+    return paths | {
+        Connection(sender, receiver)
+        for sender, receiver in product(heads, receivers)
+        if sender.layer < receiver.on_head()[0].layer
+    }
+
+
+def circuit(*edges: str) -> Circuit:
+    paths = [edge.split() for edge in edges]
+    made = frozenset(Edge(Head.parse(s), Receiver.parse(r), -0.1) for s, r in paths)
+    ends = {e.sender for e in made} | {e.receiver.head for e in made if e.receiver.head}
+    return Circuit(frozenset(ends), made, 3, 4)
+
+
+@pytest.fixture
+def table() -> EffectTable:
+    """Grouped queries: four heads share two key/value heads."""
+    draw = torch.Generator().manual_seed(0)
+    shapes = {"query": (3, 4, 3, 4), "key": (3, 2, 3, 4), "value": (3, 2, 3, 4), "logits": (3, 4)}
+    tables = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
+    for name in ("query", "key", "value"):
+        for layer in range(3):
+            tables[name][layer, :, layer:] = torch.nan
+    tables["logits"][0, 0] = torch.nan
+    return EffectTable(**tables)
+
+
+@given(st.frozensets(st.sampled_from(HEADS)))
+def test_number_of_connections(heads) -> None:
+    assert count_connections(heads) == len(every_path(heads))
+
+
+def test_strengths_cover_every_path_once(table: EffectTable) -> None:
+    reference = frozenset(sorted(every_path(HEADS))[::5])
+    strengths, positive = effect_strengths(table, reference)
+    assert len(strengths) == count_connections(HEADS)
+    expected = {
+        path: float(table.effects(path.receiver)[path.sender.layer, path.sender.index].abs())
+        for path in every_path(HEADS)
+    }
+    expected[Connection(Head(0, 0), Receiver.logits())] = 0.0
+    assert sorted(strengths) == pytest.approx(sorted(expected.values()))
+    assert sorted(strengths[positive]) == pytest.approx(sorted(expected[p] for p in reference))
+
+
+class TestCircuits:
+    def test_by_hand(self) -> None:
+        mine = circuit("0.0 1.1.q", "1.1 logits", "0.2 logits")
+        theirs = circuit("0.0 1.1.q", "0.0 1.1.k", "1.1 logits")
+        found = compare_circuits(mine, theirs)
+        assert found.heads.overlap == mine.compare(theirs)
+        assert found.heads.chance.precision.mean == pytest.approx(2 / 12)
+        assert found.edges is not None
+        assert found.edges_by_heads is not None
+        overlap = found.edges.overlap
+        assert (overlap.precision, overlap.recall, overlap.iou) == (2 / 3, 2 / 3, 2 / 4)
+        assert overlap.f1 == pytest.approx(2 / 3)
+        assert found.edges.chance.recall.mean == pytest.approx(3 / len(every_path(HEADS)))
+        assert found.edges.p_value < found.heads.p_value
+        between = every_path(mine.heads)
+        assert found.edges_by_heads.precision.mean == pytest.approx(3 / len(between))
+
+    def test_what_cannot_be_reached_between_the_heads_counts_against_recall(self) -> None:
+        mine, theirs = circuit("0.0 1.1.q"), circuit("0.0 1.1.q", "0.0 2.3.v")
+        found = compare_circuits(mine, theirs)
+        assert found.edges_by_heads is not None
+        assert found.edges_by_heads.n_reachable == 1
+        assert found.edges_by_heads.n_reference == 2
+
+    def test_the_circuit_itself_is_perfect(self) -> None:
+        mine = circuit("0.0 1.1.q", "1.1 logits")
+        found = compare_circuits(mine, mine)
+        assert found.edges is not None
+        for agreement in (found.heads, found.edges):
+            assert agreement.overlap.f1 == agreement.overlap.iou == 1
+            assert agreement.chance.f1.mean < 0.2
+
+    def test_without_edges_or_scores_there_is_nothing_to_say_of_them(self) -> None:
+        found = compare_circuits(circuit("0.0 1.1.q"), Circuit.of_heads(["0.0"], 3, 4))
+        assert found.edges is found.edges_by_heads is found.edge_ranking is None
+        assert found.head_rankings == {}
+
+    def test_models_of_other_shapes_are_refused(self) -> None:
+        with pytest.raises(ValueError, match="different models"):
+            compare_circuits(circuit("0.0 1.1.q"), Circuit.of_heads([], 4, 4))
+        with pytest.raises(ValueError, match="ioi-gpt2 is a circuit of gpt2"):
+            compare_circuits(circuit("0.0 1.1.q"), load_reference("ioi-gpt2"))
+
+
+class TestDiscoveries:
+    def test_scores_are_ranked(self, found) -> None:
+        comparison = compare_circuits(found, found.circuit)
+        assert comparison.head_rankings.keys() == {*found.scores, STRONGEST_EFFECT}
+        assert comparison.edge_ranking is not None
+        assert comparison.edge_ranking.n_positive == len(found.circuit.edges) > 0
+
+    def test_strongest_effects_are_largest_over_all_receivers(self, found) -> None:
+        effects = found.effects
+        largest = dict.fromkeys(all_heads(found.circuit.n_layers, found.circuit.n_heads), 0.0)
+        for path in every_path(largest):
+            effect = effects.effects(path.receiver)[path.sender.layer, path.sender.index]
+            largest[path.sender] = max(largest[path.sender], abs(float(effect.nan_to_num(0.0))))
+        inside = [largest[head] for head in largest if head in found.circuit]
+        outside = [largest[head] for head in largest if head not in found.circuit]
+        pairs = list(product(inside, outside))
+        right = np.mean([(a > b) + (a == b) / 2 for a, b in pairs])
+        comparison = compare_circuits(found, found.circuit)
+        assert comparison.head_rankings[STRONGEST_EFFECT].auc == pytest.approx(right)
+
+    def test_pruning_alone_ranks_by_its_scores(self, found) -> None:
+        heads = Circuit.of_heads(found.circuit.heads, found.circuit.n_layers, found.circuit.n_heads)
+        pruned = replace(found, effects=None, circuit=heads)
+        comparison = compare_circuits(pruned, found.circuit)
+        assert comparison.head_rankings.keys() == found.scores.keys()
+        assert comparison.edge_ranking is comparison.edges is None
+
+    def test_edges_of_a_reference_need_no_effect(self, found) -> None:
+        edge = min(found.circuit.edges)
+        ends = {edge.sender} | ({edge.receiver.head} if edge.receiver.head else set())
+        data = {
+            "name": "mine",
+            "task": "toy",
+            "model": "toy",
+            "n_layers": found.circuit.n_layers,
+            "n_heads": found.circuit.n_heads,
+            "roles": {"all": [str(head) for head in ends]},
+            "citation": "x",
+            "read_from": [],
+            "verified": True,
+            "edges": [{"sender": str(edge.sender), "receiver": str(edge.receiver)}],
+        }
+        comparison = compare_circuits(found, Reference.from_json(json.dumps(data)))
+        assert comparison.edges is not None
+        assert comparison.edges.overlap.true_positives == {edge.connection}
+        assert comparison.edges.overlap.recall == 1
+
+
+@pytest.fixture
+def run(found, tmp_path):
+    found.save(tmp_path / "toy")
+    return tmp_path / "toy"
+
+
+class TestCommand:
+    def test_shows_figures_beside_chance(self, run, found) -> None:
+        shown = circuits("compare", run, run)
+        assert shown.exit_code == 0
+        for part in ("by chance, 95 %", "by chance, same heads", "F1", "p = ", "AUC"):
+            assert part in shown.stdout
+        assert f"heads by {STRONGEST_EFFECT}" in shown.stdout
+        mean = compare_circuits(found, found.circuit).heads.chance.iou.mean
+        assert f"{mean:.3f} (" in shown.stdout
+
+    def test_json_has_all_of_it(self, run, found) -> None:
+        printed = json.loads(circuits("compare", run, run, "--json").stdout)
+        comparison = compare_circuits(found, found.circuit)
+        assert printed["f1"] == printed["edges"]["f1"] == 1
+        assert printed["reference"] is None
+        assert printed["chance"]["recall"]["mean"] == comparison.heads.chance.recall.mean
+        assert printed["edges"]["p_value"] == comparison.edges.p_value
+        assert printed["edges"]["chance_same_heads"]["iou"].keys() == {"mean", "low", "high"}
+        assert printed["edges"]["true_positives"][0] == str(min(found.circuit.edges).connection)
+        assert printed["edge_ranking"]["auc"] == comparison.edge_ranking.auc
+        assert printed["head_rankings"].keys() == comparison.head_rankings.keys()
+
+    def test_takes_a_reference_by_name(self, tmp_path) -> None:
+        file = tmp_path / "circuit.json"
+        reference = load_reference("ioi-gpt2")
+        file.write_text(reference.circuit.to_json())
+        printed = json.loads(circuits("compare", file, "ioi-gpt2", "--json").stdout)
+        assert printed["reference"] == "ioi-gpt2"
+        assert printed["recall"] == 1
+
+    def test_refuses_another_shape_and_an_unknown_name(self, run) -> None:
+        assert "is a circuit of gpt2" in error_of("compare", run, "ioi-gpt2", code=2)
+        unknown = error_of("compare", run, "ioi-gtp2", code=2)
+        assert "no run or file ioi-gtp2 here, and unknown reference" in unknown
+        assert "did you mean 'ioi-gpt2'" in unknown
+        assert "is no saved run" in error_of("compare", run, "./ioi-gpt2", code=1)
+
+    def test_warns_of_what_weakens_a_comparison(self, run, found, tmp_path) -> None:
+        wide = replace(found, circuit=Circuit.of_heads(["0.0"], 12, 12), effects=None, scores={})
+        wide.save(tmp_path / "wide")
+        result = circuits("compare", tmp_path / "wide", "gendered-pronouns-gpt2")
+        assert result.exit_code == 0
+        warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+        assert "not seen in a primary source" in warnings[0]
+        assert "of task gendered-pronouns, the run is of toy" in warnings[1]
+        assert "of model gpt2, the run is of" in warnings[2]
