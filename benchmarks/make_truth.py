@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import torch
 import typer
 from rich.console import Console
 
@@ -20,7 +21,9 @@ def main(
     seed: int = 0,
     out: Path = DATA,
 ) -> None:
-    """Wire or train the models; all of them without names."""
+    """Wire, compile or train the models; all of them without names."""
+    # So small matrices gain nothing from a second thread, and sums depend on how many there are.
+    torch.set_num_threads(1)
     progress = Console(stderr=True)
     for name in names or MADE:
         record, weights = Maker(name, seed).make(

@@ -5,7 +5,8 @@ has its own directions in the residual stream, every `Aggregate` is an attention
 `SequenceMap` an MLP. tracr compiles only what the output depends on; so each program ends in maps
 that take in what the distractor heads computed, and ignore it.
 
-Needs tracr, which needs jax: `pip install accelerated-path-patching[compile]`.
+Needs tracr, which needs jax and is no dependency of anything else: `pip install -c constraints.txt
+-e '.[compile]'`. The models were compiled once and are shipped converted.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from circuits.components import Connection, Head, Receiver
 from circuits.model.native import NativeShape, native_module
 from circuits.truth.tasks import START, FewLettersInduction, SkipInduction, SmallTask
 
+_INSTALL = "pip install -c constraints.txt -e '.[compile]'"
 _TOLERANCE = 1e-3
 _PROMPTS = 32
 
@@ -60,12 +62,15 @@ def compile_program(program: Program) -> Compiled:
     """Compile a program and convert it.
 
     Raises:
-        ImportError: tracr is not installed.
+        ModuleNotFoundError: tracr is not installed.
         ValueError: The converted model does not say what tracr's own says.
 
     """
-    from tracr.compiler import compiling
-    from tracr.rasp import rasp
+    try:
+        from tracr.compiler import compiling
+        from tracr.rasp import rasp
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(f"{error}; compiling needs: {_INSTALL}") from error
 
     task = program.task()
     n_positions = len(task.example().clean.split())

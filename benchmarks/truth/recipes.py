@@ -41,12 +41,14 @@ def _recipe(
     return Recipe(causal, tuple(map(Head.parse, heads.split())), shape, mlps)
 
 
-_TRAINED = {
+TRAINED = {
     "siit-induction": _recipe(InductionModel, "0.1 1.2", 2, mlp=False),
     "siit-induction-mlp": _recipe(InductionModel, "0.3 1.0", 2, mlp=True),
     "siit-ioi": _recipe(ShortIOIModel, "0.2 1.1", 2, mlp=False),
     "siit-ioi-mlp": _recipe(ShortIOIModel, "0.0 1.3", 2, mlp=True),
     "siit-ioi-deep": _recipe(IOIModel, "0.1 1.3 2.0", 3, mlp=False),
+    "siit-induction-deep": _recipe(InductionModel, "1.2 3.0", 4, mlp=False),
+    "siit-greater-than-deep": _recipe(GreaterThanModel, "1.1 2.3", 4, mlp=True, mlps=(3,)),
     "siit-greater-than": _recipe(GreaterThanModel, "0.3 1.1", 2, mlp=False),
     "siit-greater-than-mlp": _recipe(GreaterThanModel, "0.2 1.0", 2, mlp=True, mlps=(1,)),
 }
@@ -68,7 +70,7 @@ class Maker:
         """The record and the weights. Raises ValueError for an unknown name."""
         if self.name in _HAND:
             return self._wire()
-        if self.name in _TRAINED:
+        if self.name in TRAINED:
             return self._train(tell)
         if self.name in PROGRAMS:
             return self._compile()
@@ -106,7 +108,7 @@ class Maker:
         return record, compiled.weights
 
     def _train(self, tell: Tell) -> Made:
-        recipe = _TRAINED[self.name]
+        recipe = TRAINED[self.name]
         weights, interchange = train(recipe, self.seed, tell)
         record = TruthRecord(
             name=self.name,
@@ -123,9 +125,4 @@ class Maker:
         return record, weights
 
 
-MADE = (*_HAND, *PROGRAMS, *_TRAINED)
-
-
-def recipe_of(name: str) -> Recipe:
-    """What a trained model was trained from."""
-    return _TRAINED[name]
+MADE = (*_HAND, *PROGRAMS, *TRAINED)

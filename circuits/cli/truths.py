@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
-from pydantic import TypeAdapter
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -19,6 +17,7 @@ from circuits.cli.saving import output_directory, uninterrupted
 from circuits.cli.threads import use_threads
 from circuits.truth import TruthRow, list_truths, run_truth, truth_record
 from circuits.truth.bench import ROWS_FILE
+from circuits.truth.bench import as_json as as_json_rows
 
 _STAGE = "methods"
 
@@ -45,44 +44,46 @@ def bench_truth(
                 print_note(f"{directory} keeps the rows that are done; the same command goes on")
             raise
     if as_json:
-        print_json(TypeAdapter(list[TruthRow]).dump_python(rows, mode="json"))
+        print_json(as_json_rows(rows))
     else:
         out.print(table(rows))
         out.print(Text.assemble("Rows are in ", (str(directory / ROWS_FILE), "bold")))
 
 
 def table(rows: Sequence[TruthRow]) -> RenderableType:
-    """A row for each method, models under each other; then what was missed."""
+    """A row for each method, models under each other; then why searches of paths went wrong."""
     parts: list[RenderableType] = []
-    for model, group in groupby(rows, key=lambda row: row.model):
+    for _, group in groupby(rows, key=lambda row: row.model):
         of_model = list(group)
         lines = tables.plain_table(
-            "method", ">precision", ">recall", ">AUC", ">heads", ">performance", "missed", "false"
+            "method", ">precision", ">recall", ">AUC", ">heads", ">performance", ">paths"
         )
+        lines.columns[0].no_wrap = True
         for row in of_model:
             lines.add_row(*_cells(row))
-        parts += tables.section(f"{model} ({_about(of_model[0])})", lines)
-    return Group(*parts)
+        notes = [Text(f"{row.method}: {why}", "dim") for row in of_model for why in row.reasons]
+        parts += tables.section(_title(of_model[0]), Group(lines, *notes))
+    legend = "paths: precision and recall of the found paths, where the true ones are known"
+    return Group(*parts, Text(legend, "dim"))
 
 
 def _cells(row: TruthRow) -> tuple[str, ...]:
-    false = row.found - row.true_heads
     return (
         row.method,
-        "none found" if row.precision is None else f"{row.precision:.2f}",
-        f"{row.recall:.2f}",
-        f"{row.auc:.2f}",
-        str(len(row.found)),
+        share(row.precision),
+        share(row.recall),
+        share(row.auc),
+        f"{len(row.found)}",
         f"{row.performance:.0f}%",
-        _names(row.missed) + (" (pruned)" if row.missed and row.missed_by_pruning else ""),
-        _names(false),
+        f"{share(row.paths.precision)} {share(row.paths.recall)}" if row.paths else "",
     )
 
 
-def _about(row: TruthRow) -> str:
-    heads = _names(row.true_heads)
-    return f"{row.kind}; true heads {heads} keep {row.true_performance:.0f}%"
+def share(figure: float | None) -> str:
+    """A precision or the like; there is no precision where nothing was found."""
+    return "none" if figure is None else f"{figure:.2f}"
 
 
-def _names(heads: Any) -> str:
-    return " ".join(str(head) for head in sorted(heads))
+def _title(row: TruthRow) -> str:
+    heads = " ".join(str(head) for head in sorted(row.true_heads))
+    return f"{row.model} ({row.kind}; true heads {heads} keep {row.true_performance:.0f}%)"

@@ -1,6 +1,7 @@
 """Small models whose circuits are known by construction, to test discovered circuits against."""
 
-from circuits.truth.bench import CONTESTANTS, Contestant, TruthRow, run_truth
+from circuits.truth.bench import run_truth
+from circuits.truth.contestants import CONTESTANTS, Contestant
 from circuits.truth.ground import (
     GroundTruth,
     Interchange,
@@ -10,17 +11,16 @@ from circuits.truth.ground import (
     save_truth,
     truth_record,
 )
-from circuits.truth.scores import auc, head_strengths
+from circuits.truth.rows import PathScore, TruthRow
 
 __all__ = [
     "CONTESTANTS",
     "Contestant",
     "GroundTruth",
     "Interchange",
+    "PathScore",
     "TruthRecord",
     "TruthRow",
-    "auc",
-    "head_strengths",
     "list_truths",
     "load_truth",
     "run_truth",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from benchmarks.truth.causal import (
     NO_VARIABLE,
@@ -14,11 +17,13 @@ from benchmarks.truth.causal import (
     soft_targets,
 )
 from benchmarks.truth.interchange import Alignment, agrees, measure, run
-from benchmarks.truth.recipes import recipe_of
-from benchmarks.truth.siit import Recipe, train
+from benchmarks.truth.recipes import TRAINED
+from benchmarks.truth.siit import MEASURED_PROMPTS, Recipe, train
 from circuits import Head
 from circuits.model import tokenizer_of
 from circuits.model.native import NativeShape, native_model, native_module
+from circuits.truth import truth_record
+from circuits.truth.ground import DATA
 
 MODELS = (InductionModel, ShortIOIModel, IOIModel, GreaterThanModel)
 
@@ -120,17 +125,35 @@ def test_agreement_is_strict() -> None:
 
 def test_training_is_seeded_and_begins_to_agree() -> None:
     shape = NativeShape(2, 2, 24, 12, len(GreaterThanModel.task.words), 5)
-    recipe = Recipe(GreaterThanModel, (Head(0, 0), Head(1, 1)), shape, n_steps=60, batch=64)
-    weights, found = train(recipe, seed=1)
-    again, _ = train(recipe, seed=1)
+    recipe = Recipe(GreaterThanModel, (Head(0, 0), Head(1, 1)), shape, n_steps=3, batch=16)
+    weights, untrained = train(recipe, seed=1)
+    again, same = train(recipe, seed=1)
+    assert same == untrained
     assert all(torch.equal(weights[name], again[name]) for name in weights)
-    module = native_module(shape)
-    untrained = measure(module, recipe.causal(), recipe.alignment, 256, 0)
+    _, found = train(replace(recipe, n_steps=60, batch=64), seed=1)
     assert found.behaviour > untrained.behaviour + 0.05
+    assert found.n_prompts == MEASURED_PROMPTS
 
 
-def test_recipes_fit_their_causal_models() -> None:
-    for name in ("siit-ioi-deep", "siit-greater-than-mlp", "siit-induction"):
-        recipe = recipe_of(name)
-        assert len(recipe.heads) == len(recipe.causal.variables)
-        assert [head.layer for head in recipe.heads] == sorted({h.layer for h in recipe.heads})
+@pytest.mark.parametrize("name", TRAINED)
+def test_recipes_are_those_of_the_shipped_models(name: str) -> None:
+    recipe, record = TRAINED[name], truth_record(name)
+    assert len(recipe.heads) == len(recipe.causal.variables)
+    assert [head.layer for head in recipe.heads] == sorted({h.layer for h in recipe.heads})
+    assert (record.heads, record.mlps) == (frozenset(recipe.heads), recipe.mlps)
+    assert (record.shape, record.task) == (recipe.shape, recipe.causal.task.name)
+    assert record.interchange is not None
+    assert tuple(record.interchange.variables) == recipe.causal.variables
+
+
+@pytest.mark.parametrize("name", ["siit-ioi", "siit-greater-than-mlp"])
+def test_recorded_accuracy_is_measured_again_on_the_same_prompts(name: str) -> None:
+    recipe, recorded = TRAINED[name], truth_record(name).interchange
+    assert recorded is not None
+    module = native_module(recipe.shape)
+    module.load_state_dict(load_file(DATA / f"{name}.safetensors"))
+    sizes = recorded.n_prompts, recorded.seed
+    again = measure(module, recipe.causal(), recipe.alignment, *sizes)
+    assert again.variables == pytest.approx(recorded.variables, abs=0.002)
+    for figure in ("behaviour", "single", "joint"):
+        assert getattr(again, figure) == pytest.approx(getattr(recorded, figure), abs=0.002)
