@@ -23,12 +23,12 @@ from benchmarks.machine import describe_machine
 from benchmarks.publish import publish
 from circuits.truth import CONTESTANTS, TruthRow, list_truths, run_truth, truth_record
 from circuits.truth.bench import as_json, from_json
+from circuits.truth.contestants import DEFAULT_RULED
 from circuits.truth.ground import truth_digest
 
 RESULTS = Path(__file__).parent / "results" / "truth.json"
 KEPT = Path("runs/truth")
 _EXACT = ("app-exact", "path-patching-exact")
-_DEFAULT = {contestant.name for contestant in CONTESTANTS if contestant.default_rules}
 
 
 def rows_of(rows: Sequence[TruthRow], *methods: str) -> list[TruthRow]:
@@ -60,7 +60,7 @@ def markdown(measured: dict[str, Any]) -> str:
     """The table, what went wrong where, and what the rules for small models are worth."""
     rows, unseen = from_json(measured["rows"]), from_json(measured["unseen"])
     machine = measured["machine"]
-    searches = [row for row in rows if row.reasons and row.method not in _DEFAULT]
+    searches = [row for row in rows if row.reasons and row.method not in DEFAULT_RULED]
     notes = [f"- {row.model}, {row.method}: {why}." for row in searches for why in row.reasons]
     return "\n".join(
         [

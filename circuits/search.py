@@ -58,8 +58,14 @@ class SelectionRule:
         below = _below(effects, receiver)
         if below.numel() < 2 or not below.abs().max() > self.min_effect:
             return ()
-        limit = below.mean().abs() + self._thresholds(below, receiver) * below.std()
-        return _heads(below.abs() > limit)
+        return _heads(below.abs() > self.limits(effects, receiver))
+
+    def limits(
+        self, effects: Float[Tensor, "layer head"], receiver: Receiver
+    ) -> Float[Tensor, "lower_layer 1"]:
+        """What |effect| must exceed on a receiver, by the sender's layer below it."""
+        below = _below(effects, receiver)
+        return below.mean().abs() + self._thresholds(below, receiver) * below.std()
 
     def undecided(
         self,

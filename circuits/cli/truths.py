@@ -17,9 +17,14 @@ from circuits.cli.saving import output_directory, uninterrupted
 from circuits.cli.threads import use_threads
 from circuits.truth import TruthRow, list_truths, run_truth, truth_record
 from circuits.truth.bench import ROWS_FILE
-from circuits.truth.bench import as_json as as_json_rows
+from circuits.truth.bench import as_json as rows_as_json
+from circuits.truth.contestants import DEFAULT_RULED
 
 _STAGE = "methods"
+_LEGEND = (
+    "keeps: performance of the found heads alone; paths: precision and recall of the found paths, "
+    "where the true ones are known; default: by the rules for models of hundreds of heads"
+)
 
 
 def bench_truth(
@@ -44,7 +49,7 @@ def bench_truth(
                 print_note(f"{directory} keeps the rows that are done; the same command goes on")
             raise
     if as_json:
-        print_json(as_json_rows(rows))
+        print_json(rows_as_json(rows))
     else:
         out.print(table(rows))
         out.print(Text.assemble("Rows are in ", (str(directory / ROWS_FILE), "bold")))
@@ -56,15 +61,18 @@ def table(rows: Sequence[TruthRow]) -> RenderableType:
     for _, group in groupby(rows, key=lambda row: row.model):
         of_model = list(group)
         lines = tables.plain_table(
-            "method", ">precision", ">recall", ">AUC", ">heads", ">performance", ">paths"
+            "method", ">precision", ">recall", ">AUC", ">heads", ">keeps", ">paths"
         )
-        lines.columns[0].no_wrap = True
         for row in of_model:
             lines.add_row(*_cells(row))
-        notes = [Text(f"{row.method}: {why}", "dim") for row in of_model for why in row.reasons]
+        notes = [
+            Text(f"{row.method}: {why}", "dim")
+            for row in of_model
+            for why in row.reasons
+            if row.method not in DEFAULT_RULED
+        ]
         parts += tables.section(_title(of_model[0]), Group(lines, *notes))
-    legend = "paths: precision and recall of the found paths, where the true ones are known"
-    return Group(*parts, Text(legend, "dim"))
+    return Group(*parts, Text(_LEGEND, "dim"))
 
 
 def _cells(row: TruthRow) -> tuple[str, ...]:

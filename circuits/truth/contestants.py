@@ -55,6 +55,9 @@ CONTESTANTS = (
     Contestant("path-patching-exact-default", "path-patching", default_rules=True),
 )
 
+DEFAULT_RULED = frozenset(one.name for one in CONTESTANTS if one.default_rules)
+"""Names of those that take the rules for models of hundreds of heads."""
+
 
 def small_selection(n_layers: int, n_heads: int) -> SelectionRule:
     """The published rule, with thresholds that few senders can reach.

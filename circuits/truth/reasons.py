@@ -43,7 +43,7 @@ class _Search:
             if reader is not None and reader not in self.found.circuit.heads:
                 yield f"{path} was not looked at, for {reader} was not found"
             else:
-                yield f"{path}: {self._size(path)}, {self._obstacle(path.receiver)}"
+                yield f"{path}: {self._size(path)}, {self._obstacle(path)}"
 
     def false(self) -> Iterator[str]:
         """The paths by which heads were found that are not true, strongest first."""
@@ -68,11 +68,12 @@ class _Search:
         exact = path_effects(self.truth.model, self.pairs, path.receiver, [path.sender])[place]
         return f"estimated as {measured:+.3f}, exactly {float(exact):+.3f}"
 
-    def _obstacle(self, receiver: Receiver) -> str:
-        largest, least = self._largest(receiver), self.found.config.selection.min_effect
-        if largest <= least:
-            return f"no effect on {receiver} exceeds {least:.3f}, the smallest that counts"
-        return f"too little beside the largest effect on {receiver}, {largest:.3f}"
+    def _obstacle(self, path: Connection) -> str:
+        rule, receiver = self.found.config.selection, path.receiver
+        if self._largest(receiver) <= rule.min_effect:
+            return f"no effect on {receiver} exceeds {rule.min_effect:.3f}, the least that counts"
+        limit = float(rule.limits(self.effects.effects(receiver), receiver)[path.sender.layer, 0])
+        return f"which does not exceed {limit:.3f}, what stands out on {receiver}"
 
     def _largest(self, receiver: Receiver) -> float:
         return float(self.effects.effects(receiver).abs().nan_to_num(0.0).max())

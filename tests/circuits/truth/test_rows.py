@@ -91,7 +91,7 @@ def test_a_loaded_discovery_is_refused(truth, dense) -> None:
 def test_missed_heads_are_explained_by_their_paths(truth, dense) -> None:
     (line,) = reasons(truth, replace(dense, circuit=circuit_of(ANSWER)))
     effect = float(dense.effects.effects(PATH.receiver)[0, 2])
-    assert line.startswith(f"{PATH.connection}: {effect:+.3f}, too little beside")
+    assert line.startswith(f"{PATH.connection}: {effect:+.3f}, which does not exceed ")
     unseen, answer = reasons(truth, replace(dense, circuit=circuit_of()))
     assert unseen == f"{PATH.connection} was not looked at, for 1.1 was not found"
     assert answer.startswith("1.1 -> logits: ")
@@ -103,7 +103,7 @@ def test_pruned_heads_and_high_limits_are_named(truth, dense) -> None:
     assert line == "0.2 was pruned"
     high = replace(dense.config, selection=replace(dense.config.selection, min_effect=9.0))
     (line,) = reasons(truth, replace(dense, circuit=circuit_of(ANSWER), config=high))
-    assert line.endswith("no effect on 1.1.k exceeds 9.000, the smallest that counts")
+    assert line.endswith("no effect on 1.1.k exceeds 9.000, the least that counts")
 
 
 def test_false_heads_are_explained_by_the_path_that_let_them_in(truth, dense) -> None:
