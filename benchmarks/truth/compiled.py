@@ -67,8 +67,8 @@ def compile_program(program: Program) -> Compiled:
 
     """
     try:
-        from tracr.compiler import compiling
-        from tracr.rasp import rasp
+        from tracr.compiler import compiling  # type: ignore[import-not-found]
+        from tracr.rasp import rasp  # type: ignore[import-not-found]
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(f"{error}; compiling needs: {_INSTALL}") from error
 

@@ -8,6 +8,7 @@ aligned with must change the answer as the variable does, and all others must no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from einops import rearrange
@@ -81,7 +82,8 @@ def run(
     positions = torch.arange(tokens.shape[1])
     resid = model.tok_embed(tokens) + model.pos(positions)  # type: ignore[misc]
     outputs: Outputs = []
-    for index, block in enumerate(model.layers):
+    blocks: list[Any] = list(model.layers)
+    for index, block in enumerate(blocks):
         z = _heads(block, resid)
         if swap is not None and source is not None:
             chosen = rearrange(swap[:, index, :-1], "prompt head -> prompt 1 head 1")
@@ -99,7 +101,7 @@ def run(
 
 
 def _heads(
-    block: torch.nn.Module, resid: Float[Tensor, "prompt pos d_model"]
+    block: Any, resid: Float[Tensor, "prompt pos d_model"]
 ) -> Float[Tensor, "prompt pos head d_head"]:
     attention = block.attn
     normed = block.ln1(resid)

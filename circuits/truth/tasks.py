@@ -81,11 +81,11 @@ class SmallIOI(SmallTask):
     ending: ClassVar[tuple[str, ...]] = ("gave", "to")
 
     def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
-        drawn = rng.sample(NAMES, 5)
-        names, new_names = drawn[:2], drawn[2:]
+        first, second, *others = rng.sample(NAMES, 5)
+        names = first, second
         return PromptPair(
             clean=self._sentence(*names, names[variant]),
-            corrupted=self._sentence(*new_names),
+            corrupted=self._sentence(*others),
             correct=(f" {names[1 - variant]}",),
             wrong=(f" {names[variant]}",),
             template=variant,
