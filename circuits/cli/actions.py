@@ -60,7 +60,8 @@ def discovery_config(options: Mapping[str, Any]) -> DiscoveryConfig:
     if "memory_budget" in given:
         given["memory_bytes"] = _bytes(given["memory_budget"])
     given["selection"] = SelectionRule(**_fields_of(SelectionRule, given))
-    given["pruning"] = PruningRule(**_fields_of(PruningRule, given))
+    if pruning := _fields_of(PruningRule, given):
+        given["pruning"] = PruningRule(**pruning)
     return DiscoveryConfig(**_fields_of(DiscoveryConfig, given))
 
 

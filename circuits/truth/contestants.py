@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from circuits.config import DiscoveryConfig, Engine, Method
+from circuits.config import DiscoveryConfig, Engine, Method, PruneBy
 from circuits.model.native import NativeShape
 from circuits.pruning import PruningRule
 from circuits.search import SelectionRule
@@ -20,6 +20,7 @@ class Contestant:
         name: What rows call it.
         method: The method.
         engine: How it measures path effects, if it does.
+        prune_by: Which scores "app" prunes by.
         default_rules: Take the rules for models of hundreds of heads, not those for small ones.
 
     """
@@ -27,27 +28,30 @@ class Contestant:
     name: str
     method: Method
     engine: Engine = "exact"
+    prune_by: PruneBy = "attribution"
     default_rules: bool = False
 
     def config(self, shape: NativeShape, seed: int) -> DiscoveryConfig:
         """The settings on a model of this shape: they look at its sizes, never at its truth."""
-        n_heads = shape.n_layers * shape.n_heads
-        return DiscoveryConfig(
-            method=self.method,
-            engine=self.engine,
-            seed=seed,
-            selection=SelectionRule()
-            if self.default_rules
-            else small_selection(shape.n_layers, shape.n_heads),
-            pruning=PruningRule() if self.default_rules else small_pruning(n_heads),
+        config = DiscoveryConfig(
+            method=self.method, prune_by=self.prune_by, engine=self.engine, seed=seed
+        )
+        if self.default_rules:
+            return config
+        return replace(
+            config,
+            selection=small_selection(shape.n_layers, shape.n_heads),
+            pruning=small_pruning(config.pruning_rule, shape.n_layers * shape.n_heads),
         )
 
 
 CONTESTANTS = (
     Contestant("app-exact", "app"),
     Contestant("app-sweep", "app", "sweep"),
+    Contestant("app-merged-flap-exact", "app", prune_by="merged-flap"),
     Contestant("path-patching-exact", "path-patching"),
     Contestant("path-patching-sweep", "path-patching", "sweep"),
+    Contestant("attribution", "attribution"),
     Contestant("flap", "flap"),
     Contestant("contrastive-flap", "contrastive-flap"),
     Contestant("merged-flap", "merged-flap"),
@@ -90,9 +94,9 @@ def _reach(n: int) -> float:
     return ((n - group) * (n - 1) / (n * group)) ** 0.5
 
 
-def small_pruning(n: int) -> PruningRule:
-    """The published rule at every possible number of heads.
+def small_pruning(rule: PruningRule, n: int) -> PruningRule:
+    """The same rule at every possible number of heads.
 
     From 60 % sparsity on, as published, a model of eight heads could keep three.
     """
-    return PruningRule(lowest_sparsity=0.0, highest_sparsity=1 - 1 / n, step=1 / n)
+    return replace(rule, lowest_sparsity=0.0, highest_sparsity=1 - 1 / n, step=1 / n)

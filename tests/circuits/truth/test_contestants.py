@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from circuits import Head, PruningRule, Receiver, SelectionRule
+from circuits.config import METHODS
 from circuits.model.native import NativeShape
 from circuits.truth import CONTESTANTS
 from circuits.truth.contestants import small_pruning, small_selection
@@ -18,12 +21,16 @@ def test_every_method_and_engine_competes_and_rules_differ_in_nothing_but_size()
     assert {(config.method, config.engine) for config in configs.values()} >= {
         (method, engine) for method in ("app", "path-patching") for engine in ("exact", "sweep")
     }
-    assert {"flap", "contrastive-flap", "merged-flap"} <= {c.method for c in configs.values()}
+    assert {config.method for config in configs.values()} == set(METHODS)
+    assert configs["app-merged-flap-exact"].pruning_names == ("flap", "contrastive-flap")
     for name, config in configs.items():
-        small = not name.endswith("default")
-        assert config.selection == (small_selection(2, 4) if small else SelectionRule())
-        assert config.pruning == (small_pruning(8) if small else PruningRule())
+        default = replace(config, selection=SelectionRule(), pruning=None)
         assert config.seed == 3
+        if name.endswith("default"):
+            assert config == default
+        else:
+            assert config.selection == small_selection(2, 4)
+            assert config.pruning == small_pruning(default.pruning_rule, 8)
 
 
 @pytest.mark.parametrize("n_true", [1, 2, 3, 4])
@@ -55,6 +62,7 @@ def test_in_large_models_the_published_rule_holds() -> None:
 
 
 def test_pruning_tries_every_size() -> None:
-    rule = small_pruning(16)
-    kept = [round(16 * (1 - sparsity)) for sparsity in rule.sparsities]
+    rule = small_pruning(PruningRule("biggest"), 16)
+    assert rule.cliff == "biggest"
+    kept = [round(16 * (1 - sparsity)) for sparsity in rule.sparsities(torch.zeros(4, 4))]
     assert kept == list(range(16, 0, -1))
