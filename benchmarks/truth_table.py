@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Annotated, Any
 
 import typer
@@ -28,47 +27,58 @@ from circuits.truth.ground import truth_digest
 
 RESULTS = Path(__file__).parent / "results" / "truth.json"
 KEPT = Path("runs/truth")
-_EXACT = ("app-exact", "path-patching-exact")
-
-
-def rows_of(rows: Sequence[TruthRow], *methods: str) -> list[TruthRow]:
-    """The rows of some methods."""
-    return [row for row in rows if row.method in methods]
+_EXACT = ("app-exact", "app-merged-flap-exact", "path-patching-exact")
 
 
 def table(rows: Sequence[TruthRow]) -> list[str]:
     """A line for each model, a column for each method."""
     methods = [one.name for one in CONTESTANTS if not one.default_rules]
-    lines = [
-        "| model | heads: true of all | interchange accuracy | " + " | ".join(methods) + " |",
-        "|---" + "|--:" * (len(methods) + 2) + "|",
-    ]
+    lines = _head("model", "true heads", "interchange accuracy", *methods)
     for name in dict.fromkeys(row.model for row in rows):
         record = truth_record(name)
         found = {row.method: row for row in rows if row.model == name}
-        cells = [
+        cells = (
             name,
             f"{len(record.heads)} of {record.shape.n_layers * record.shape.n_heads}",
             f"{record.interchange.joint:.3f}" if record.interchange else "",
             *(_figures(found[method]) for method in methods),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
+        )
+        lines.append(_line(*cells))
+    return lines
+
+
+def summary(rows: Sequence[TruthRow], unseen: Sequence[TruthRow]) -> list[str]:
+    """A line for each method: its lowest figures on models of each kind."""
+    groups: dict[str, list[TruthRow]] = {}
+    for row in rows:
+        groups.setdefault(row.kind, []).append(row)
+    groups["other seeds"] = list(unseen)
+    sizes = {name: len({row.model for row in group}) for name, group in groups.items()}
+    lines = _head("lowest", *(f"{name} ({size})" for name, size in sizes.items()))
+    for contestant in CONTESTANTS:
+        by_method = ([r for r in group if r.method == contestant.name] for group in groups.values())
+        lines.append(_line(contestant.name, *map(_lowest, by_method)))
     return lines
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The table, what went wrong where, and what the rules for small models are worth."""
+    """Both tables, and by which paths searches went wrong."""
     rows, unseen = from_json(measured["rows"]), from_json(measured["unseen"])
     machine = measured["machine"]
-    searches = [row for row in rows if row.reasons and row.method not in DEFAULT_RULED]
-    notes = [f"- {row.model}, {row.method}: {why}." for row in searches for why in row.reasons]
+    wrong = [row for row in rows if row.reasons and row.method not in DEFAULT_RULED]
+    notes = [f"- {row.model}, {row.method}: {why}." for row in wrong for why in row.reasons]
     return "\n".join(
         [
+            "Precision / recall / AUC over heads; *interchange accuracy*: of the trained models, "
+            "with all components outside the circuit swapped at once:",
+            "",
             *table(rows),
             "",
-            "Precision / recall / AUC over heads; *interchange accuracy* is that of the trained "
-            "models with all components outside the circuit swapped at once. "
-            f"{_paths(rows)} {_default_rules(rows)} {_unseen(unseen)}",
+            f"The lowest precision / recall of each method. {_paths(rows)} *Other seeds*: models "
+            "made the same way, on which the rules for small models were not set; *default*: by "
+            "the rules for large ones.",
+            "",
+            *summary(rows, unseen),
             "",
             "Where a search of paths is wrong about a head, by which path:",
             "",
@@ -92,18 +102,17 @@ def main(
     say = Console(stderr=True, soft_wrap=True).print
     rows = run_truth(list_truths(), directory, seed=seed, tell=say)
     exact = [contestant for contestant in CONTESTANTS if contestant.name in _EXACT]
-    others: list[TruthRow] = []
+    others: list[dict[str, Any]] = []
     for data in unseen or ():
-        kept = directory / data.name
-        others += run_truth(
-            list_truths(data), kept, contestants=exact, seed=seed, tell=say, data=data
-        )
+        kept, names = directory / data.name, list_truths(data)
+        found = run_truth(names, kept, contestants=exact, seed=seed, tell=say, data=data)
+        others += [row | {"model": f"{data.name}/{row['model']}"} for row in as_json(found)]
     measured = {
         "seed": seed,
         "machine": describe_machine(),
         "digests": {name: truth_digest(name) for name in list_truths()},
         "rows": as_json(rows),
-        "unseen": as_json(others) if unseen else _written_before(out),
+        "unseen": others or _written_before(out),
     }
     section = "truth table" if write_into_readme else None
     publish(measured, out, markdown(measured), section)
@@ -114,51 +123,38 @@ def _written_before(out: Path) -> list[dict[str, Any]]:
     return json.loads(out.read_text())["unseen"] if out.is_file() else []
 
 
+def _head(*titles: str) -> list[str]:
+    return [_line(*titles), "|---" + "|--:" * (len(titles) - 1) + "|"]
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
 def _figures(row: TruthRow) -> str:
-    return " / ".join(_share(figure) for figure in (row.precision, row.recall, row.auc))
+    return f"{_share(row.precision)} / {row.recall:.2f} / {row.auc:.2f}"
 
 
 def _share(figure: float | None) -> str:
     return "none found" if figure is None else f"{figure:.2f}"
 
 
+def _lowest(rows: Sequence[TruthRow]) -> str:
+    """The lowest precision, where anything was found, and the lowest recall."""
+    if not rows:
+        return ""
+    precision = min((r.precision for r in rows if r.precision is not None), default=None)
+    return f"{_share(precision)} / {min(row.recall for row in rows):.2f}"
+
+
 def _paths(rows: Sequence[TruthRow]) -> str:
-    """The lowest figures of exact searches over paths."""
-    known = [row.paths for row in rows_of(rows, *_EXACT) if row.paths]
+    """The lowest figures of the dense exact search over paths."""
+    known = [row.paths for row in rows if row.paths and row.method == "path-patching-exact"]
     precision = min(paths.precision or 0.0 for paths in known)
     recall = min(paths.recall for paths in known)
     return (
-        f"On the {len(known) // len(_EXACT)} models whose true paths are known, too, exact "
-        f"searches find paths with a precision of {precision:.2f} and a recall of {recall:.2f}, "
-        "or better."
-    )
-
-
-def _default_rules(rows: Sequence[TruthRow]) -> str:
-    """What the same searches find by the rules for large models."""
-    figures = []
-    for method in _EXACT:
-        found = rows_of(rows, f"{method}-default")
-        precision = [row.precision for row in found if row.precision is not None]
-        figures.append(
-            f"`{method}` has recall {mean(row.recall for row in found):.2f} on average, and "
-            f"precision {mean(precision):.2f} where it finds anything "
-            f"({len(precision)} of {len(found)} models)"
-        )
-    return f"By the default rules, for hundreds of heads, {' and '.join(figures)}."
-
-
-def _unseen(rows: Sequence[TruthRow]) -> str:
-    """Whether the rules hold on models that they were not set on."""
-    if not rows:
-        return "The rules were not tried on models of other seeds."
-    precision = min(row.precision or 0.0 for row in rows)
-    recall = min(row.recall for row in rows)
-    perfect = sum(row.precision == row.recall == 1.0 for row in rows)
-    return (
-        f"On {len(rows) // len(_EXACT)} models made the same way from other seeds, which the rules "
-        f"for small models were not set on, exact searches have precision {precision:.2f} and "
-        f"recall {recall:.2f} or better; {perfect} of {len(rows)} searches find the very circuit."
+        f"Paths, on the {len(known)} models whose true ones are known: {precision:.2f} / "
+        f"{recall:.2f} or better by `path-patching-exact`."
     )
 
 

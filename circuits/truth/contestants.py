@@ -55,7 +55,6 @@ CONTESTANTS = (
     Contestant("flap", "flap"),
     Contestant("contrastive-flap", "contrastive-flap"),
     Contestant("merged-flap", "merged-flap"),
-    Contestant("app-exact-default", "app", default_rules=True),
     Contestant("path-patching-exact-default", "path-patching", default_rules=True),
 )
 

@@ -36,7 +36,7 @@ class _Search:
     def missed(self, head: Head) -> Iterator[str]:
         """For each path by which a head could have been found, why it was not."""
         if head not in self.found.candidates:
-            yield f"{head} was pruned"
+            yield self._pruned(head)
             return
         for path in self._paths_of(head):
             reader = path.receiver.head
@@ -52,6 +52,16 @@ class _Search:
             largest = self._largest(edge.receiver)
             yield f"{edge} stood out; the largest effect on {edge.receiver} is {largest:.3f}"
 
+    def _pruned(self, head: Head) -> str:
+        """By which scores, and what the strongest of its paths really does."""
+        scores = ", ".join(
+            f"{name} {values[head.layer, head.index]:.3g} of at most {values.max():.3g}"
+            for name, values in self.found.scores.items()
+        )
+        effects = {path: self._exact(path) for path in self._paths_of(head)}
+        path = max(effects, key=lambda path: abs(effects[path]))
+        return f"{head} was pruned ({scores}), for all that {path} has {effects[path]:+.3f}"
+
     def _paths_of(self, head: Head) -> list[Connection]:
         """The true paths from a head; where they are not known, all into the true circuit."""
         if self.truth.connections is not None:
@@ -65,8 +75,11 @@ class _Search:
         measured = float(self.effects.effects(path.receiver)[place])
         if self.found.config.engine != "sweep":
             return f"{measured:+.3f}"
-        exact = path_effects(self.truth.model, self.pairs, path.receiver, [path.sender])[place]
-        return f"estimated as {measured:+.3f}, exactly {float(exact):+.3f}"
+        return f"estimated as {measured:+.3f}, exactly {self._exact(path):+.3f}"
+
+    def _exact(self, path: Connection) -> float:
+        effects = path_effects(self.truth.model, self.pairs, path.receiver, [path.sender])
+        return float(effects[path.sender.layer, path.sender.index])
 
     def _obstacle(self, path: Connection) -> str:
         rule, receiver = self.found.config.selection, path.receiver

@@ -25,15 +25,24 @@ def test_every_method_was_measured_on_the_models_that_are_shipped() -> None:
     ]
 
 
-@pytest.mark.parametrize("method", ["app-exact", "path-patching-exact"])
+@pytest.mark.parametrize("method", ["app-merged-flap-exact", "path-patching-exact"])
 def test_exact_searches_find_what_is_known(method: str) -> None:
-    rows = truth_table.rows_of(ROWS, method)
+    rows = [row for row in ROWS if row.method == method]
     assert {row.kind for row in rows} == LEAST.keys()
     for row in rows:
         assert row.precision is not None
         assert row.precision >= LEAST[row.kind], row.model
         assert row.recall >= LEAST[row.kind], row.model
-        assert (row.missed | row.false == frozenset()) == (row.reasons == ())
+
+
+def test_app_loses_heads_to_pruning_alone() -> None:
+    """Attribution is blind behind a saturated softmax: what it misses, it says why."""
+    for row in ROWS:
+        if row.method == "app-exact":
+            assert row.precision is not None
+            assert row.precision >= LEAST[row.kind], row.model
+            for head in row.missed:
+                assert any(why.startswith(f"{head} was pruned") for why in row.reasons), row.model
 
 
 def test_a_wrong_search_is_explained() -> None:
@@ -48,8 +57,7 @@ def test_the_table_says_what_the_rows_say() -> None:
     shown = truth_table.markdown({**MEASURED, "rows": as_json(_with(empty)), "unseen": []})
     assert f"none found / 0.00 / {first.auc:.2f}" in shown
     assert f"- {first.model}, {first.method}: 0.2 was pruned." in shown
-    assert "not tried on models of other seeds" in shown
-    assert "find paths with a precision of" in shown
+    assert "other seeds (0)" in shown
     assert len(MEASURED["unseen"]) > 0
 
 

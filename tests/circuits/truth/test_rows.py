@@ -47,7 +47,8 @@ def test_finds_the_known_circuit(truth, dense) -> None:
 
 def test_pruning_keeps_distractors_that_move_and_app_drops_them(truth) -> None:
     merged, app = (
-        row_of(truth, name, discover(truth, BY_NAME[name])) for name in ("merged-flap", "app-exact")
+        row_of(truth, name, discover(truth, BY_NAME[name]))
+        for name in ("merged-flap", "app-merged-flap-exact")
     )
     assert merged.recall == 1.0
     assert merged.precision is not None and merged.precision < 1.0
@@ -99,8 +100,12 @@ def test_missed_heads_are_explained_by_their_paths(truth, dense) -> None:
 
 def test_pruned_heads_and_high_limits_are_named(truth, dense) -> None:
     kept = {"flap": Pruning(frozenset({Head(1, 1)}), (0.9,), (50.0,), 0)}
-    (line,) = reasons(truth, replace(dense, circuit=circuit_of(ANSWER), prunings=kept))
-    assert line == "0.2 was pruned"
+    scores = torch.tensor([[0.0, 0.0, 0.5], [0.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
+    pruned = replace(dense, prunings=kept, scores={"flap": scores})
+    (line,) = reasons(truth, replace(pruned, circuit=circuit_of(ANSWER)))
+    effect = float(dense.effects.effects(PATH.receiver)[0, 2])
+    scored = "flap 0.5 of at most 2"
+    assert line == f"0.2 was pruned ({scored}), for all that {PATH.connection} has {effect:+.3f}"
     high = replace(dense.config, selection=replace(dense.config.selection, min_effect=9.0))
     (line,) = reasons(truth, replace(dense, circuit=circuit_of(ANSWER), config=high))
     assert line.endswith("no effect on 1.1.k exceeds 9.000, the least that counts")
