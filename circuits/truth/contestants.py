@@ -96,6 +96,14 @@ def _reach(n: int) -> float:
 def small_pruning(rule: PruningRule, n: int) -> PruningRule:
     """The same rule at every possible number of heads.
 
-    From 60 % sparsity on, as published, a model of eight heads could keep three.
+    From 60 % sparsity on, as published, a model of eight heads could keep three. And where hundreds
+    of heads share what is left out by their share of the score, in a small model it can be all that
+    a head of the circuit has: here it is at most the equal share of one head, 1 / n.
     """
-    return replace(rule, lowest_sparsity=0.0, highest_sparsity=1 - 1 / n, step=1 / n)
+    return replace(
+        rule,
+        lowest_sparsity=0.0,
+        highest_sparsity=1 - 1 / n,
+        step=1 / n,
+        score_share=max(rule.score_share, 1 - 1 / n),
+    )

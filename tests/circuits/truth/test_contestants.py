@@ -66,3 +66,12 @@ def test_pruning_tries_every_size() -> None:
     assert rule.cliff == "biggest"
     kept = [round(16 * (1 - sparsity)) for sparsity in rule.sparsities(torch.zeros(4, 4))]
     assert kept == list(range(16, 0, -1))
+
+
+def test_pruning_by_share_leaves_out_no_more_than_an_equal_share() -> None:
+    scores = torch.tensor([[5.0, 0.9, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]])
+    (default,) = PruningRule("share").sparsities(scores)
+    (small,) = small_pruning(PruningRule("share"), 8).sparsities(scores)
+    assert (round(8 * (1 - default)), round(8 * (1 - small))) == (2, 2)
+    (small,) = small_pruning(PruningRule("share"), 16).sparsities(scores)
+    assert round(8 * (1 - small)) == 3
