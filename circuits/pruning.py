@@ -33,7 +33,9 @@ class PruningRule:
     moving average (`smooth-`). No curve is evaluated for `fixed`, which cuts at `fixed_sparsity`.
     These are APP's (arXiv 2511.05442, section 3, and its code). Nor is one for `share`: it keeps
     the best heads that together hold `score_share` of the whole model's score, counting scores
-    below 0 as 0. What `first` leaves out of the curve `full_curve` evaluates too; see `prune`.
+    below 0 as 0. The larger it is, the more is kept of what path patching among all heads finds,
+    and the dearer the search (`benchmarks.recall`). What `first` leaves out of the curve
+    `full_curve` evaluates too; see `prune`.
 
     Raises:
         ValueError: The rule is unknown, or a sparsity or the share is not within 0 and 1.
@@ -46,7 +48,7 @@ class PruningRule:
     step: float = 0.01
     full_curve: bool = False
     fixed_sparsity: float = 0.75
-    score_share: float = 0.8
+    score_share: float = 0.625
 
     def __post_init__(self) -> None:
         if self.cliff not in get_args(CliffRule):

@@ -177,8 +177,17 @@ Cliff = Annotated[
     typer.Option(
         metavar="RULE",
         help="Where pruning ends: at a drop in performance (first, biggest, smooth-first, "
-        "smooth-biggest), at 75% sparsity (fixed), or with the heads that hold 80% of all score "
-        "(share); default share for attribution, first for the others.",
+        "smooth-biggest), at 75% sparsity (fixed), or with the heads that hold --score-share of "
+        "all score (share); default share for attribution, first for the others.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+ScoreShare = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of all score that the heads left by --cliff share hold; more of them find "
+        "more, at a higher price; default 0.625.",
         rich_help_panel=_SELECTION,
     ),
 ]

@@ -34,6 +34,7 @@ def _every_option(
     distance: options.Distance = None,
     alpha: options.Alpha = None,
     cliff: options.Cliff = None,
+    score_share: options.ScoreShare = None,
     full_curve: options.FullCurve = None,
     contrast: options.Contrast = None,
     out: options.Out = None,

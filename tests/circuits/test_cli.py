@@ -94,6 +94,8 @@ def test_options_reach_the_settings():
     assert config.pruning == PruningRule(full_curve=True)
     assert config.memory_bytes == 2_000_000
     assert actions.discovery_config({"full_curve": None}).pruning is None
+    by_share = actions.discovery_config({"score_share": 0.8})
+    assert by_share.pruning == PruningRule("share", score_share=0.8)
     assert not config.verify
     assert config.n_sampled_paths == 5
 
