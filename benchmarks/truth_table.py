@@ -99,13 +99,12 @@ def main(
     write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
 ) -> None:
     """Run every method on every model, and write the figures as JSON and as a table."""
-    say = Console(stderr=True, soft_wrap=True).print
-    rows = run_truth(list_truths(), directory, seed=seed, tell=say)
+    rows = run_truth(list_truths(), directory, seed=seed, tell=_say)
     exact = [contestant for contestant in CONTESTANTS if contestant.name in _EXACT]
     others: list[dict[str, Any]] = []
     for data in unseen or ():
         kept, names = directory / data.name, list_truths(data)
-        found = run_truth(names, kept, contestants=exact, seed=seed, tell=say, data=data)
+        found = run_truth(names, kept, contestants=exact, seed=seed, tell=_say, data=data)
         others += [row | {"model": f"{data.name}/{row['model']}"} for row in as_json(found)]
     measured = {
         "seed": seed,
@@ -116,6 +115,10 @@ def main(
     }
     section = "truth table" if write_into_readme else None
     publish(measured, out, markdown(measured), section)
+
+
+def _say(line: str, done: float) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"{done:4.0%} {line}")
 
 
 def _written_before(out: Path) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ from circuits.truth.ground import DATA, GroundTruth, load_truth, truth_digest, t
 from circuits.truth.rows import TruthRow, row_of
 
 ROWS_FILE, JOURNAL_FILE = "truth.json", "rows.jsonl"
-Tell = Callable[[str], None]
+Tell = Callable[[str, float], None]
 _VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens")
 _ROWS: TypeAdapter[list[TruthRow]] = TypeAdapter(list[TruthRow])
 
@@ -31,7 +31,7 @@ def run_truth(
     *,
     contestants: Sequence[Contestant] = CONTESTANTS,
     seed: int = 0,
-    tell: Tell = lambda line: None,
+    tell: Tell = lambda line, done: None,
     data: Path = DATA,
 ) -> list[TruthRow]:
     """Run every method on every model; rows that `directory` has already are not run again.
@@ -43,7 +43,7 @@ def run_truth(
         directory: Where rows are kept.
         contestants: Methods with their settings.
         seed: Of the prompts.
-        tell: Hears of each method before it runs.
+        tell: Hears of each method before it runs, and which share of the rows is there.
         data: Where the models are.
 
     Raises:
@@ -61,7 +61,7 @@ def run_truth(
             row = _known(journal, key)
             if row is None:
                 truth = truth or load_truth(name, data)
-                tell(f"{contestant.name} on {name}")
+                tell(f"{contestant.name} on {name}", len(rows) / (len(names) * len(contestants)))
                 row = row_of(truth, contestant.name, discover(truth, contestant, seed))
                 journal.append({"key": key, "row": as_json([row])[0]})
             rows.append(row)

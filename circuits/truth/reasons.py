@@ -60,7 +60,7 @@ class _Search:
         )
         effects = {path: self._exact(path) for path in self._paths_of(head)}
         path = max(effects, key=lambda path: abs(effects[path]))
-        return f"{head} was pruned ({scores}), for all that {path} has {effects[path]:+.3f}"
+        return f"{head} was pruned ({scores}), though {path} has exactly {effects[path]:+.3f}"
 
     def _paths_of(self, head: Head) -> list[Connection]:
         """The true paths from a head; where they are not known, all into the true circuit."""

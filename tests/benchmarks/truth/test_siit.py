@@ -24,6 +24,7 @@ from circuits.model import tokenizer_of
 from circuits.model.native import NativeShape, native_model, native_module
 from circuits.truth import truth_record
 from circuits.truth.ground import DATA
+from circuits.truth.tasks import LETTERS
 
 MODELS = (InductionModel, ShortIOIModel, IOIModel, GreaterThanModel)
 
@@ -42,7 +43,7 @@ def test_induction_by_hand() -> None:
     assert right_words(causal, base, source, 0) == {"d"}
     assert right_words(causal, base, source, 1) == {"d"}
     assert right_words(causal, base, "<start> c a b f e d c", 1) == {"a"}
-    assert right_words(causal, base, "<start> g h i j k l g", 0) == set(causal.task.letters)
+    assert right_words(causal, base, "<start> g h i j k l g", 0) == set(LETTERS)
 
 
 @pytest.mark.parametrize("model", [IOIModel, ShortIOIModel])

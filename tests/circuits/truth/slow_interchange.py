@@ -18,6 +18,7 @@ def interchange_accuracy(truth: GroundTruth, n: int, seed: int) -> dict[str, flo
     pairs = [(_prompt(truth, rng, i), _prompt(truth, rng, n + i)) for i in range(n)]
     bases, sources = ([pair[side] for pair in pairs] for side in (0, 1))
     shape, record = truth.record.shape, truth.record.interchange
+    assert record is not None
     heads = sorted(truth.heads)
     sites = {head: (f"blocks.{head.layer}.attn.hook_z", head.index) for head in heads}
     others = [

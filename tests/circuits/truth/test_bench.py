@@ -60,7 +60,10 @@ def test_rows_are_json(ran, tmp_path) -> None:
 
 
 def test_goes_on_where_it_was_cut_off(ran, tmp_path, monkeypatch) -> None:
-    def cut_off(line):
+    heard = []
+
+    def cut_off(line, done):
+        heard.append(done)
         if ran:
             raise KeyboardInterrupt
 
@@ -68,6 +71,7 @@ def test_goes_on_where_it_was_cut_off(ran, tmp_path, monkeypatch) -> None:
         run_truth([SMALL], tmp_path, contestants=FEW, tell=cut_off)
     assert not (tmp_path / "truth.json").exists()
     assert ran == ["app-exact 0"]
+    assert heard == [0.0, 0.5]
     found = run_truth([SMALL], tmp_path, contestants=FEW)
     assert ran == ["app-exact 0", "app-sweep 0"]
     assert run_truth([SMALL], tmp_path, contestants=FEW) == found

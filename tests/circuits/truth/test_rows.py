@@ -105,7 +105,7 @@ def test_pruned_heads_and_high_limits_are_named(truth, dense) -> None:
     (line,) = reasons(truth, replace(pruned, circuit=circuit_of(ANSWER)))
     effect = float(dense.effects.effects(PATH.receiver)[0, 2])
     scored = "flap 0.5 of at most 2"
-    assert line == f"0.2 was pruned ({scored}), for all that {PATH.connection} has {effect:+.3f}"
+    assert line == f"0.2 was pruned ({scored}), though {PATH.connection} has exactly {effect:+.3f}"
     high = replace(dense.config, selection=replace(dense.config.selection, min_effect=9.0))
     (line,) = reasons(truth, replace(dense, circuit=circuit_of(ANSWER), config=high))
     assert line.endswith("no effect on 1.1.k exceeds 9.000, the least that counts")
