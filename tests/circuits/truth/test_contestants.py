@@ -70,8 +70,7 @@ def test_pruning_tries_every_size() -> None:
 
 def test_pruning_by_share_leaves_out_no_more_than_an_equal_share() -> None:
     scores = torch.tensor([[5.0, 0.9, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]])
-    (default,) = PruningRule("share").sparsities(scores)
-    (small,) = small_pruning(PruningRule("share"), 8).sparsities(scores)
-    assert (round(8 * (1 - default)), round(8 * (1 - small))) == (2, 2)
-    (small,) = small_pruning(PruningRule("share"), 16).sparsities(scores)
-    assert round(8 * (1 - small)) == 3
+    rule = PruningRule("share", score_share=0.7)
+    rules = rule, small_pruning(rule, 8), small_pruning(rule, 16)
+    kept = [round(8 * (1 - sparsity)) for rule in rules for sparsity in rule.sparsities(scores)]
+    assert kept == [1, 2, 3]
