@@ -1,7 +1,7 @@
 """Small models whose circuits are known by construction, to test discovered circuits against."""
 
 from circuits.truth.bench import run_truth
-from circuits.truth.contestants import CONTESTANTS, Contestant
+from circuits.truth.contestants import CONTESTANTS, Contestant, small_selection
 from circuits.truth.ground import (
     GroundTruth,
     Interchange,
@@ -25,5 +25,6 @@ __all__ = [
     "load_truth",
     "run_truth",
     "save_truth",
+    "small_selection",
     "truth_record",
 ]
