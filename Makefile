@@ -31,6 +31,7 @@ bench: $(VENV)/.installed  ## Measure again what README says (about an hour on t
 	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.recall --write-readme
 	$(BIN)/python -m benchmarks.chance --write-readme
+	$(BIN)/python -m benchmarks.truth_table --write-readme
 
 seeds: $(VENV)/.installed  ## The ten-seed table of README (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.seeds --write-readme

@@ -20,6 +20,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+bench = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+app.add_typer(bench, name="bench", help="Measure the methods themselves.")
 
 
 def main() -> None:
@@ -230,3 +232,22 @@ def references(
     from circuits.cli.comparisons import references
 
     references(name, json)
+
+
+@bench.command(
+    epilog=_examples(
+        "circuits bench truth --out runs/truth",
+        "circuits bench truth --out runs/truth --model hand-ioi",
+    )
+)
+def truth(
+    out: options.RowsOut,
+    model: options.TruthModels = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Run every method on small models whose circuits are known by construction."""
+    from circuits.cli.truths import bench_truth
+
+    bench_truth(model, out, seed or 0, threads, json)

@@ -349,6 +349,23 @@ Out = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+RowsOut = Annotated[
+    Path,
+    typer.Option(
+        metavar="DIRECTORY",
+        help="Write the rows here as they come; the same command again goes on from there.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+TruthModels = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="One of these models alone; may be repeated. Default: all of them.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Resume = Annotated[
     bool,
     typer.Option(
