@@ -8,7 +8,8 @@ components at once, for tests of one at a time look perfect where they fail toge
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -58,11 +59,21 @@ class Recipe:
         return Alignment(self.heads, self.mlps, *sizes, self.shape.d_mlp is not None)
 
 
+@contextmanager
+def _without_denormals() -> Iterator[None]:
+    """Numbers too small to matter make Adam's steps many times slower."""
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
+
+
+@_without_denormals()
 def train(
     recipe: Recipe, seed: int, tell: Callable[[str], None] = lambda line: None
 ) -> tuple[dict[str, Tensor], Interchange]:
     """Weights, and the interchange accuracy on prompts that were drawn apart."""
-    torch.set_flush_denormal(True)
     causal, alignment = recipe.causal(), recipe.alignment
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
