@@ -42,7 +42,7 @@ class DiscoveryConfig:
         pruning: How far to prune.
         contrast: Contrast of Contrastive-FLAP: "published", or "paired".
         n_mean_prompts: Corrupted prompts that mean head outputs are taken over; at least the
-            discovery's own.
+            discovery's own, and all of a task that has fewer.
         memory_bytes: About how much memory path patching may use beside the model's own; a safe
             share of what is free without.
 

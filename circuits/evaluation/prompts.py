@@ -1,4 +1,4 @@
-"""Prompts that a circuit was not discovered on."""
+"""How many prompts to sample, and prompts that a circuit was not discovered on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import torch
 
 from tasks import PromptPairs, Task, TaskError
 from tasks.tokenization import Tokenizer
+
+
+def sample_size(task: Task, n_prompts: int, n_mean_prompts: int, n_used: int = 0) -> int:
+    """How many prompts to sample; of a task that has fewer than the means want, all the rest."""
+    if task.n_pairs is not None:
+        n_mean_prompts = min(n_mean_prompts, task.n_pairs - n_used)
+    return max(n_prompts, n_mean_prompts)
 
 
 def held_out_pairs(
