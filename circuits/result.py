@@ -313,4 +313,3 @@ def sample_pairs(
     n = sample_size(task, config.n_prompts, config.n_mean_prompts)
     everything = task.sample(tokenizer_of(model), n=n, seed=config.seed)
     return everything[: config.n_prompts], everything
-

@@ -28,6 +28,6 @@ __all__ = [
     "evaluate_circuit",
     "faithfulness_curve",
     "held_out_pairs",
-    "sample_size",
     "rank_heads",
+    "sample_size",
 ]
