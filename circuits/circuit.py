@@ -123,7 +123,7 @@ class Circuit:
 
     @classmethod
     def from_dict(cls, data: Any) -> Circuit:
-        """Read what `to_dict` gave. Raises ValueError naming what is missing or wrong, and where."""
+        """Read what `to_dict` gave. Raises ValueError: what is missing or wrong, and where."""
         needed = {"n_layers", "n_heads", "heads"}
         if not isinstance(data, dict) or not needed <= data.keys():
             got = sorted(data) if isinstance(data, dict) else type(data).__name__

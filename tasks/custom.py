@@ -66,6 +66,13 @@ class RowTask(Task):
             self._checked = (tokenizer, self._check(tokenizer))
         return self._checked[1]
 
+    def usable_pairs(self, tokenizer: Tokenizer, n: int, seed: int = 0) -> PromptPairs:
+        """At most `n` of the rows that can be used, shuffled. Raises RowsError where none can."""
+        report = self.check(tokenizer)
+        if not report.usable:
+            raise RowsError(self.name, report.n_rows, report.problems)
+        return collate(self.name, seed, tokenizer, _shuffled(report.usable, seed)[:n])
+
     def all_pairs(self, tokenizer: Tokenizer) -> PromptPairs:
         """Every row, in order. Raises RowsError where rows cannot be used."""
         return collate(self.name, 0, tokenizer, self._usable(tokenizer))
@@ -77,14 +84,13 @@ class RowTask(Task):
             TaskError: There are fewer, or (RowsError) some cannot be used with this tokenizer.
 
         """
-        usable = list(self._usable(tokenizer))
+        usable = self._usable(tokenizer)
         if n > len(usable):
             raise TaskError(
                 f"task {self.name!r} was asked for {n} distinct pairs and has {len(usable)}; ask "
                 f"for n <= {len(usable)}, or add rows to it"
             )
-        Random(seed).shuffle(usable)
-        return usable[:n]
+        return _shuffled(usable, seed)[:n]
 
     def _usable(self, tokenizer: Tokenizer) -> tuple[EncodedPair, ...]:
         report = self.check(tokenizer)
@@ -114,6 +120,10 @@ class RowTask(Task):
         if self.table.has_templates:
             return encoded
         return replace(encoded, text=replace(encoded.text, template=len(encoded.clean)))
+
+
+def _shuffled(pairs: Sequence[EncodedPair], seed: int) -> list[EncodedPair]:
+    return Random(seed).sample(pairs, len(pairs))
 
 
 def task_from_file(

@@ -35,7 +35,7 @@ def read_file(path: Path, columns: Columns) -> Table:
         TaskError: The file is of another kind, cannot be read, or is no UTF-8.
 
     """
-    suffix = _checked_suffix(path)
+    suffix = checked_suffix(path)
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
@@ -63,22 +63,27 @@ def pairs_to_dataset(pairs: Iterable[PromptPair]) -> Dataset:
     return Dataset.from_list([_cells(pair) for pair in pairs], features=features)
 
 
-def pairs_to_bytes(pairs: Iterable[PromptPair], path: Path) -> bytes:
+def pairs_to_bytes(
+    pairs: Iterable[PromptPair], path: Path, *, with_templates: bool = True
+) -> bytes:
     """Pairs as the content of a JSONL or CSV file, by the suffix of its name.
 
     Raises:
         TaskError: The suffix is neither.
 
     """
-    rows = [_cells(pair) for pair in pairs]
-    if _checked_suffix(path) != CSV_SUFFIX:
+    suffix, rows = checked_suffix(path), [_cells(pair) for pair in pairs]
+    if not with_templates:
+        rows = [{name: row[name] for name in row if name != "template"} for row in rows]
+    if suffix != CSV_SUFFIX:
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     file = io.StringIO(newline="")
-    writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
-    writer.writerow(_COLUMNS)
+    names = _COLUMNS if with_templates else _COLUMNS[:-1]
+    writer = csv.DictWriter(file, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
+    writer.writeheader()
     for row in rows:
-        answers = (_answer_cell(row["correct"]), _answer_cell(row["wrong"]))
-        writer.writerow((row["clean"], row["corrupted"], *answers, row["template"]))
+        answers = {name: _answer_cell(row[name]) for name in ("correct", "wrong")}
+        writer.writerow({**row, **answers})
     return file.getvalue().encode()
 
 
@@ -176,7 +181,8 @@ def _answer_cell(answers: Sequence[str]) -> str:
     return answers[0] if alone else json.dumps(list(answers), ensure_ascii=False)
 
 
-def _checked_suffix(path: Path) -> str:
+def checked_suffix(path: Path) -> str:
+    """The suffix of a file that can be read or written here. Raises TaskError on any other."""
     suffix = path.suffix.lower()
     if suffix not in FILE_SUFFIXES:
         raise TaskError(

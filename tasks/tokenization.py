@@ -139,11 +139,11 @@ class PairEncoder:
         return together[-1]
 
     def _advice(self, prompt: str, prompt_ids: list[int], answer: str) -> str:
+        if prompt.endswith(" "):
+            return "move the space at the end of the prompts to the beginning of the answers"
         spaced = f" {answer}"
         if token_ids(self._tokenizer, prompt + spaced)[:-1] == prompt_ids:
             return f"with a leading space it is: {spaced!r}"
-        if prompt.endswith(" "):
-            return "move the space at the end of the prompts to the beginning of the answers"
         return "choose an answer that is one token of this tokenizer, with its leading space"
 
 

@@ -1,4 +1,4 @@
-"""Threads for every test, set before its first fixture."""
+"""Threads for every test, set before its first fixture; no deadlines on a busy machine."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from circuits.cli.threads import usable_cores
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -10,6 +10,7 @@ from circuits.interchange.formats import (
     Format,
     export_circuit,
     format_of_path,
+    format_of_text,
     import_circuit,
 )
 from circuits.interchange.messages import Exported, Imported
@@ -27,6 +28,7 @@ __all__ = [
     "circuit_schema",
     "export_circuit",
     "format_of_path",
+    "format_of_text",
     "from_csv",
     "from_dot",
     "from_eap_graph",

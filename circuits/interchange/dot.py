@@ -20,12 +20,12 @@ from circuits.interchange.networks import LOGITS, child_and_input, circuit_of_pa
 _FOR_TASK, _AGAINST_TASK = "#0072b2", "#d55e00"
 _WIDEST, _NARROWEST = 5.0, 0.5
 _TOKEN = re.compile(
-    r"""(?P<space>\s+|//[^\n]*|/\*.*?\*/|^\#[^\n]*)
+    r"""(?P<space>\s+|//[^\n]*|/\*.*?\*/|\#[^\n]*)
     |(?P<text>"(?:[^"\\]|\\.)*")
     |(?P<arrow>->|--)
     |(?P<mark>[{}\[\];,=])
     |(?P<id>[^\W\d]\w*|-?(?:\.\d+|\d+(?:\.\d*)?))""",
-    re.VERBOSE | re.DOTALL | re.MULTILINE,
+    re.VERBOSE | re.DOTALL,
 )
 
 

@@ -25,8 +25,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 
-from circuits.components import HEAD_INPUTS, Head, Receiver, all_heads
+from circuits.components import HEAD_INPUTS, Head, Receiver
 
 _NODE = re.compile(r"a(\d+)\.h(\d+)|m(\d+)|input")
 _CHILD = re.compile(r"a(\d+)\.h(\d+)<([qkv])>|m(\d+)|logits")
@@ -104,34 +106,30 @@ class GraphShape:
                 f"{self.n_heads} heads cannot share {self.n_kv_heads} key/value heads equally"
             )
 
-    @property
-    def nodes(self) -> Iterator[Sender]:
+    @cached_property
+    def nodes(self) -> tuple[Sender, ...]:
         """Every node that sends: the embedding, then the heads and the MLP of each layer."""
-        yield EMBEDDING
-        for layer in range(self.n_layers):
-            yield from self.heads(layer)
-            yield Mlp(layer)
+        layers = range(self.n_layers)
+        return (EMBEDDING, *(node for layer in layers for node in (*self.heads(layer), Mlp(layer))))
 
     @property
     def edges(self) -> Iterator[GraphEdge]:
         """Every edge of the graph."""
-        for node in self.nodes:
-            if isinstance(node, Embedding):
-                continue
-            receivers = (
-                [node] if isinstance(node, Mlp) else [Receiver(node, i) for i in HEAD_INPUTS]
-            )
-            for receiver in receivers:
-                yield from (GraphEdge(sender, receiver) for sender in self.senders(receiver))
-        yield from (GraphEdge(sender, Receiver.logits()) for sender in self.nodes)
+        for layer in range(self.n_layers):
+            for head in self.heads(layer):
+                for name in HEAD_INPUTS:
+                    yield from self._edges_into(Receiver(head, name))
+            yield from self._edges_into(Mlp(layer))
+        yield from self._edges_into(Receiver.logits())
 
     def heads(self, layer: int) -> tuple[Head, ...]:
         """The heads of a layer."""
-        return tuple(Head(layer, head.index) for head in all_heads(1, self.n_heads))
+        return tuple(Head(layer, index) for index in range(self.n_heads))
 
-    def senders(self, receiver: Receiver | Mlp) -> Iterator[Sender]:
-        """Every node that a receiver can read."""
-        return (node for node in self.nodes if self.reads(receiver, node))
+    def _edges_into(self, receiver: Receiver | Mlp) -> Iterator[GraphEdge]:
+        # Nodes are in the order in which they write.
+        below = takewhile(lambda sender: self.reads(receiver, sender), self.nodes)
+        return (GraphEdge(sender, receiver) for sender in below)
 
     def reads(self, receiver: Receiver | Mlp, sender: Sender) -> bool:
         """Whether a receiver stands above a sender."""

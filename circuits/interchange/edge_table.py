@@ -57,7 +57,7 @@ def from_csv(text: str) -> Imported:
             edges |= {found} if isinstance(found, Edge) else set()
             sizes.setdefault(shape, number)
     except csv.Error as error:
-        raise ValueError(f"line {reader.line_num} is no CSV: {error}") from error
+        raise ValueError(f"line {reader.line_num + 1} is no CSV: {error}") from error
     if len(sizes) != 1:
         where = ", ".join(f"{shape} in row {number}" for shape, number in sizes.items())
         raise ValueError(f"n_layers and n_heads must be the same in every row, got {where or None}")

@@ -37,7 +37,7 @@ _PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 
 def export_circuit(
     circuit: Circuit,
-    format: Format = "json",
+    format: str = "json",
     shape: GraphShape | None = None,
     effects: EffectTable | None = None,
     config: GraphConfig | None = None,
@@ -66,7 +66,7 @@ def export_circuit(
 
 def import_circuit(
     text: str,
-    format: Format | None = None,
+    format: str | None = None,
     reading: GraphReading | None = None,
 ) -> Imported:
     """Read a circuit from a format.
@@ -80,7 +80,7 @@ def import_circuit(
         ValueError: The format is unknown, or the text is malformed, and where.
 
     """
-    format = format or _guess(text)
+    format = format or format_of_text(text)
     _check_format(format)
     return from_eap_graph(text, reading) if format == "eap-ig" else _READERS[format](text)
 
@@ -95,7 +95,7 @@ def format_of_path(path: Path) -> Format | None:
     return _BY_SUFFIX.get(path.suffix.lower())
 
 
-def _guess(text: str) -> Format:
+def format_of_text(text: str) -> Format:
     """JSON by its keys, DOT by its first word, else CSV."""
     if not text.lstrip().startswith(("{", "[")):
         is_dot = "{" in text and "graph" in text.partition("{")[0].lower()

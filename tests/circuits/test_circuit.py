@@ -5,31 +5,10 @@ import math
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from circuits.circuit import Circuit
-from circuits.components import HEAD_INPUTS, Edge, Head, Receiver, all_heads
-
-N_LAYERS, N_HEADS = 3, 2
-HEADS = all_heads(N_LAYERS, N_HEADS)
-
-
-@st.composite
-def circuits(draw) -> Circuit:
-    heads = draw(st.frozensets(st.sampled_from(HEADS)))
-    paths = [
-        (sender, receiver)
-        for sender in sorted(heads)
-        for receiver in (
-            Receiver.logits(),
-            *(Receiver(head, i) for head in sorted(heads) for i in HEAD_INPUTS),
-        )
-        if receiver.head is None or sender.layer < receiver.head.layer
-    ]
-    chosen = draw(st.sets(st.sampled_from(paths))) if paths else set()
-    effects = st.floats(-2, 2, allow_nan=False)
-    edges = frozenset(Edge(*path, draw(effects)) for path in sorted(chosen))
-    return Circuit(heads, edges, N_LAYERS, N_HEADS)
+from circuits.components import Edge, Head, Receiver
+from tests.circuits.strategies import N_HEADS, N_LAYERS, circuits
 
 
 def paths_of(circuit: Circuit) -> set[tuple[Head, Receiver]]:
@@ -104,13 +83,19 @@ class TestJson:
             ("{", "must be JSON"),
             ("[]", "a circuit needs .*n_layers.* got list"),
             ('{"heads": []}', "a circuit needs .* got .*heads"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": ["x"]}', "layer.index"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": [5]}', "malformed"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": 5}', "malformed"),
-            ('{"n_layers": null, "n_heads": 2, "heads": []}', "malformed"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": ["0.0", "x"]}', r"heads\[1\] .*layer.index"),
+            (
+                '{"n_layers": 3, "n_heads": 2, "heads": [5]}',
+                r"heads\[0\] of a circuit is malformed",
+            ),
+            ('{"n_layers": 3, "n_heads": 2, "heads": 5}', "heads of a circuit must be a list"),
+            ('{"n_layers": null, "n_heads": 2, "heads": []}', "n_layers of a circuit is malformed"),
             ('{"n_layers": 3, "n_heads": 2, "heads": ["5.0"]}', "5.0 is outside a model of 3"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}', "malformed"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": null}', "malformed"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}', r"edges\[0\] .*sender"),
+            (
+                '{"n_layers": 3, "n_heads": 2, "heads": [], "edges": null}',
+                "edges .* must be a list",
+            ),
         ],
     )
     def test_damage_is_named(self, text: str, message: str) -> None:

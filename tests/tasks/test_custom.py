@@ -59,7 +59,7 @@ def test_every_problem_that_a_tokenizer_finds_is_told(tmp_path, piece_tokenizer)
         row(0),
         row(1, corrupted="The 1 big dog is", correct=["here", " here and now"], wrong=" gone"),
         row(2, wrong=" ?!"),
-        row(3, clean="The 3 cat is "),
+        row(3, clean="The 3 cat is ", corrupted="The 3 dog is ", correct="here"),
         row(4),
     ]
     task = task_from_file(written(tmp_path / "cats.jsonl", rows))
@@ -67,16 +67,12 @@ def test_every_problem_that_a_tokenizer_finds_is_told(tmp_path, piece_tokenizer)
     assert report.n_rows == 5
     assert [pair.text.clean for pair in report.usable] == ["The 0 cat is", "The 4 cat is"]
     found = [str(problem) for problem in report.problems]
-    assert [text.partition(":")[0] for text in found] == [
-        *["row 2"] * 3,
-        "row 3",
-        *["row 4"] * 4,
-    ]
+    assert [text.partition(":")[0] for text in found] == ["row 2"] * 3 + ["row 3", "row 4"]
     assert "the clean prompt has 4 tokens and the corrupted one 5" in found[0]
     assert found[1].endswith("with a leading space it is: ' here'")
     assert "' here and now' is not exactly one token" in found[2]
     assert "' ?!' is not exactly one token" in found[3]
-    assert "move the space at the end of the prompts" in found[5]
+    assert "move the space at the end of the prompts" in found[4]
     with pytest.raises(RowsError, match=r"^cats: 3 of 5 rows cannot be used: row 2: ") as error:
         task.sample(piece_tokenizer, n=1)
     assert error.value.problems == report.problems
@@ -107,19 +103,9 @@ def test_without_templates_prompts_of_equal_length_share_one(tmp_path, piece_tok
 
 def test_answers_are_tokenized_behind_their_own_prompt(tmp_path):
     """This tokenizer merges across spaces, so that a shared last word settles nothing."""
-    tokenizer = PieceTokenizer(r"old here|\w+| ")
-    rows = [
-        {"clean": "A new", "corrupted": "A red", "correct": " ", "wrong": "b"},
-        {"clean": "An old", "corrupted": "An red", "correct": " ", "wrong": "b"},
-    ]
-    report = task_from_file(written(tmp_path / "a.jsonl", rows)).check(tokenizer)
-    assert [problem.row for problem in report.problems] == [1, 2]
-    tokenizer = PieceTokenizer(r"old cat is here|\w+| \w+")
-    rows = [
-        row(0, correct=" here", wrong=" there"),
-        row(1, clean="An old cat is", corrupted="a b c d"),
-    ]
-    report = task_from_file(written(tmp_path / "b.jsonl", rows)).check(tokenizer)
+    tokenizer = PieceTokenizer(r" old cat is here| ?\w+")
+    old = row(1, clean="An old cat is", corrupted="An old dog is")
+    report = task_from_file(written(tmp_path / "a.jsonl", [row(0), old])).check(tokenizer)
     assert [problem.row for problem in report.problems] == [2]
     assert "' here' is not exactly one token" in report.problems[0].message
 

@@ -1,0 +1,389 @@
+"""Graphs of EAP-IG and the MIB circuit track."""
+
+import json
+from dataclasses import replace
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from circuits import Circuit, Edge, Head, Receiver
+from circuits.components import HEAD_INPUTS, all_heads
+from circuits.evaluation import edge_ablated_metric
+from circuits.interchange import (
+    GraphConfig,
+    GraphReading,
+    GraphShape,
+    from_eap_graph,
+    import_circuit,
+    to_eap_graph,
+)
+from circuits.interchange.eap_graph import GraphEdge
+from circuits.metrics import logit_diff
+from circuits.model import LayeredModel
+from circuits.patching import EffectTable
+from tests.circuits.conftest import shared_model
+from tests.circuits.interchange.slow_twin import metric_of_graph
+from tests.circuits.strategies import N_LAYERS, circuits
+
+SHAPE = GraphShape(N_LAYERS, 2, 2, d_model=8)
+GROUPED = GraphShape(N_LAYERS, 4, 2, d_model=8)
+
+
+def circuit_of(*edges, n_heads=2):
+    found = frozenset(
+        Edge(Head.parse(sender), Receiver.parse(receiver), effect)
+        for sender, receiver, effect in edges
+    )
+    ends = {e.sender for e in found} | {e.receiver.head for e in found if e.receiver.head}
+    return Circuit(frozenset(ends), found, N_LAYERS, n_heads)
+
+
+def written(circuit, shape=SHAPE, **settings):
+    return json.loads(to_eap_graph(circuit, shape, **settings).text)
+
+
+def in_graph(data):
+    return {name for name, edge in data["edges"].items() if edge["in_graph"]}
+
+
+def read(data, **reading):
+    return from_eap_graph(json.dumps(data), GraphReading(**reading))
+
+
+class TestNames:
+    @pytest.mark.parametrize(
+        ("n_layers", "n_heads", "edges"), [(12, 12, 32491), (6, 4, 1108), (26, 8, 74218)]
+    )
+    def test_there_are_as_many_edges_as_theirs(self, n_layers, n_heads, edges):
+        """EDGE_COUNTS in MIB_circuit_track/evaluation.py of github.com/mttk/
+        MIB-circuit-track-autoeval at 730dd7ad19c700b91c4ed3637a4f2436e1a71a7f: GPT-2, InterpBench,
+        Gemma 2."""
+        assert sum(1 for _ in GraphShape(n_layers, n_heads, n_heads).edges) == edges
+
+    def test_the_smallest_graph(self):
+        names = [str(edge) for edge in GraphShape(1, 1, 1).edges]
+        into_head = [f"input->a0.h0<{name}>" for name in HEAD_INPUTS]
+        to_logits = ["input->logits", "a0.h0->logits", "m0->logits"]
+        assert names == [*into_head, "input->m0", "a0.h0->m0", *to_logits]
+        parallel = [str(edge) for edge in GraphShape(1, 1, 1, parallel_mlp=True).edges]
+        assert parallel == [name for name in names if name != "a0.h0->m0"]
+
+    @pytest.mark.parametrize("shape", [SHAPE, replace(GROUPED, parallel_mlp=True)])
+    def test_names_are_read_back(self, shape):
+        edges = list(shape.edges)
+        assert [GraphEdge.parse(str(edge)) for edge in edges] == edges
+        assert len(set(edges)) == len(edges)
+        assert all(shape.reads(edge.receiver, edge.sender) for edge in edges)
+
+    @pytest.mark.parametrize("name", ["", "a0.h0", "a0->m1", "logits->m1", "a0.h0->a1.h0", "m1->m"])
+    def test_what_is_no_name(self, name):
+        with pytest.raises(ValueError, match="names no"):
+            GraphEdge.parse(name)
+
+    def test_shapes_that_cannot_be(self):
+        with pytest.raises(ValueError, match="4 heads cannot share 3 key/value heads"):
+            GraphShape(2, 4, 3)
+        with pytest.raises(ValueError, match="n_layers must be at least 1, got 0"):
+            GraphShape(0, 4, 4)
+
+
+class TestExport:
+    def test_what_supports_a_path_to_the_logits(self):
+        data = written(circuit_of(("1.0", "logits", -0.5)))
+        inputs = [f"a1.h0<{name}>" for name in HEAD_INPUTS]
+        assert in_graph(data) == {
+            *("input->m0", "input->m1", "input->m2", "m0->m1", "m0->m2", "m1->m2"),
+            *("input->logits", "m0->logits", "m1->logits", "m2->logits"),
+            *(f"{sender}->{child}" for sender in ("input", "m0") for child in inputs),
+            *("a1.h0->logits", "a1.h0->m1", "a1.h0->m2"),
+        }
+        sending = {name for name, node in data["nodes"].items() if node["in_graph"]}
+        assert sending == {"input", "m0", "m1", "m2", "a1.h0", "logits"}
+        assert {data["edges"][name]["score"] for name in in_graph(data)} == {0.5}
+
+    def test_mlps_between_a_sender_and_its_highest_receiver(self):
+        circuit = circuit_of(("0.0", "1.1.q", 0.1), ("1.1", "2.0.v", -0.3), ("2.0", "logits", -0.2))
+        data = written(circuit)
+        into_mlps = {name for name in in_graph(data) if "->m" in name and name.startswith("a")}
+        assert into_mlps == {"a0.h0->m0", "a1.h1->m1", "a2.h0->m2"}
+        parallel = written(circuit, replace(SHAPE, parallel_mlp=True))
+        assert not any("->m" in name and name.startswith("a") for name in in_graph(parallel))
+        direct = written(circuit, config=GraphConfig(mlps="none"))
+        assert not any("m" in name for name in in_graph(direct))
+        assert "input->a2.h0<k>" in in_graph(direct)
+
+    def test_scores_are_minus_effects_and_what_needs_them(self):
+        circuit = circuit_of(("0.0", "1.1.q", 0.1), ("1.1", "logits", -0.3))
+        scores = {name: edge["score"] for name, edge in written(circuit)["edges"].items()}
+        assert scores["a0.h0->a1.h1<q>"] == -0.1
+        assert scores["a1.h1->logits"] == 0.3
+        assert scores["a0.h0->m0"] == 0.1, "needed by the first path alone"
+        assert scores["input->a1.h1<k>"] == 0.3, "needed by what 1.1 sends"
+        assert scores["input->a0.h0<v>"] == 0.1
+        assert scores["a0.h1->logits"] == 0.0
+
+    @given(circuits(), st.floats(1e-3, 2))
+    def test_edges_of_some_score_are_the_graph_of_paths_of_some_effect(self, circuit, least):
+        if not circuit.edges:
+            return
+        strong = frozenset(edge for edge in circuit.edges if abs(edge.effect) >= least)
+        part = replace(circuit, edges=strong)
+        scores = written(circuit)["edges"].items()
+        assert {name for name, e in scores if abs(e["score"]) >= least} == (
+            in_graph(written(part)) if strong else set()
+        )
+
+    def test_measured_effects_are_scores_outside_of_the_graph(self):
+        key = torch.full((N_LAYERS, 2, N_LAYERS, 4), torch.nan)
+        key[2, 1, 0, 0] = 0.25
+        table = EffectTable(
+            query=torch.full((N_LAYERS, 4, N_LAYERS, 4), torch.nan),
+            key=key,
+            value=torch.full_like(key, torch.nan),
+            logits=torch.full((N_LAYERS, 4), -0.5),
+        )
+        circuit = circuit_of(("1.0", "logits", -0.75), n_heads=4)
+        data = written(circuit, GROUPED, effects=table)
+        scores = {name: edge["score"] for name, edge in data["edges"].items()}
+        assert scores["a1.h0->logits"] == 0.75, "what the circuit says"
+        assert scores["a0.h3->logits"] == 0.5
+        assert scores["a0.h0->a2.h2<k>"] == scores["a0.h0->a2.h3<k>"] == -0.25
+        assert scores["a0.h0->a2.h1<k>"] == 0.0
+        assert in_graph(data) == in_graph(written(circuit, GROUPED))
+
+    def test_both_forms(self):
+        circuit = circuit_of(("1.0", "logits", -0.5))
+        newer = written(circuit)
+        assert newer["cfg"] == {
+            "n_layers": 3,
+            "n_heads": 2,
+            "parallel_attn_mlp": False,
+            "d_model": 8,
+        }
+        assert newer["nodes"]["a1.h1"] == {"in_graph": False}
+        older = written(circuit, config=GraphConfig(plain_nodes=True))
+        assert older["nodes"] == {name: node["in_graph"] for name, node in newer["nodes"].items()}
+        assert older["edges"] == newer["edges"]
+        assert len(newer["edges"]) == sum(1 for _ in SHAPE.edges), "readers take the rest as in"
+
+    def test_choices_are_told(self):
+        circuit = circuit_of(("0.0", "1.1.k", -0.5), n_heads=4)
+        other = Circuit(circuit.heads | {Head(1, 0)}, circuit.edges, 3, 4)
+        mlps, scores, shared = to_eap_graph(other, GROUPED).notes
+        assert "edges with them are in the graph" in mlps
+        assert "scores are minus effects" in scores
+        assert "1 edges were added into those that share one" in shared
+        none, _ = to_eap_graph(circuit, GROUPED, config=GraphConfig(mlps="none")).notes
+        assert "it lacks the paths through them" in none
+
+    def test_what_cannot_be_written(self):
+        circuit = circuit_of(("1.0", "logits", -0.5))
+        with pytest.raises(ValueError, match="of 3 layers x 2 heads, the model given has 3 x 4"):
+            to_eap_graph(circuit, GROUPED)
+        with pytest.raises(ValueError, match="EAP-IG wants the width"):
+            to_eap_graph(circuit, replace(SHAPE, d_model=0))
+        to_eap_graph(circuit, replace(SHAPE, d_model=0), config=GraphConfig(plain_nodes=True))
+        with pytest.raises(ValueError, match="no finite effect"):
+            to_eap_graph(circuit_of(("1.0", "logits", float("nan"))), SHAPE)
+
+
+class TestRoundTrip:
+    @pytest.mark.parametrize("plain_nodes", [False, True])
+    @given(circuit=circuits())
+    def test_every_circuit_comes_back(self, plain_nodes, circuit):
+        text = to_eap_graph(circuit, SHAPE, config=GraphConfig(plain_nodes=plain_nodes)).text
+        assert from_eap_graph(text).circuit == circuit
+        assert import_circuit(text).circuit == circuit, "told by its content"
+
+    @given(circuit=circuits(n_heads=4))
+    def test_shared_keys_and_values_are_those_of_all_heads(self, circuit):
+        once = from_eap_graph(to_eap_graph(circuit, GROUPED).text).circuit
+        assert once.heads == circuit.heads
+        assert circuit.connections <= once.connections
+        for edge in once.edges - circuit.edges:
+            same = {e.receiver for e in circuit.edges if e.sender == edge.sender}
+            assert edge.receiver.shared(4, 2) in {receiver.shared(4, 2) for receiver in same}
+        twice = from_eap_graph(to_eap_graph(once, GROUPED).text).circuit
+        assert twice == once
+
+    @given(circuit=circuits())
+    def test_without_mlps(self, circuit):
+        text = to_eap_graph(circuit, SHAPE, config=GraphConfig(mlps="none")).text
+        assert from_eap_graph(text).circuit == circuit
+
+
+class TestImport:
+    @pytest.fixture
+    def data(self):
+        """A graph of theirs in which nothing is marked."""
+        data = written(Circuit.of_heads([], 3, 2))
+        del data["accelerated_path_patching"]
+        data["nodes"]["input"] = {"in_graph": False}
+        return data
+
+    @staticmethod
+    def mark(data, **edges):
+        for name, score in edges.items():
+            data["edges"][name] = {"score": score, "in_graph": True}
+            sender = name.partition("->")[0]
+            data["nodes"][sender] = {"in_graph": True}
+
+    def test_edges_between_heads_and_to_the_logits(self, data):
+        edges = {"a0.h0->a1.h1<q>": -0.5, "a1.h1->logits": 2.0, "input->m0": 9.0}
+        self.mark(data, **edges)
+        imported = read(data)
+        assert imported.circuit == circuit_of(("0.0", "1.1.q", 0.5), ("1.1", "logits", -2.0))
+        assert imported.notes == (
+            "effects are minus the scores of the file",
+            "1 edges with MLPs or the embedding were left out: both belong to the paths here",
+        )
+
+    def test_paths_through_mlps_on_request(self, data):
+        edges = {"a0.h0->m0": -3.0, "m0->m1": 1.0, "m1->a2.h1<v>": 2.0, "a2.h1->logits": 1.0}
+        self.mark(data, **edges)
+        assert read(data).circuit.heads == {Head(0, 0), Head(2, 1)}
+        assert len(read(data).circuit.edges) == 1
+        self.mark(data, **{"m0->a2.h1<v>": -2.5, "a0.h0->a2.h1<q>": 0.25, "m0->a2.h1<q>": 4.0})
+        imported = read(data, through_mlps=True)
+        assert imported.circuit == circuit_of(
+            ("0.0", "2.1.v", 2.5), ("0.0", "2.1.q", -0.25), ("2.1", "logits", -1.0)
+        )
+        assert "1 paths through MLPs alone became edges" in imported.notes[1]
+
+    def test_heads_that_share_keys_and_values(self):
+        data = written(
+            circuit_of(("0.0", "1.0.k", -0.5), ("1.1", "logits", -1.0), n_heads=4), GROUPED
+        )
+        del data["accelerated_path_patching"]
+        data["edges"]["a0.h0->a1.h1<k>"] = {"score": -0.75, "in_graph": True}
+        assert len(read(data).circuit.edges) == 3
+        strongest = circuit_of(
+            ("0.0", "1.0.k", 0.75), ("0.0", "1.1.k", 0.75), ("1.1", "logits", -1.0), n_heads=4
+        )
+        assert read(data, n_kv_heads=2).circuit == strongest
+        with pytest.raises(ValueError, match="4 heads cannot share 3"):
+            read(data, n_kv_heads=3)
+
+    def test_the_strongest_edges(self, data):
+        scores = {"a0.h0->a1.h1<q>": -0.5, "a1.h1->logits": 2.0, "a0.h1->logits": 0.1}
+        for name, score in {**scores, "input->m0": 9.0}.items():
+            data["edges"][name]["score"] = score
+        with pytest.raises(ValueError, match="the file holds scores alone: say how many"):
+            read(data)
+        assert read(data, top=3).circuit == circuit_of(
+            ("0.0", "1.1.q", 0.5), ("1.1", "logits", -2.0)
+        )
+        assert len(read(data, top=1000).circuit.edges) == 3, "an edge that scores 0 is none"
+        with pytest.raises(ValueError, match="top must be at least 1, got 0"):
+            read(data, top=0)
+
+    def test_edges_without_scores_and_of_heads_outside(self, data):
+        self.mark(data, **{"a0.h0->logits": None, "a0.h1->logits": None})
+        del data["edges"]["a0.h0->logits"]["score"]
+        data["nodes"]["a0.h1"] = False
+        imported = read(data)
+        assert imported.circuit == circuit_of(("0.0", "logits", 0.0))
+        assert imported.notes == (
+            "the file has no scores: every effect is 0",
+            "1 edges of heads that are not in the graph were left out",
+        )
+
+    def test_files_of_2023(self, data):
+        self.mark(data, **{"a0.h0->logits": 1.0})
+        data["n_pos"] = None
+        assert len(read(data).circuit.edges) == 1
+        with pytest.raises(ValueError, match="n_pos: graphs by position have no counterpart"):
+            read({**data, "n_pos": 7})
+
+    @pytest.mark.parametrize(
+        ("path", "value", "message"),
+        [
+            (("cfg",), 5, "cfg must be a JSON object, got a int"),
+            (("nodes",), None, "nodes must be a JSON object, got nothing"),
+            (("cfg", "n_heads"), "2", "cfg.n_heads must be a positive whole number, got '2'"),
+            (("cfg", "n_layers"), True, "cfg.n_layers must be a positive whole number, got True"),
+            (("nodes", "a0"), True, "nodes['a0']: 'a0' names no node"),
+            (("nodes", "a0.h7"), True, "nodes['a0.h7'] is outside a model of 3 layers x 2 heads"),
+            (("nodes", "a0.h1"), 1, "nodes['a0.h1'] must be a JSON object, got a int"),
+            (("nodes", "a0.h1"), {"in_graph": 1}, "nodes['a0.h1'].in_graph must be true or false"),
+            (("edges", "a0.h1"), {}, "edges['a0.h1']: 'a0.h1' names no edge"),
+            (("edges", "m7->logits"), {}, "edges['m7->logits'] is outside a model"),
+            (("edges", "m2->m1"), {}, "edges['m2->m1'] does not lead upward"),
+            (("edges", "a1.h0->a1.h1<q>"), {}, "edges['a1.h0->a1.h1<q>'] does not lead upward"),
+            (("edges", "m0->m1"), 0.5, "edges['m0->m1'] must be a JSON object, got a float"),
+            (("edges", "m0->m1"), {}, "edges['m0->m1'].in_graph must be true or false, got None"),
+            (
+                ("edges", "m0->m1"),
+                {"score": "x", "in_graph": True},
+                "edges['m0->m1'].score must be a finite number, got 'x'",
+            ),
+            (
+                ("edges", "m0->m1"),
+                {"score": float("nan"), "in_graph": True},
+                "edges['m0->m1'].score must be a finite number, got nan",
+            ),
+        ],
+    )
+    def test_damage_is_named_with_its_place(self, data, path, value, message):
+        inner = data
+        for name in path[:-1]:
+            inner = inner[name]
+        inner[path[-1]] = value
+        with pytest.raises(ValueError) as error:
+            read(data)
+        assert message in str(error.value)
+
+    @pytest.mark.parametrize("text", ["{", "[]", "5", "[" * 100_000])
+    def test_what_is_no_graph_at_all(self, text):
+        with pytest.raises(ValueError, match=r"must be JSON|the file must be a JSON object"):
+            from_eap_graph(text)
+
+
+class TestMeaning:
+    """Graphs mean there what circuits mean here, as far as they can."""
+
+    @pytest.fixture(params=["gpt2", "gpt-neox", "llama"])
+    def model(self, request):
+        return LayeredModel.of(shared_model(request.param))
+
+    @staticmethod
+    def shape(model):
+        parallel = model.layers[0].parallel
+        return GraphShape(model.n_layers, model.n_heads, model.n_kv_heads, 32, parallel)
+
+    def compare(self, model, pairs, circuit):
+        data = written(circuit, self.shape(model))
+        theirs = metric_of_graph(model, pairs, data, logit_diff)
+        edges = (
+            circuit.edges
+            or from_eap_graph(json.dumps({**data, "accelerated_path_patching": {}})).circuit.edges
+        )
+        ours = edge_ablated_metric(model, pairs, edges, logit_diff)
+        torch.testing.assert_close(theirs, ours, atol=1e-4, rtol=1e-4)
+        return theirs
+
+    def test_one_path(self, model, pairs):
+        sizes = model.n_layers, model.n_heads
+        seen = []
+        for head in (Head(0, 1), Head(1, 0), Head(model.n_layers - 1, 2)):
+            edge = Edge(head, Receiver.logits(), -0.5)
+            seen.append(
+                self.compare(model, pairs, Circuit(frozenset({head}), frozenset({edge}), *sizes))
+            )
+        assert not torch.allclose(seen[0], seen[1], atol=1e-3)
+
+    def test_all_paths_among_some_heads(self, model, pairs):
+        """A circuit without edges is written with all of them."""
+        heads = [head for head in all_heads(model.n_layers, model.n_heads) if head.index != 1]
+        self.compare(model, pairs, Circuit.of_heads(heads, model.n_layers, model.n_heads))
+
+    def test_everything(self, model, pairs):
+        every = all_heads(model.n_layers, model.n_heads)
+        circuit = Circuit.of_heads(every, model.n_layers, model.n_heads)
+        whole = self.compare(model, pairs, circuit)
+        from circuits.model.runs import at_end, run_layers
+
+        _, resid = run_layers(model, pairs.clean)
+        torch.testing.assert_close(whole, logit_diff(model.unembed(at_end(resid, pairs)), pairs))
