@@ -103,26 +103,30 @@ def _read(text: str, n_kv_heads: int | None) -> _Graph:
         raise ValueError("n_pos: graphs by position have no counterpart here; give one without")
     cfg, nodes, edges = (_object(data.get(name), name) for name in ("cfg", "nodes", "edges"))
     ours = _object(data.get(OURS, {}), OURS)
-    n_heads = _count(cfg, "n_heads")
-    known = ours.get("n_kv_heads", n_heads) if n_kv_heads is None else n_kv_heads
-    shape = GraphShape(
-        n_layers=_count(cfg, "n_layers"),
-        n_heads=n_heads,
-        n_kv_heads=_count({"n_kv_heads": known}, "n_kv_heads"),
-        parallel_mlp=bool(cfg.get("parallel_attn_mlp", False)),
-    )
+    shape = _shape(cfg, ours.get("n_kv_heads") if n_kv_heads is None else n_kv_heads)
     heads = frozenset(node for node in _marked(nodes, shape) if isinstance(node, Head))
-    scores: Scores = {}
-    members: Scores = {}
-    scored = False
+    scores: dict[GraphEdge, float | None] = {}
+    members: list[GraphEdge] = []
     for name, found in edges.items():
         edge = _edge(name, shape)
-        score = _score(found, name)
-        scored |= score is not None
-        scores[edge] = score or 0.0
+        scores[edge] = _score(found, name)
         if _flag(_object(found, f"edges[{name!r}]"), "in_graph", f"edges[{name!r}]"):
-            members[edge] = score or 0.0
-    return _Graph(shape, heads, scores, members, ours.get("has_edges") is not False, scored)
+            members.append(edge)
+    return _Graph(
+        shape=shape,
+        heads=heads,
+        scores={edge: score or 0.0 for edge, score in scores.items()},
+        members={edge: scores[edge] or 0.0 for edge in members},
+        has_edges=ours.get("has_edges") is not False,
+        has_scores=any(scores[edge] is not None for edge in members),
+    )
+
+
+def _shape(cfg: Mapping[str, Any], n_kv_heads: Any) -> GraphShape:
+    n_layers, n_heads = _count(cfg, "n_layers"), _count(cfg, "n_heads")
+    known = {"n_kv_heads": n_heads if n_kv_heads is None else n_kv_heads}
+    parallel = bool(cfg.get("parallel_attn_mlp", False))
+    return GraphShape(n_layers, n_heads, _count(known, "n_kv_heads"), parallel_mlp=parallel)
 
 
 def _marked(nodes: Mapping[str, Any], shape: GraphShape) -> list[Any]:
@@ -257,12 +261,13 @@ def _notes(
         isinstance(edge.sender, Head) and isinstance(edge.receiver, Receiver) for edge in members
     ) - len(paths)
     with_others = len(members) - len(paths) - outside
+    has_scores = graph.has_scores or members is not graph.members
     added = len(routes.keys() - paths.keys())
     through = f"; {added:,} paths through MLPs alone became edges" if added else ""
     shared = n_edges - len(routes.keys() | paths.keys())
     candidates = {
-        "effects are minus the scores of the file": graph.has_scores and bool(paths),
-        "the file has no scores: every effect is 0": not graph.has_scores and bool(paths),
+        "effects are minus the scores of the file": has_scores and bool(paths),
+        "the file has no scores: every effect is 0": not has_scores and bool(paths),
         f"{with_others:,} edges with MLPs or the embedding were left out: both belong to the paths "
         f"here{through}": with_others > 0,
         f"{outside:,} edges of heads that are not in the graph were left out": outside > 0,
