@@ -183,15 +183,15 @@ def _drafts(
     """What each row gives, for the rows without a problem, and the problems of the others."""
     drafts: list[tuple[int, dict[str, Any]]] = []
     problems: list[RowProblem] = []
-    first_with: dict[str, int] = {}
+    kept: dict[str, int] = {}
     for row in table.rows:
         draft, found = _draft(row, columns, has_templates)
-        if "clean" in draft and (earlier := first_with.setdefault(draft["clean"], row.number)) != (
-            row.number
-        ):
-            found.append(f"the clean prompt is that of row {earlier}, too: {draft['clean']!r}")
+        clean = draft.get("clean")
+        if clean in kept:
+            found.append(f"the clean prompt is that of row {kept[clean]}, too: {clean!r}")
         problems += [RowProblem(row.number, message) for message in found]
         if not found:
+            kept[draft["clean"]] = row.number
             drafts.append((row.number, draft))
     return drafts, problems
 

@@ -79,7 +79,8 @@ def try_task(
     with show_progress((LOADING, STAGES[0])) as progress:
         bridge = source.load(progress)
         progress.stage(STAGES[0], 0.0)
-        pairs = task.sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
+        n = min(n_prompts, task.n_pairs or n_prompts)
+        pairs = task.sample(tokenizer_of(bridge), n=n, seed=seed)
         behaviour = measure_behaviour(
             bridge, pairs, measure, progress=lambda part: progress.stage(STAGES[0], part)
         )

@@ -43,6 +43,8 @@ def test_a_file_that_can_be_used(file, tiny):
     assert "can be used  12" in result.stdout
     assert "Problems" not in result.stdout
     assert "12 prompts, against the wrong answers" in result.stdout
+    tried = circuits("tasks", file, "--model", tiny)
+    assert "12 prompts, against the wrong answers" in tried.stdout
     assert "would mean little" in result.stderr
 
 

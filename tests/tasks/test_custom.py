@@ -1,6 +1,7 @@
 """Tasks whose pairs are the rows of a table."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
@@ -139,6 +140,13 @@ def test_every_built_in_task_comes_back_equal(task_name, kind, smollm2_tokenizer
     assert again.corrupted_text == pairs.corrupted_text
     for name in TENSORS:
         assert torch.equal(getattr(again, name), getattr(pairs, name)), name
+
+
+def test_the_row_in_readme_can_be_used(smollm2_tokenizer, tmp_path):
+    readme = Path(__file__).parents[2] / "README.md"
+    rows = [json.loads(line) for line in readme.read_text().splitlines() if line[:9] == '{"clean":']
+    task = task_from_file(written(tmp_path / "mine.jsonl", rows))
+    assert len(task.all_pairs(smollm2_tokenizer)) == len(rows) == 1
 
 
 def test_built_in_tasks_have_no_rows_of_their_own():

@@ -58,13 +58,14 @@ def test_a_problem_is_told_with_its_row(change, message):
 
 def test_all_problems_are_told_at_once():
     missing = {name: GOOD[name] for name in ("clean", "correct")}
-    found = problems({**GOOD, "clean": 1, "wrong": []}, missing, GOOD)
+    found = problems({**GOOD, "clean": 1, "wrong": []}, missing, GOOD, {**GOOD, "correct": " z"})
     assert found == [
         "row 1: column 'clean' must be text, got 1",
         "row 1: column 'wrong' is empty",
         "row 2: column 'corrupted' is missing",
         "row 2: column 'wrong' is missing",
-        "row 3: the clean prompt is that of row 2, too: 'A b'",
+        "row 4: answers are both correct and wrong: ' z'",
+        "row 4: the clean prompt is that of row 3, too: 'A b'",
     ]
 
 
