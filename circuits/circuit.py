@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
@@ -18,7 +19,8 @@ class Circuit:
     """Heads and edges of a model with `n_layers` x `n_heads` heads.
 
     Raises:
-        ValueError: A head is outside the model, or an edge touches a head outside the circuit.
+        ValueError: A head is outside the model, an edge touches a head outside the circuit, or two
+            edges are the same path.
 
     """
 
@@ -42,6 +44,9 @@ class Circuit:
                 raise ValueError(f"edge {edge} leaves the circuit of {len(self.heads)} heads")
             if edge.receiver.head and edge.receiver.head.layer <= edge.sender.layer:
                 raise ValueError(f"edge {edge} does not lead to a higher layer")
+        if len(self.connections) < len(self.edges):
+            twice = Counter(edge.connection for edge in self.edges).most_common(1)[0][0]
+            raise ValueError(f"the path {twice} has two effects, and can have one")
 
     @classmethod
     def of_heads(cls, heads: Iterable[Head | str], n_layers: int, n_heads: int) -> Circuit:

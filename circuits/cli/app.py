@@ -22,7 +22,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(task_commands.app, name="tasks")
-exchange_commands.add_to(app)
 
 
 def main() -> None:
@@ -183,3 +182,6 @@ def references(
     from circuits.cli.comparisons import references
 
     references(name, json)
+
+
+exchange_commands.add_to(app)

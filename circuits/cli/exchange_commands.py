@@ -63,15 +63,15 @@ def _export(
         ),
     ] = None,
     output: Output = None,
-    mlps: Annotated[
-        str,
+    without_mlps: Annotated[
+        bool,
         typer.Option(
-            metavar="WHICH",
-            help="all: also the edges with MLPs that the circuit's paths go through; none: only "
-            "those between heads, the embedding and the logits.",
+            "--without-mlps",
+            help="Leave out the MLPs that the circuit's paths go through: only edges between "
+            "heads, the embedding and the logits are in the graph.",
             rich_help_panel=_EAP_IG,
         ),
-    ] = "all",
+    ] = False,
     plain_nodes: Annotated[
         bool,
         typer.Option(
@@ -101,12 +101,10 @@ def _export(
     ] = None,
 ) -> None:
     """Write a circuit in a format of other tools."""
-    from circuits.cli.errors import usage_errors
     from circuits.cli.exchange import ModelFacts, export
     from circuits.interchange import GraphConfig
 
-    with usage_errors():
-        config = GraphConfig(mlps=mlps, plain_nodes=plain_nodes)  # type: ignore[arg-type]
+    config = GraphConfig(with_mlps=not without_mlps, plain_nodes=plain_nodes)
     export(circuit, format, output, config, ModelFacts(kv_heads, d_model, parallel_mlp))
 
 

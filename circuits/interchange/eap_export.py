@@ -11,7 +11,7 @@ the graph of a circuit holds, beside its own edges,
 
 That is the smallest graph of theirs that holds all paths of the circuit. It holds more than those:
 an MLP there passes everything on, also between two heads that no edge of the circuit joins.
-With `mlps="none"` the graph has no MLP, and so lacks the paths through them.
+Without MLPs, on request, the graph lacks the paths through them.
 
 Scores there are how much worse corrupting an edge makes the metric, so they are minus our effects.
 An edge with the embedding or an MLP scores as the strongest path that needs it: the edges of at
@@ -24,7 +24,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 from circuits.circuit import Circuit
 from circuits.components import HEAD_INPUTS, Connection, Head, Receiver, all_heads
@@ -34,7 +34,6 @@ from circuits.patching import EffectTable
 
 OURS = "accelerated_path_patching"
 """A key of the file that their readers pass over: what ours needs to read the circuit back."""
-Mlps = Literal["all", "none"]
 Effects = Mapping[Connection, float]
 
 
@@ -43,20 +42,13 @@ class GraphConfig:
     """How a circuit becomes a graph.
 
     Attributes:
-        mlps: "all": the MLPs that the circuit's paths go through; "none": direct edges alone.
+        with_mlps: Whether the MLPs that the circuit's paths go through are in the graph.
         plain_nodes: Write nodes as bare true and false, for EAP-IG before 2025.
-
-    Raises:
-        ValueError: `mlps` is unknown.
 
     """
 
-    mlps: Mlps = "all"
+    with_mlps: bool = True
     plain_nodes: bool = False
-
-    def __post_init__(self) -> None:
-        if self.mlps not in get_args(Mlps):
-            raise ValueError(f"mlps must be one of {', '.join(get_args(Mlps))}, got {self.mlps!r}")
 
 
 def to_eap_graph(
@@ -83,8 +75,8 @@ def to_eap_graph(
     _check(circuit, shape, config)
     inside = effects_of_circuit(circuit, shape)
     measured = {} if effects is None else _effects_of_table(effects, shape)
-    scores = graph_scores({**measured, **inside}, shape, config.mlps)
-    members = graph_scores(inside, shape, config.mlps).keys()
+    scores = graph_scores({**measured, **inside}, shape, config.with_mlps)
+    members = graph_scores(inside, shape, config.with_mlps).keys()
     data = {
         "cfg": _model(shape),
         "nodes": _nodes(circuit, shape, members, config.plain_nodes),
@@ -114,11 +106,11 @@ def effects_of_circuit(circuit: Circuit, shape: GraphShape) -> dict[Connection, 
     return found
 
 
-def graph_scores(effects: Effects, shape: GraphShape, mlps: Mlps) -> dict[GraphEdge, float]:
+def graph_scores(effects: Effects, shape: GraphShape, with_mlps: bool) -> dict[GraphEdge, float]:
     """The score of every edge that some path needs; of the paths' own, minus the effect."""
     needs = _needs(effects)
     found = {GraphEdge(EMBEDDING, receiver): need for receiver, need in needs.items()}
-    if mlps == "all":
+    if with_mlps:
         found |= _between_mlps(needs, shape) | _into_mlps(effects, shape)
     return found | {GraphEdge(p.sender, p.receiver): -effect for p, effect in effects.items()}
 
@@ -222,13 +214,13 @@ def _notes(
 ) -> tuple[str, ...]:
     support = n_members - n_inside
     of_mlps = {
-        "all": f"MLPs and the embedding belong to the paths here and are nodes there: {support:,} "
+        True: f"MLPs and the embedding belong to the paths here and are nodes there: {support:,} "
         "edges with them are in the graph, so that it holds all paths of the circuit, and some "
-        "through MLPs that the circuit has not (mlps none leaves those out)",
-        "none": f"no MLP is in the graph: it lacks the paths through them; {support:,} edges from "
+        "through MLPs that the circuit has not",
+        False: f"no MLP is in the graph: it lacks the paths through them; {support:,} edges from "
         "the embedding are in it",
     }
-    notes = [of_mlps[config.mlps]]
+    notes = [of_mlps[config.with_mlps]]
     if not circuit.edges:
         notes.append(
             f"the circuit has no edges: all {n_inside:,} paths among its heads are in the graph, "

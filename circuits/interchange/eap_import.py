@@ -77,14 +77,14 @@ def from_eap_graph(text: str, reading: GraphReading | None = None) -> Imported:
     reading = reading or GraphReading()
     graph = _read(text, reading.n_kv_heads)
     heads, members = (graph.heads, graph.members) if reading.top is None else _top(graph, reading)
+    if reading.top is None and not graph.has_edges:
+        circuit = Circuit(heads, frozenset(), graph.shape.n_layers, graph.shape.n_heads)
+        return Imported(circuit, ("the circuit was exported without edges",))
     if not heads and not members and any(graph.scores.values()):
         raise ValueError(
             "nothing is marked as in the graph, the file holds scores alone: say how many of the "
             "strongest edges to take (top)"
         )
-    if not graph.has_edges:
-        circuit = Circuit(heads, frozenset(), graph.shape.n_layers, graph.shape.n_heads)
-        return Imported(circuit, ("the circuit was exported without edges",))
     paths = _paths(members, heads)
     routes = _routes(members, heads, graph.shape) if reading.through_mlps else {}
     shared = _shared({**routes, **paths}, heads, graph.shape)

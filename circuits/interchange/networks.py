@@ -131,7 +131,7 @@ def _effect(data: dict[str, Any]) -> float:
 
 def _count(name: str, value: Any) -> int:
     try:
-        return int(value)
+        return int(str(value))
     except (TypeError, ValueError):
         raise ValueError(f"the graph's {name} must be a whole number, got {value!r}") from None
 

@@ -116,6 +116,11 @@ class TestChecks:
         with pytest.raises(ValueError, match="leaves the circuit"):
             Circuit(heads, frozenset({edge}), 3, 2)
 
+    def test_a_path_has_one_effect(self) -> None:
+        edges = {Edge(Head(0, 0), Receiver.logits(), effect) for effect in (0.1, 0.2)}
+        with pytest.raises(ValueError, match=r"the path 0.0 -> logits has two effects"):
+            Circuit(frozenset({Head(0, 0)}), frozenset(edges), 3, 2)
+
     def test_contains_and_length(self) -> None:
         circuit = Circuit.of_heads([Head(0, 0), "2.1"], 3, 2)
         assert Head(2, 1) in circuit

@@ -51,7 +51,7 @@ def test_what_eap_ig_makes_necessary_is_told(run, tmp_path):
     assert data["accelerated_path_patching"]["n_kv_heads"] == 2
     scored = sum(edge["score"] != 0 for edge in data["edges"].values())
     assert scored > sum(edge["in_graph"] for edge in data["edges"].values())
-    without = circuits("export", run, "--format", "eap-ig", "--mlps", "none", "--plain-nodes")
+    without = circuits("export", run, "--format", "eap-ig", "--without-mlps", "--plain-nodes")
     assert "no MLP is in the graph" in without.stderr
     assert json.loads(without.stdout)["nodes"]["m0"] is False
 
@@ -83,7 +83,6 @@ def test_a_reference_needs_the_model_told(tmp_path, no_model):
         (("export", "RUN", "-o", "none/a.csv"), 2, "there is no directory none"),
         (("export", "RUN", "-o", "."), 2, "--output . is a directory"),
         (("export", "RUN", "-o", "a.pt"), 2, "a.pt is a pickle"),
-        (("export", "RUN", "--mlps", "some"), 2, "mlps must be one of all, none, got 'some'"),
         (("export", "RUN", "--kv-heads", "2"), 2, "options of eap-ig were given for json"),
         (("export", "RUN", "--format", "eap-ig", "--kv-heads", "3"), 2, "cannot share 3 key/value"),
         (("export", "none/run"), 1, "is no saved run"),

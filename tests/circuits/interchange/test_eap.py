@@ -110,7 +110,7 @@ class TestExport:
         assert into_mlps == {"a0.h0->m0", "a1.h1->m1", "a2.h0->m2"}
         parallel = written(circuit, replace(SHAPE, parallel_mlp=True))
         assert not any("->m" in name and name.startswith("a") for name in in_graph(parallel))
-        direct = written(circuit, config=GraphConfig(mlps="none"))
+        direct = written(circuit, config=GraphConfig(with_mlps=False))
         assert not any("m" in name for name in in_graph(direct))
         assert "input->a2.h0<k>" in in_graph(direct)
 
@@ -176,7 +176,7 @@ class TestExport:
         assert "edges with them are in the graph" in mlps
         assert "scores are minus effects" in scores
         assert "1 edges were added into those that share one" in shared
-        none, _ = to_eap_graph(circuit, GROUPED, config=GraphConfig(mlps="none")).notes
+        none, _ = to_eap_graph(circuit, GROUPED, config=GraphConfig(with_mlps=False)).notes
         assert "it lacks the paths through them" in none
 
     def test_what_cannot_be_written(self):
@@ -213,7 +213,7 @@ class TestRoundTrip:
     @given(circuit=circuits())
     @FEW
     def test_without_mlps(self, circuit):
-        text = to_eap_graph(circuit, SHAPE, config=GraphConfig(mlps="none")).text
+        text = to_eap_graph(circuit, SHAPE, config=GraphConfig(with_mlps=False)).text
         assert from_eap_graph(text).circuit == circuit
 
 
