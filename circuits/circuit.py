@@ -122,7 +122,7 @@ class Circuit:
         """Read what `to_json` wrote. Raises ValueError naming what is missing or wrong."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"a circuit must be JSON, but {error}") from error
         return cls.from_dict(data)
 

@@ -95,10 +95,15 @@ def _shape(source: Discovery | Circuit | Reference, facts: ModelFacts) -> GraphS
     return GraphShape(
         n_layers=circuit.n_layers,
         n_heads=circuit.n_heads,
-        n_kv_heads=facts.n_kv_heads or (saved.n_kv_heads if saved else circuit.n_heads),
-        d_model=facts.d_model or (saved.d_model if saved else 0),
+        n_kv_heads=_first(facts.n_kv_heads, saved and saved.n_kv_heads, circuit.n_heads),
+        d_model=_first(facts.d_model, saved and saved.d_model, 0),
         parallel_mlp=bool(parallel),
     )
+
+
+def _first(*numbers: int | None) -> int:
+    """The first number that is known."""
+    return next(number for number in numbers if number is not None)
 
 
 def _circuit_of(source: Discovery | Circuit | Reference) -> Circuit:

@@ -103,7 +103,7 @@ def _read(text: str, n_kv_heads: int | None) -> _Graph:
         raise ValueError("n_pos: graphs by position have no counterpart here; give one without")
     cfg, nodes, edges = (_object(data.get(name), name) for name in ("cfg", "nodes", "edges"))
     ours = _object(data.get(OURS, {}), OURS)
-    shape = _shape(cfg, ours.get("n_kv_heads") if n_kv_heads is None else n_kv_heads)
+    shape = _shape(cfg, ours if n_kv_heads is None else {"n_kv_heads": n_kv_heads})
     heads = frozenset(node for node in _marked(nodes, shape) if isinstance(node, Head))
     scores: dict[GraphEdge, float | None] = {}
     members: list[GraphEdge] = []
@@ -122,11 +122,11 @@ def _read(text: str, n_kv_heads: int | None) -> _Graph:
     )
 
 
-def _shape(cfg: Mapping[str, Any], n_kv_heads: Any) -> GraphShape:
-    n_layers, n_heads = _count(cfg, "n_layers"), _count(cfg, "n_heads")
-    known = {"n_kv_heads": n_heads if n_kv_heads is None else n_kv_heads}
+def _shape(cfg: Mapping[str, Any], sharing: Mapping[str, Any]) -> GraphShape:
+    n_layers, n_heads = (_count(cfg, name, "cfg") for name in ("n_layers", "n_heads"))
+    sharing = {"n_kv_heads": n_heads, **sharing}
     parallel = bool(cfg.get("parallel_attn_mlp", False))
-    return GraphShape(n_layers, n_heads, _count(known, "n_kv_heads"), parallel_mlp=parallel)
+    return GraphShape(n_layers, n_heads, _count(sharing, "n_kv_heads", OURS), parallel_mlp=parallel)
 
 
 def _marked(nodes: Mapping[str, Any], shape: GraphShape) -> list[Any]:
@@ -172,10 +172,10 @@ def _object(value: Any, where: str) -> dict[str, Any]:
     return value
 
 
-def _count(values: Mapping[str, Any], name: str) -> int:
+def _count(values: Mapping[str, Any], name: str, where: str) -> int:
     value = values.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"cfg.{name} must be a positive whole number, got {value!r}")
+        raise ValueError(f"{where}.{name} must be a positive whole number, got {value!r}")
     return value
 
 

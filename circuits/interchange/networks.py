@@ -37,9 +37,12 @@ def from_networkx(graph: Graph) -> Circuit:
     """Make a circuit of a graph as `to_networkx` gives.
 
     Raises:
-        ValueError: A node or edge is not one of a circuit, or lacks what it must have.
+        ValueError: The graph is not directed, or a node or edge is not one of a circuit, or lacks
+            what it must have.
 
     """
+    if not graph.is_directed():
+        raise ValueError("edges of a circuit are directed, and those of this graph are not")
     sizes = {name: graph.graph.get(name) for name in ("n_layers", "n_heads")}
     nodes = {str(name): str(name) for name in graph.nodes}
     edges = [

@@ -85,6 +85,12 @@ def test_a_reference_needs_the_model_told(tmp_path, no_model):
         (("export", "RUN", "-o", "a.pt"), 2, "a.pt is a pickle"),
         (("export", "RUN", "--kv-heads", "2"), 2, "options of eap-ig were given for json"),
         (("export", "RUN", "--format", "eap-ig", "--kv-heads", "3"), 2, "cannot share 3 key/value"),
+        (
+            ("export", "RUN", "--format", "eap-ig", "--kv-heads", "0"),
+            2,
+            "n_kv_heads must be at lea",
+        ),
+        (("export", "RUN", "--format", "eap-ig", "--d-model", "0"), 2, "wants the width"),
         (("export", "none/run"), 1, "is no saved run"),
         (("import", "none.json"), 1, "none.json: No such file"),
         (("import", "a.pt"), 2, "is a pickle, which can run code and is not read here"),

@@ -108,6 +108,10 @@ class TestNetworkx:
         with pytest.raises(ValueError, match=message):
             from_networkx(graph)
 
+    def test_edges_have_a_direction(self):
+        with pytest.raises(ValueError, match="edges of a circuit are directed"):
+            from_networkx(nx.Graph(to_networkx(CIRCUIT)))
+
     def test_nodes_and_sizes_that_are_none(self):
         graph = nx.DiGraph(n_layers=3)
         with pytest.raises(ValueError, match="n_heads must be a whole number, got None"):
@@ -223,5 +227,6 @@ def test_formats_by_name_and_by_suffix(tmp_path):
         format_of_path(tmp_path / "graph.pt")
     with pytest.raises(ValueError, match="a circuit needs"):
         import_circuit("[]")
-    with pytest.raises(ValueError, match="a circuit must be JSON"):
-        import_circuit("{")
+    for text in ("{", "[" * 100_000):
+        with pytest.raises(ValueError, match="a circuit must be JSON"):
+            import_circuit(text)
