@@ -88,7 +88,7 @@ class RowTask(Task):
         if n > len(usable):
             raise TaskError(
                 f"task {self.name!r} was asked for {n} distinct pairs and has {len(usable)}; ask "
-                f"for n <= {len(usable)}, or add rows to it"
+                "for fewer (--n-prompts), or add rows to it"
             )
         return _shuffled(usable, seed)[:n]
 

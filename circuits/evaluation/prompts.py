@@ -36,7 +36,7 @@ def held_out_pairs(
         except TaskError as error:
             raise TaskError(
                 f"{n} prompts that the circuit was not discovered on were asked for, and {error}; "
-                "ask for fewer, or evaluate on the prompts of the discovery"
+                "or evaluate on the prompts of the discovery (--prompts discovery)"
             ) from error
         fresh = [row for row, text in enumerate(drawn.clean_text) if text not in known]
         if len(fresh) >= n:
