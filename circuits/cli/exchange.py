@@ -20,6 +20,7 @@ from circuits.interchange import (
     format_of_text,
     import_circuit,
 )
+from circuits.model import ModelIdentity
 from circuits.references import Reference
 from circuits.result import Discovery
 
@@ -44,14 +45,15 @@ def export(
     if chosen != "eap-ig" and (config != GraphConfig() or facts != ModelFacts(None, None, None)):
         raise UsageError(f"options of eap-ig were given for {chosen}; add --format eap-ig")
     shape = effects = None
-    if chosen == "eap-ig":
-        effects = source.effects if isinstance(source, Discovery) else None
-        with usage_errors():
-            shape = _shape(source, facts)
     with usage_errors():
+        if chosen == "eap-ig":
+            effects = source.effects if isinstance(source, Discovery) else None
+            shape = _shape(source, facts)
         exported = export_circuit(_circuit_of(source), chosen, shape, effects, config)
     for note in exported.notes:
         print_note(note)
+    if chosen == "eap-ig" and _parallel_mlp(source, facts) is None:
+        print_note("MLPs are written as behind attention; --parallel-mlp if they are beside it")
     _give(exported.text, output)
 
 
@@ -86,19 +88,25 @@ def _checked(format: str | None) -> str | None:
 def _shape(source: Discovery | Circuit | Reference, facts: ModelFacts) -> GraphShape:
     """The model's shape, as far as the run or the command line tells."""
     circuit = _circuit_of(source)
-    saved = source.provenance.model if isinstance(source, Discovery) else None
-    parallel = facts.parallel_mlp
-    if parallel is None and saved is not None:
-        parallel = saved.parallel_mlp
-    if parallel is None:
-        print_note("MLPs are written as behind attention; --parallel-mlp if they are beside it")
+    saved = _model_of(source)
     return GraphShape(
         n_layers=circuit.n_layers,
         n_heads=circuit.n_heads,
         n_kv_heads=_first(facts.n_kv_heads, saved and saved.n_kv_heads, circuit.n_heads),
         d_model=_first(facts.d_model, saved and saved.d_model, 0),
-        parallel_mlp=bool(parallel),
+        parallel_mlp=bool(_parallel_mlp(source, facts)),
     )
+
+
+def _parallel_mlp(source: Discovery | Circuit | Reference, facts: ModelFacts) -> bool | None:
+    """Whether MLPs stand beside attention; None where neither run nor command line tells."""
+    saved = _model_of(source)
+    told = facts.parallel_mlp
+    return saved.parallel_mlp if told is None and saved is not None else told
+
+
+def _model_of(source: Discovery | Circuit | Reference) -> ModelIdentity | None:
+    return source.provenance.model if isinstance(source, Discovery) else None
 
 
 def _first(*numbers: int | None) -> int:

@@ -11,7 +11,7 @@ from tasks import get_task, task_from_dataset, task_from_file
 from tests.circuits.command_line import FEW, LOW, circuits, error_of
 from tests.circuits.conftest import toy_discovery
 
-BAD = {"clean": "", "corrupted": "The cat", "correct": " x", "wrong": " y"}
+BAD = {"clean": "", "corrupted": "The cat", "correct": " x", "wrong": " y", "template": 0}
 
 
 @pytest.fixture(scope="module")
