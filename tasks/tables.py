@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 JSONL_SUFFIXES, CSV_SUFFIX = (".jsonl", ".ndjson"), ".csv"
 FILE_SUFFIXES = (*JSONL_SUFFIXES, CSV_SUFFIX)
-_COLUMNS = ("clean", "corrupted", "correct", "wrong", "template")
+_COLUMNS: tuple[str, ...] = ("clean", "corrupted", "correct", "wrong", "template")
 _LONGEST_CELL = 2**30
 
 

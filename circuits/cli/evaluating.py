@@ -43,8 +43,8 @@ def evaluate(
     """Print all figures of a circuit; `options` are settings of the evaluation."""
     given = {name: value for name, value in options.items() if value is not None}
     with usage_errors():
-        rankings = RANKINGS if ranking == "both" else (ranking,)
-        config = EvaluationConfig(**given, rankings=rankings)
+        chosen: dict[str, Any] = {"rankings": RANKINGS if ranking == "both" else (ranking,)}
+        config = EvaluationConfig(**given, **chosen)
         own = None if task is None else get_task(task)
     if path.is_file():
         if unused := [f"--{name.replace('_', '-')}" for name in _OF_RUNS if name in given]:
