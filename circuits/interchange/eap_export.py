@@ -196,8 +196,8 @@ def _check(circuit: Circuit, shape: GraphShape, config: GraphConfig) -> None:
         )
     if not config.plain_nodes and shape.d_model < 1:
         raise ValueError(
-            "EAP-IG wants the width of the model's residual stream (d_model), which only a run "
-            "tells: give it, or write nodes for older versions, which do not want it"
+            "the width of the model's residual stream (d_model) must be in the file, and only a "
+            "run tells it: give it, or write plain nodes, for EAP-IG before 2025, which wants none"
         )
     for edge in sorted(circuit.edges):
         if not math.isfinite(edge.effect):

@@ -33,7 +33,7 @@ def test_a_run_is_exported_and_comes_back(run, tmp_path, name):
     assert f"note: written to {file}" in exported.stderr
     imported = circuits("import", file)
     circuit = Discovery.load(run).circuit
-    assert len(circuit.edges) > 4
+    assert any(edge.receiver.head for edge in circuit.edges)
     assert Circuit.from_json(imported.stdout) == circuit
     assert f"note: {len(circuit)} heads and {len(circuit.edges)} edges were read" in imported.stderr
     assert circuits("import", file, "-o", tmp_path / "back.json").exit_code == 0
@@ -68,7 +68,7 @@ def test_a_reference_needs_the_model_told(tmp_path, no_model):
     shown = circuits("export", "ioi-gpt2", "--format", "csv")
     assert import_circuit(shown.stdout).circuit.n_layers == 12
     missing = error_of("export", "ioi-gpt2", "--format", "eap-ig", "-o", tmp_path / "a", code=2)
-    assert "EAP-IG wants the width" in missing
+    assert "the width of the model's residual stream (d_model) must be in the file" in missing
     told = circuits("export", "ioi-gpt2", "--format", "eap-ig", "--d-model", "768")
     assert told.exit_code == 0
     assert "--parallel-mlp if they are beside it" in told.stderr
@@ -90,7 +90,7 @@ def test_a_reference_needs_the_model_told(tmp_path, no_model):
             2,
             "n_kv_heads must be at lea",
         ),
-        (("export", "RUN", "--format", "eap-ig", "--d-model", "0"), 2, "wants the width"),
+        (("export", "RUN", "--format", "eap-ig", "--d-model", "0"), 2, "the width of the model"),
         (("export", "none/run"), 1, "is no saved run"),
         (("import", "none.json"), 1, "none.json: No such file"),
         (("import", "a.pt"), 2, "is a pickle, which can run code and is not read here"),

@@ -154,7 +154,7 @@ class TestExport:
         circuit = circuit_of(("1.0", "logits", -0.5))
         with pytest.raises(ValueError, match="of 3 layers x 2 heads, the model given has 3 x 4"):
             to_eap_graph(circuit, GROUPED)
-        with pytest.raises(ValueError, match="EAP-IG wants the width"):
+        with pytest.raises(ValueError, match="the width of the model's residual stream"):
             to_eap_graph(circuit, replace(SHAPE, d_model=0))
         to_eap_graph(circuit, replace(SHAPE, d_model=0), config=GraphConfig(plain_nodes=True))
         with pytest.raises(ValueError, match="no finite effect"):
