@@ -5,7 +5,7 @@ import json
 import pytest
 
 from circuits import Circuit, Discovery
-from circuits.cli import actions
+from circuits.cli import actions, console
 from circuits.interchange import FORMATS, import_circuit
 from tests.circuits.command_line import FEW, LOW, circuits, error_of
 
@@ -112,13 +112,14 @@ def test_errors_are_one_line(run, tmp_path, monkeypatch, arguments, code, messag
     assert message in error_of(*command, code=code)
 
 
-def test_a_circuit_from_elsewhere_is_evaluated(run, tiny, tmp_path):
+def test_a_circuit_from_elsewhere_is_evaluated(run, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(console.out, "width", 200)
     file = tmp_path / "theirs.json"
     file.write_text(Discovery.load(run).circuit.to_json())
     options = ("--task", "ioi", "--model", tiny, "--n-prompts", "4", "--resamples", "20")
     result = circuits("evaluate", file, *options)
     assert result.exit_code == 0
-    assert f"ioi on {tiny}   4 prompts, seed 0" in result.stdout.replace("\n", "")
+    assert f"ioi on {tiny}   4 prompts, seed 0" in result.stdout
     assert "every path is corrupted" in result.stdout
     printed = json.loads(circuits("evaluate", file, *options, "--json").stdout)
     assert printed["prompts"] is None
