@@ -6,11 +6,14 @@ import os
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from circuits.cli.threads import usable_cores
 
-settings.register_profile("repeatable", derandomize=True)
+# No deadlines: a busy machine is no failure.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("repeatable")
 
 

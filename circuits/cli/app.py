@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from circuits.cli import options
+from circuits.cli import exchange_commands, options, task_commands
 from circuits.cli.console import out
+from circuits.cli.epilogs import examples as _examples
 from circuits.cli.errors import OneSentenceErrors
 from circuits.cli.shared import takes_search_options
 
@@ -22,16 +23,12 @@ app = typer.Typer(
 )
 bench = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
 app.add_typer(bench, name="bench", help="Measure the methods themselves.")
+app.add_typer(task_commands.app, name="tasks")
 
 
 def main() -> None:
     """Run the command line and exit."""
     app()
-
-
-def _examples(*lines: str) -> str:
-    # typer keeps the line breaks of a paragraph that starts with a backspace.
-    return "\b\n" + "\n".join(("[dim]Examples[/dim]", *(f"  {line}" for line in lines)))
 
 
 def _print_version(wanted: bool) -> bool:
@@ -141,29 +138,6 @@ def seeds(
     repeat(Asked(task, given), seeds, against)
 
 
-@app.command(epilog=_examples("circuits tasks", "circuits tasks ioi --model gpt2"))
-def tasks(
-    task: Annotated[
-        str | None, typer.Argument(metavar="TASK", help="Try a model on this task.")
-    ] = None,
-    n_prompts: options.TestedPromptCount = 64,
-    seed: options.Seed = None,
-    metric: options.Metric = None,
-    model: options.Model = None,
-    device: options.Device = None,
-    dtype: options.DataType = None,
-    json: options.Json = False,
-) -> None:
-    """List the tasks, or show how well a model does one."""
-    from circuits.cli import actions
-
-    if task is None:
-        actions.list_tasks(json)
-    else:
-        source = actions.ModelSource(model, device, dtype)
-        actions.try_task(task, source, n_prompts, seed or 0, metric or "logit_diff", json)
-
-
 @app.command(epilog=_examples("circuits models", "circuits discover ioi --model ./my-checkpoint"))
 def models(json: options.Json = False) -> None:
     """List the models known by name, and say which others can be given."""
@@ -177,10 +151,12 @@ def models(json: options.Json = False) -> None:
         "circuits evaluate runs/ioi",
         "circuits evaluate runs/ioi --n-prompts 256 --ranking signed --json",
         "circuits evaluate runs/ioi --prompts discovery --model ./gpt2",
+        "circuits evaluate theirs.json --task ioi --model gpt2",
     )
 )
 def evaluate(
-    run: options.Run,
+    run: options.EvaluatedRun,
+    task: options.EvaluatedTask = None,
     prompts: options.EvaluatedPrompts = None,
     n_prompts: options.EvaluatedPromptCount = None,
     seed: options.EvaluatedSeed = None,
@@ -195,7 +171,8 @@ def evaluate(
     json: options.Json = False,
 ) -> None:
     """Evaluate a saved circuit: what it keeps alone, and what the model loses without it."""
-    from circuits.cli.actions import ModelSource, evaluate
+    from circuits.cli.actions import ModelSource
+    from circuits.cli.evaluating import evaluate
 
     settings = {
         "prompts": prompts,
@@ -206,7 +183,7 @@ def evaluate(
         "confidence": confidence,
         "n_resamples": n_resamples,
     }
-    evaluate(run, ModelSource(model, device, None, threads), settings, ranking, json)
+    evaluate(run, task, ModelSource(model, device, None, threads), settings, ranking, json)
 
 
 @app.command(
@@ -251,3 +228,6 @@ def truth(
     from circuits.cli.truths import bench_truth
 
     bench_truth(model, out, seed or 0, threads, json)
+
+
+exchange_commands.add_to(app)

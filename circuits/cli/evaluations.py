@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from circuits.circuit import Circuit
 from circuits.cli import tables
 from circuits.evaluation import Curve, Evaluation, Gap, Kept
-from circuits.result import Discovery
+from circuits.evaluation.config import Prompts
 
 _REPLACED_BY = {
     "mean": "means over corrupted prompts",
@@ -19,11 +21,25 @@ _REPLACED_BY = {
 }
 
 
-def evaluation(evaluation: Evaluation, found: Discovery) -> RenderableType:
+@dataclass(frozen=True)
+class Subject:
+    """What an evaluation is of; `prompts` is None where nothing is known of the discovery's."""
+
+    circuit: Circuit
+    task: str
+    model: str
+    metric: str
+    prompts: Prompts | None
+
+
+def evaluation(evaluation: Evaluation, found: Subject) -> RenderableType:
     """All figures of a circuit, each with its interval."""
     title = Text.assemble(
-        (f"{found.provenance.task} on {found.provenance.model.name}", "bold"),
-        (f"   {_prompts(evaluation)}, {evaluation.confidence:.0%} intervals over prompts", "dim"),
+        (f"{found.task} on {found.model}", "bold"),
+        (
+            f"   {_prompts(evaluation, found)}, {evaluation.confidence:.0%} intervals over prompts",
+            "dim",
+        ),
     )
     return Group(
         title,
@@ -35,18 +51,19 @@ def evaluation(evaluation: Evaluation, found: Discovery) -> RenderableType:
     )
 
 
-def _prompts(evaluation: Evaluation) -> str:
-    kind = "held-out prompts" if evaluation.prompts == "held-out" else "prompts of the discovery"
+def _prompts(evaluation: Evaluation, found: Subject) -> str:
+    kinds = {"held-out": "held-out prompts", "discovery": "prompts of the discovery"}
+    kind = "prompts" if found.prompts is None else kinds[found.prompts]
     return f"{evaluation.n_prompts} {kind}, seed {evaluation.seed}"
 
 
-def _kept(evaluation: Evaluation, found: Discovery) -> RenderableType:
+def _kept(evaluation: Evaluation, found: Subject) -> RenderableType:
     table = tables.plain_table("outside the circuit", ">performance", "", ">faithfulness", "")
     for ablation, kept in evaluation.node_level.items():
         table.add_row(f"heads give {_REPLACED_BY[ablation]}", *_row(kept))
     if evaluation.edge_level is not None:
         table.add_row("every path is corrupted", *_row(evaluation.edge_level))
-    metric = f"the model's {found.config.metric}, {evaluation.full_metric:.2f}"
+    metric = f"the model's {found.metric}, {evaluation.full_metric:.2f}"
     legend = f"performance: % of {metric}; faithfulness: 0 without any head, 1 the model"
     return Group(Text(legend, "dim"), table)
 
@@ -61,7 +78,7 @@ def _row(kept: Kept) -> tuple[str, str, str, str]:
     )
 
 
-def _circuit(evaluation: Evaluation, found: Discovery) -> dict[str, str]:
+def _circuit(evaluation: Evaluation, found: Subject) -> dict[str, str]:
     rows = {
         "completeness": f"{evaluation.completeness:.1f} % left without its heads (0 is complete)",
         "sparsity": tables.sparsity(found.circuit),

@@ -9,10 +9,30 @@ import typer
 
 _MODEL, _SELECTION, _OUTPUT = "Model", "Which heads and paths are kept", "Output"
 
-TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task of `circuits tasks`.")]
+TaskName = Annotated[
+    str,
+    typer.Argument(
+        metavar="TASK",
+        help="A task of `circuits tasks`, or your own: a JSONL or CSV file, a directory of "
+        "Dataset.save_to_disk, or hf://datasets/OWNER/NAME.",
+    ),
+]
 Run = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="Directory of a run, written by `circuits discover --out`."),
+]
+EvaluatedRun = Annotated[
+    Path,
+    typer.Argument(
+        metavar="RUN", help="Directory of a run, or a circuit as JSON, of `circuits import`."
+    ),
+]
+EvaluatedTask = Annotated[
+    str | None,
+    typer.Option(
+        metavar="TASK",
+        help="For a circuit as JSON, the task to evaluate it on; for a run, where its file is now.",
+    ),
 ]
 ComparedWith = Annotated[
     str,
@@ -87,7 +107,10 @@ TestedPromptCount = Annotated[
 ]
 MeanPromptCount = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Corrupted prompts to take mean outputs over; default 64."),
+    typer.Option(
+        metavar="N",
+        help="Corrupted prompts to take mean outputs over; default 64, or all of a task with less.",
+    ),
 ]
 Seed = Annotated[
     int | None,
