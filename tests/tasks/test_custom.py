@@ -102,6 +102,19 @@ def test_without_templates_prompts_of_equal_length_share_one(tmp_path, piece_tok
     assert task.check(piece_tokenizer).uneven_templates == (0,)
 
 
+def test_some_templates_by_chance_of_the_seed(tmp_path, piece_tokenizer):
+    rows = [row(number, template=f"label {number % 4}") for number in range(12)]
+    task = task_from_file(written(tmp_path / "cats.jsonl", rows))
+    drawn = [task.sample(piece_tokenizer, n=6, seed=s, n_templates=2) for s in range(6)]
+    kept = [frozenset(pairs.template.tolist()) for pairs in drawn]
+    assert {len(labels) for labels in kept} == {2}
+    assert len(set(kept)) > 1
+    with pytest.raises(TaskError, match=r"asked for 7 distinct pairs and has 6"):
+        task.sample(piece_tokenizer, n=7, n_templates=2)
+    with pytest.raises(TaskError, match=r"has 4 templates, and 5 of them were asked for"):
+        task.sample(piece_tokenizer, n=4, n_templates=5)
+
+
 def test_answers_are_tokenized_behind_their_own_prompt(tmp_path):
     """This tokenizer merges across spaces, so that a shared last word settles nothing."""
     tokenizer = PieceTokenizer(r" old cat is here| ?\w+")
