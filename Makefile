@@ -28,7 +28,7 @@ bench: $(VENV)/.installed  ## Measure again what README says (about an hour on t
 	$(BIN)/python -m benchmarks.discovery --write-readme
 	$(BIN)/python -m benchmarks.engines --write-readme
 	$(BIN)/python -m benchmarks.cost --write-readme
-	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.scaling --write-readme
 	$(BIN)/python -m benchmarks.recall --write-readme
 	$(BIN)/python -m benchmarks.chance --write-readme
 	$(BIN)/python -m benchmarks.truth_table --write-readme
