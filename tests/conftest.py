@@ -17,6 +17,11 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real models first: they take longest, and nobody should wait for the last one alone."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Tiny models gain nothing from a second thread, and wait long for it on a busy machine.
