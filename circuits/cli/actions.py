@@ -17,7 +17,7 @@ from circuits.cli.progress import LOADING, StageProgress, show_progress
 from circuits.cli.threads import use_threads
 from circuits.config import DiscoveryConfig
 from circuits.discover import STAGES
-from circuits.evaluation import EvaluationConfig, choose_scores
+from circuits.evaluation import EvaluationConfig, SavedEvaluation, choose_scores
 from circuits.evaluation.config import RANKINGS
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL, TransformerBridge, load_model, tokenizer_of
@@ -107,9 +107,15 @@ def list_models(as_json: bool) -> None:
 
 
 def evaluate(
-    run: Path, source: ModelSource, options: Mapping[str, Any], ranking: str, as_json: bool
+    run: Path,
+    source: ModelSource,
+    options: Mapping[str, Any],
+    ranking: str,
+    *,
+    keep: bool,
+    as_json: bool,
 ) -> None:
-    """Print all figures of a saved circuit; `options` are settings of the evaluation."""
+    """Print all figures of a saved circuit, and keep them; `options` are the settings."""
     found = Discovery.load(run)
     with usage_errors():
         given = {name: value for name, value in options.items() if value is not None}
@@ -128,6 +134,16 @@ def evaluate(
         print_json(reports.evaluation(evaluation, found))
     else:
         out.print(evaluations.evaluation(evaluation, found))
+    if keep:
+        _keep(SavedEvaluation.of(found.circuit, config, evaluation), run)
+
+
+def _keep(evaluation: SavedEvaluation, run: Path) -> None:
+    """Save it with the run; where that cannot be, it was printed, so a warning will do."""
+    try:
+        evaluation.save(run)
+    except OSError as error:
+        print_warning(f"the evaluation could not be kept in {run} ({error.strerror or error})")
 
 
 def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[listings.Answer]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from circuits.cli import options
+from circuits.cli import options, saved_options
 from circuits.cli.console import out
 from circuits.cli.errors import OneSentenceErrors
 from circuits.cli.shared import takes_search_options
@@ -151,18 +151,19 @@ def models(json: options.Json = False) -> None:
     )
 )
 def evaluate(
-    run: options.Run,
-    prompts: options.EvaluatedPrompts = None,
-    n_prompts: options.EvaluatedPromptCount = None,
-    seed: options.EvaluatedSeed = None,
-    ranking: options.HeadRanking = "both",
-    score: options.HeadScore = None,
-    curve_ablation: options.CurveAblation = None,
-    confidence: options.Confidence = None,
-    n_resamples: options.ResampleCount = None,
+    run: saved_options.Run,
+    prompts: saved_options.EvaluatedPrompts = None,
+    n_prompts: saved_options.EvaluatedPromptCount = None,
+    seed: saved_options.EvaluatedSeed = None,
+    ranking: saved_options.HeadRanking = "both",
+    score: saved_options.HeadScore = None,
+    curve_ablation: saved_options.CurveAblation = None,
+    confidence: saved_options.Confidence = None,
+    n_resamples: saved_options.ResampleCount = None,
     threads: options.Threads = None,
-    model: options.SavedModel = None,
+    model: saved_options.SavedModel = None,
     device: options.Device = None,
+    save: saved_options.KeepEvaluation = True,
     json: options.Json = False,
 ) -> None:
     """Evaluate a saved circuit: what it keeps alone, and what the model loses without it."""
@@ -177,7 +178,8 @@ def evaluate(
         "confidence": confidence,
         "n_resamples": n_resamples,
     }
-    evaluate(run, ModelSource(model, device, None, threads), settings, ranking, json)
+    source = ModelSource(model, device, None, threads)
+    evaluate(run, source, settings, ranking, keep=save, as_json=json)
 
 
 @app.command(
@@ -187,11 +189,26 @@ def evaluate(
         "circuits compare runs/greater-than greater-than-smollm2-135m",
     )
 )
-def compare(run: options.Run, reference: options.ComparedWith, json: options.Json = False) -> None:
+def compare(
+    run: saved_options.Run, reference: saved_options.ComparedWith, json: options.Json = False
+) -> None:
     """Compare a circuit with a reference, and with what chance would do."""
     from circuits.cli.comparisons import compare
 
     compare(Path(run), reference, json)
+
+
+@app.command(
+    epilog=_examples(
+        "circuits report runs/ioi",
+        "circuits report runs/ioi runs/ioi-exact --output comparison.html",
+    )
+)
+def report(runs: saved_options.Runs, output: saved_options.ReportFile = None) -> None:
+    """Write runs, and how their circuits compare, as one HTML page that needs no network."""
+    from circuits.cli.pages import report
+
+    report(runs, output)
 
 
 @app.command(epilog=_examples("circuits references", "circuits references ioi-gpt2"))

@@ -10,32 +10,12 @@ import typer
 _MODEL, _SELECTION, _OUTPUT = "Model", "Which heads and paths are kept", "Output"
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task of `circuits tasks`.")]
-Run = Annotated[
-    Path,
-    typer.Argument(metavar="RUN", help="Directory of a run, written by `circuits discover --out`."),
-]
-ComparedWith = Annotated[
-    str,
-    typer.Argument(
-        metavar="REFERENCE",
-        help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
-    ),
-]
-
 Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME_OR_PATH",
         help="A name of `circuits models`, any Hugging Face name, or a checkpoint directory; "
         "default smollm2-135m.",
-        rich_help_panel=_MODEL,
-    ),
-]
-SavedModel = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME_OR_PATH",
-        help="Where the model is now (default: where it was when the circuit was discovered).",
         rich_help_panel=_MODEL,
     ),
 ]
@@ -215,60 +195,6 @@ Keep = Annotated[
 ]
 TrialCount = Annotated[
     int, typer.Option("--trials", metavar="N", help="Combinations of settings to try.")
-]
-
-EvaluatedPrompts = Annotated[
-    str | None,
-    typer.Option(
-        metavar="WHICH",
-        help="held-out (none of those of the discovery) or discovery; default held-out.",
-    ),
-]
-EvaluatedPromptCount = Annotated[
-    int | None,
-    typer.Option("--n-prompts", metavar="N", help="Held-out prompt pairs; default 64."),
-]
-EvaluatedSeed = Annotated[
-    int | None,
-    typer.Option(
-        "--seed", metavar="N", help="Seed of the held-out prompts; default the discovery's plus 1."
-    ),
-]
-HeadRanking = Annotated[
-    str,
-    typer.Option(
-        "--ranking",
-        metavar="HOW",
-        help="How the heads of the curve are ranked: signed (heads that work against the task "
-        "last), absolute, or both, a curve for each.",
-    ),
-]
-HeadScore = Annotated[
-    str | None,
-    typer.Option(
-        "--score",
-        metavar="NAME",
-        help="By which scores: path-effects, contrastive-flap or flap; default the first of them "
-        "that the run has.",
-    ),
-]
-CurveAblation = Annotated[
-    str | None,
-    typer.Option(
-        metavar="HOW",
-        help="How the heads that the curve leaves out are replaced: mean, resample or zero; "
-        "default resample.",
-    ),
-]
-Confidence = Annotated[
-    float | None,
-    typer.Option(metavar="SHARE", help="Coverage of the intervals; default 0.95."),
-]
-ResampleCount = Annotated[
-    int | None,
-    typer.Option(
-        "--resamples", metavar="N", help="Resamples of the prompts for the intervals; default 2000."
-    ),
 ]
 
 Out = Annotated[

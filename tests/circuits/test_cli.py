@@ -24,7 +24,17 @@ from circuits.search import Distance
 from tasks import list_tasks
 from tests.circuits.command_line import FEW, circuits, error_of
 
-COMMANDS = ("discover", "grid", "study", "tasks", "models", "evaluate", "compare", "references")
+COMMANDS = (
+    "discover",
+    "grid",
+    "study",
+    "tasks",
+    "models",
+    "evaluate",
+    "compare",
+    "report",
+    "references",
+)
 
 
 @pytest.fixture(autouse=True)
