@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
 import plotly.graph_objects as go
 
 from circuits.figures.style import Theme, colour_bar, palette_of, plain, styled
@@ -25,10 +24,11 @@ def attention_figure(
 
     """
     palette = palette_of(theme)
-    weights = pattern.weights.double().numpy()
     n_tokens = len(pattern.tokens)
-    above = np.triu(np.ones((n_tokens, n_tokens), dtype=bool), k=1)
-    cells = np.where(above, None, weights.round(4)).tolist()
+    cells = [
+        [round(weight, 4) if key <= query else None for key, weight in enumerate(row)]
+        for query, row in enumerate(pattern.weights.tolist())
+    ]
     names = [_visible(token) for token in pattern.tokens]
     heat = go.Heatmap(
         z=cells,

@@ -9,7 +9,8 @@ import plotly.graph_objects as go
 
 from circuits.files import write_atomically
 
-PICTURES = (".png", ".svg", ".pdf", ".jpg", ".webp")
+_FINE = (".svg", ".pdf")
+_GRAINED = (".png", ".jpg", ".webp")
 _HTML = ".html"
 _PACKAGE, _BROWSER = "kaleido", "Chrome or Chromium"
 
@@ -37,12 +38,13 @@ def save_figure(
     """
     path = Path(path)
     ending = path.suffix.lower()
-    if ending not in (*PICTURES, _HTML):
-        known = ", ".join((*PICTURES, _HTML))
-        raise ValueError(f"a figure is written as {known}; got {path.name!r}")
+    known = (*_GRAINED, *_FINE, _HTML)
+    if ending not in known:
+        raise ValueError(f"a figure is written as {', '.join(known)}; got {path.name!r}")
     if ending == _HTML:
         content = figure.to_html(include_plotlyjs=True).encode()
     else:
+        scale = scale if ending in _GRAINED else 1.0
         content = _drawn(figure, ending, width or figure.layout.width or 1000, scale)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically({path: content})

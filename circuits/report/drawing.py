@@ -53,7 +53,7 @@ class Drawing:
         """Draw in both themes."""
         themes = {theme: draw(theme) for theme in _PAGE_THEMES}
         height = int(themes["light"].layout.height)
-        plain = {theme: json.loads(figure.to_json()) for theme, figure in themes.items()}
+        plain = {theme: json.loads(str(figure.to_json())) for theme, figure in themes.items()}
         return cls(name, caption, alternative or caption, plain, height)
 
 

@@ -20,7 +20,7 @@ def test_html_needs_no_browser(tmp_path, monkeypatch):
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"written as \.png, \.svg.* got 'figure\.txt'"):
+    with pytest.raises(ValueError, match=r"written as \.png, .*\.svg.* got 'figure\.txt'"):
         save_figure(FIGURE, tmp_path / "figure.txt")
     assert list(tmp_path.iterdir()) == []
 
