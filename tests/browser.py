@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 _NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-_SECONDS = 120
+_SECONDS = 300
 _CONSOLE = re.compile(r"CONSOLE[:(].*")
 
 

@@ -8,8 +8,6 @@ from circuits.circuit import Circuit, Overlap
 from circuits.components import Head
 from circuits.figures.style import Theme, message, palette_of, plain, styled
 
-_MARKERS = ("circle", "triangle-up", "square-open")
-
 
 def overlap_figure(
     first: Circuit,
@@ -38,13 +36,11 @@ def overlap_figure(
     if not first.heads | second.heads:
         return message("Neither circuit has heads.", title, palette)
     figure = go.Figure()
-    groups = {
-        "in both": heads.true_positives,
-        f"only in {names[0]}": heads.false_positives,
-        f"only in {names[1]}": heads.false_negatives,
-    }
-    colours = (palette.node, palette.series[0], palette.series[1])
-    for (name, group), symbol, colour in zip(groups.items(), _MARKERS, colours, strict=True):
+    for name, group, symbol, colour in (
+        ("in both", heads.true_positives, "circle", palette.node),
+        (f"only in {names[0]}", heads.false_positives, "triangle-up", palette.series[0]),
+        (f"only in {names[1]}", heads.false_negatives, "square-open", palette.series[1]),
+    ):
         figure.add_trace(_markers(sorted(group), name, symbol, colour))
     height = min(150 + 26 * first.n_heads, 800)
     subtitle = _summary("heads", heads)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
@@ -25,10 +24,13 @@ Reproduce = Callable[[SavedRun], str]
 """From a run to what makes it again, for a reader to copy."""
 
 
+def python_code(run: SavedRun) -> str:
+    """The run in Python."""
+    return settings.python_code(run.found)
+
+
 def write_report(
-    runs: Sequence[str | Path],
-    output: str | Path,
-    reproduce: Reproduce = lambda run: settings.python_code(run.found),
+    runs: Sequence[str | Path], output: str | Path, reproduce: Reproduce = python_code
 ) -> Path:
     """Write saved runs as one HTML page that opens without a network.
 
@@ -49,9 +51,7 @@ def write_report(
     return path
 
 
-def render_report(
-    runs: Sequence[SavedRun], reproduce: Reproduce = lambda run: settings.python_code(run.found)
-) -> str:
+def render_report(runs: Sequence[SavedRun], reproduce: Reproduce = python_code) -> str:
     """The page as text. Raises ValueError without a run."""
     if not runs:
         raise ValueError("a report needs at least one run, got none")
@@ -92,5 +92,5 @@ def _asset(name: str) -> str:
 
 def _script(source: str) -> tuple[Markup, str]:
     """A script of ours, and the hash by which the page allows it and no other."""
-    digest: Any = hashlib.sha256(source.encode()).digest()
+    digest = hashlib.sha256(source.encode()).digest()
     return Markup(source), f"'sha256-{b64encode(digest).decode()}'"

@@ -35,6 +35,10 @@ def test_groups_differ_in_shape_and_in_colour():
     assert len({marker.symbol for marker in markers}) == len({m.color for m in markers}) == 3
 
 
+def test_two_of_one_name_are_still_two():
+    assert len(overlap_figure(FIRST, SECOND, ("run", "run")).data) == 3
+
+
 def test_an_empty_group_is_in_the_legend_and_edges_need_both():
     bare = Circuit.of_heads(["1.1"], 4, 3)
     figure = overlap_figure(circuit("1.1"), bare)
