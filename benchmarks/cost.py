@@ -3,7 +3,7 @@
 python -m benchmarks.cost [--task ioi] [--write-readme]
 
 Naive and exact path patching over all heads, the upward sweep, and the sweep verified; the same for
-APP, and the published grid. Figures go to benchmarks/results/cost.json as soon as a task is done;
+APP, and the published grid. Figures go to benchmarks/results/cost.json as soon as they are known;
 those of other tasks stay. Agreement is with the exact searches of benchmarks.exact, on as many
 prompts as those had.
 """
@@ -11,7 +11,7 @@ prompts as those had.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -45,7 +45,7 @@ class Prompts:
     """How many prompts searches are compared on, and the grid is run on (0: no grid)."""
 
     searches: int = 16
-    grid: int = 4
+    grid: int = 2
 
 
 def measure_task(
@@ -55,8 +55,8 @@ def measure_task(
     prompts: Prompts,
     exact: Discovery | None,
     say: Say,
-) -> dict[str, Any]:
-    """Every way of searching one task's circuit."""
+) -> Iterator[dict[str, Any]]:
+    """Every way of searching one task's circuit, and what they agree on; a part at a time."""
     with ExitStack() as stack:
 
         @cache
@@ -67,20 +67,20 @@ def measure_task(
 
         dense, app = (searches(method, prompts.searches) for method in METHODS)
         say(f"{task.name}: verification ...")
-        found = {
+        yield {
             "n_prompts": prompts.searches,
             "dense": side_by_side(dense),
             "app": side_by_side(app),
             **unpruned_costs(bridge, dense),
+            "machine": describe_machine(),
         }
         if exact is not None:
             unpruned, pruned = (searches(method, exact.config.n_prompts) for method in METHODS)
-            found["agreement"] = agreement(unpruned, pruned, exact)
+            yield {"agreement": agreement(unpruned, pruned, exact)}
         if prompts.grid:
             searched = searches("app", prompts.grid)
             say(f"{task.name}: the grid ...")
-            found["grid"] = grid_row(searched)
-    return {**found, "machine": describe_machine()}
+            yield {"grid": grid_row(searched)}
 
 
 def side_by_side(searches: Searches) -> dict[str, Any]:
@@ -121,9 +121,11 @@ def main(
     config, prompts = DiscoveryConfig(), Prompts(n_prompts, grid_prompts)
     measured: dict[str, Any] = {"model": model, "tasks": known}
     for name in task or list_tasks():
-        known[name] = measure_task(bridge, get_task(name), config, prompts, exact.get(name), say)
-        measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
-        publish(measured, out, "", None)
+        known[name] = {}
+        for part in measure_task(bridge, get_task(name), config, prompts, exact.get(name), say):
+            known[name].update(part)
+            measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
+            publish(measured, out, "", None)
     publish(measured, out, markdown(measured), "cost table" if write_into_readme else None)
 
 

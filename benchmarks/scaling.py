@@ -2,14 +2,17 @@
 
 python -m benchmarks.scaling [--write-readme]
 
+Remove benchmarks/results/scaling.json to measure again what it holds.
+
 Nothing is claimed about what these models would show: with random weights there is no circuit, and
 FLOPs do not depend on weights. One prompt of 15 tokens unless a row says otherwise.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -157,11 +160,12 @@ def markdown(measured: dict[str, Any]) -> str:
         "naive / swept",
     ]
     head = "The table of all paths, in forward passes over the same prompts:\n\n"
-    machine = measured["machine"]
+    machines = [row["machine"] for row in measured["rows"]]
+    commits = ", ".join(dict.fromkeys(machine["commit"] for machine in machines))
     source = (
         "\n\nNaive: two forward passes a path, not run; exact: the measured cost of one path of "
         "each receiver times its senders, not run; swept: FLOPs executed. "
-        f"torch {machine['torch']}; measured on commit {machine['commit']}."
+        f"torch {machines[0]['torch']}; measured on commit {commits}."
     )
     return head + table(titles, rows) + source
 
@@ -170,14 +174,21 @@ def main(
     out: Path = RESULTS,
     write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
 ) -> None:
-    """Measure all cases, and write the figures as JSON and as a table."""
-    progress, rows = Console(stderr=True), []
+    """Measure what is not measured yet, and write the figures as JSON and as a table.
+
+    Every case is written as soon as it is known: interrupted, it goes on from there.
+    """
+    say = Console(stderr=True).print
+    known = json.loads(out.read_text())["rows"] if out.is_file() else []
+    rows = {(row["shape"], row["n_prompts"], row["n_tokens"]): row for row in known}
     for case in CASES:
-        progress.print(f"{case.shape}, {case.n_prompts} x {case.n_tokens} tokens ...")
-        rows.append(measure(case))
-    measured = {"machine": describe_machine(), "rows": rows}
-    section = "scaling table" if write_into_readme else None
-    publish(measured, out, markdown(measured), section)
+        key = astuple(case)
+        if key not in rows:
+            say(f"{case.shape}, {case.n_prompts} x {case.n_tokens} tokens ...")
+            rows[key] = {**measure(case), "machine": describe_machine()}
+            publish({"rows": list(rows.values())}, out, "", None)
+    measured = {"rows": [rows[astuple(case)] for case in CASES]}
+    publish(measured, out, markdown(measured), "scaling table" if write_into_readme else None)
 
 
 if __name__ == "__main__":

@@ -10,14 +10,14 @@ from circuits.pruning import PruningRule
 from circuits.scores import Contrast
 from circuits.search import SelectionRule
 
-Method = Literal["app", "path-patching", "flap", "contrastive-flap", "merged-flap"]
+PruneBy = Literal["attribution", "flap", "contrastive-flap", "merged-flap"]
+Method = Literal["app", "path-patching", "attribution", "flap", "contrastive-flap", "merged-flap"]
 Engine = Literal["reference", "exact", "sweep"]
 
 METHODS: tuple[Method, ...] = get_args(Method)
 ENGINES: tuple[Engine, ...] = get_args(Engine)
-_PRUNINGS: dict[Method, tuple[str, ...]] = {
-    "app": ("flap", "contrastive-flap"),
-    "path-patching": (),
+_SCORES: dict[PruneBy, tuple[str, ...]] = {
+    "attribution": ("attribution",),
     "flap": ("flap",),
     "contrastive-flap": ("contrastive-flap",),
     "merged-flap": ("flap", "contrastive-flap"),
@@ -29,8 +29,10 @@ class DiscoveryConfig:
     """Settings of `discover_circuit`.
 
     Attributes:
-        method: "app" prunes (FLAP and Contrastive-FLAP merged) and then patches paths;
-            "path-patching" patches all of them; the others prune alone.
+        method: "app" prunes and then patches paths; "path-patching" patches all of them; the
+            others prune alone, by what they are called.
+        prune_by: Which scores "app" prunes by: "attribution", or "merged-flap", the published
+            recipe (FLAP and Contrastive-FLAP), or one of its two parts.
         engine: How path effects are measured: "sweep" estimates all at once, "exact" and
             "reference" measure each receiver that the search reaches.
         verify: Whether paths of the sweep whose selection could flip are run exactly.
@@ -39,7 +41,8 @@ class DiscoveryConfig:
         seed: Seed of the prompts.
         metric: "logit_diff" or "prob_diff".
         selection: When a sender is kept.
-        pruning: How far to prune.
+        pruning: How far to prune; without, by the rule that suits the scores: the `share` that
+            heads hold of all attribution, the `first` cliff for FLAP's.
         contrast: Contrast of Contrastive-FLAP: "published", or "paired".
         n_mean_prompts: Corrupted prompts that mean head outputs are taken over; at least the
             discovery's own.
@@ -52,6 +55,7 @@ class DiscoveryConfig:
     """
 
     method: Method = "app"
+    prune_by: PruneBy = "attribution"
     engine: Engine = "sweep"
     verify: bool = True
     n_sampled_paths: int = 32
@@ -59,7 +63,7 @@ class DiscoveryConfig:
     seed: int = 0
     metric: str = "logit_diff"
     selection: SelectionRule = field(default_factory=SelectionRule)
-    pruning: PruningRule = field(default_factory=PruningRule)
+    pruning: PruningRule | None = None
     contrast: Contrast = "published"
     n_mean_prompts: int = 64
     memory_bytes: int | None = None
@@ -67,6 +71,7 @@ class DiscoveryConfig:
     def __post_init__(self) -> None:
         for name, known in (
             ("method", METHODS),
+            ("prune_by", get_args(PruneBy)),
             ("engine", ENGINES),
             ("contrast", get_args(Contrast)),
         ):
@@ -84,8 +89,16 @@ class DiscoveryConfig:
 
     @property
     def pruning_names(self) -> tuple[str, ...]:
-        """The prunings that the method runs."""
-        return _PRUNINGS[self.method]
+        """The scores that the method prunes by."""
+        if self.method == "path-patching":
+            return ()
+        return _SCORES[self.prune_by if self.method == "app" else self.method]
+
+    @property
+    def pruning_rule(self) -> PruningRule:
+        """The rule that was asked for, or else the one that suits the scores."""
+        by_attribution = self.pruning_names == ("attribution",)
+        return self.pruning or PruningRule("share" if by_attribution else "first")
 
     @property
     def patches_paths(self) -> bool:

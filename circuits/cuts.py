@@ -20,8 +20,6 @@ from circuits.pruning import (
     prune,
 )
 
-_STEP = 0.01
-
 
 class Cuts:
     """Which heads a pruning rule leaves, without evaluating anything again."""
@@ -37,12 +35,11 @@ class Cuts:
 
     def by_cliff(self, cliff: CliffRule) -> PruningRule:
         """The rule that cuts the curve there."""
-        return replace(self.rule, cliff=cliff, full_curve=cliff != "fixed")
+        return replace(self.rule, cliff=cliff, full_curve=True)
 
     def by_sparsity(self, sparsity: float) -> PruningRule:
-        """The rule that has one sparsity alone to choose from."""
-        lowest = round(sparsity, 6)
-        return PruningRule("biggest", lowest, lowest + _STEP / 2, _STEP)
+        """The rule that cuts there, whatever performance does."""
+        return PruningRule("fixed", fixed_sparsity=round(sparsity, 6))
 
     def candidates(self, rule: PruningRule | None) -> frozenset[Head] | None:
         """The heads that any pruning by this rule keeps; None for all."""
@@ -61,10 +58,10 @@ class Cuts:
         return frozenset().union(*(self.candidates(rule) or () for rule in rules))
 
     def prunings(self, rule: PruningRule | None, performances: PerformanceOf) -> dict[str, Pruning]:
-        """Every pruning by this rule; of a single sparsity, its performance is evaluated."""
+        """Every pruning by this rule; without a curve, its performance is evaluated."""
         if rule is None:
             return {}
-        if len(rule.sparsities) == 1:
+        if not rule.needs_curve:
             scores = self._scores.items()
             return {name: prune(of_heads, rule, performances) for name, of_heads in scores}
         return {name: self._on_curve(name, rule) for name in self._scores}
@@ -76,7 +73,7 @@ class Cuts:
         return replace(curve, candidates=kept, cut=cut)
 
     def _sparsity(self, name: str, rule: PruningRule) -> float:
-        if len(rule.sparsities) == 1:
-            return rule.sparsities[0]
+        if not rule.needs_curve:
+            return rule.sparsities(self._scores[name])[0]
         curve = self._curves[name]
         return curve.sparsities[find_cliff(curve.performances, rule.cliff)]

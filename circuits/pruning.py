@@ -18,25 +18,27 @@ PerformanceOf = Callable[[Sequence[frozenset[Head]], Progress], Sequence[float]]
 
 Told how far it is by calling its second argument with the fraction done.
 """
-CliffRule = Literal["first", "biggest", "smooth-first", "smooth-biggest", "fixed"]
+CliffRule = Literal["first", "biggest", "smooth-first", "smooth-biggest", "fixed", "share"]
 
-_FIXED_SPARSITY = 0.75
 _WINDOW_SHARE = 0.1
 _DROP_SHARE = 0.1
 
 
 @dataclass(frozen=True)
 class PruningRule:
-    """How far to prune: sparsities tried, and which cliff in performance decides.
+    """How far to prune: at which cliff in performance, or without looking at performance.
 
     The cut is the last sparsity before the drop: the `first` drop of at least 10 % of the curve's
-    range within a window (10 % of its points), the `biggest` one, either of them on the curve's
-    moving average (`smooth-`), or no curve at all (`fixed`: 75 %). APP (arXiv 2511.05442,
-    section 3) and its code. What `first` leaves out of the curve `full_curve` evaluates too; see
-    `prune`.
+    range within a window (10 % of its points), the `biggest` one, or either of them on the curve's
+    moving average (`smooth-`). No curve is evaluated for `fixed`, which cuts at `fixed_sparsity`.
+    These are APP's (arXiv 2511.05442, section 3, and its code). Nor is one for `share`: it keeps
+    the best heads that together hold `score_share` of the whole model's score, counting scores
+    below 0 as 0. The larger it is, the more is kept of what path patching among all heads finds,
+    and the dearer the search (`benchmarks.recall`). What `first` leaves out of the curve
+    `full_curve` evaluates too; see `prune`.
 
     Raises:
-        ValueError: The rule is unknown or the sparsities are not within 0 and 1.
+        ValueError: The rule is unknown, or a sparsity or the share is not within 0 and 1.
 
     """
 
@@ -45,6 +47,8 @@ class PruningRule:
     highest_sparsity: float = 0.99
     step: float = 0.01
     full_curve: bool = False
+    fixed_sparsity: float = 0.75
+    score_share: float = 0.625
 
     def __post_init__(self) -> None:
         if self.cliff not in get_args(CliffRule):
@@ -54,14 +58,21 @@ class PruningRule:
                 "sparsities must satisfy 0 <= lowest < highest < 1, got "
                 f"{self.lowest_sparsity} and {self.highest_sparsity}"
             )
-        if not 0 < self.step < 1:
-            raise ValueError(f"step must be between 0 and 1, got {self.step}")
+        for name in ("step", "fixed_sparsity", "score_share"):
+            if not 0 < getattr(self, name) < 1:
+                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
 
     @property
-    def sparsities(self) -> tuple[float, ...]:
-        """The sparsities tried, rising."""
+    def needs_curve(self) -> bool:
+        """Whether performance decides."""
+        return self.cliff not in ("fixed", "share")
+
+    def sparsities(self, scores: Float[Tensor, "layer head"]) -> tuple[float, ...]:
+        """The sparsities tried, rising; without a curve the one that is cut at."""
         if self.cliff == "fixed":
-            return (_FIXED_SPARSITY,)
+            return (self.fixed_sparsity,)
+        if self.cliff == "share":
+            return (_sparsity_holding(scores, self.score_share),)
         count = int((self.highest_sparsity - self.lowest_sparsity) / self.step + 1e-6)
         return tuple(round(self.lowest_sparsity + self.step * i, 6) for i in range(count + 1))
 
@@ -101,7 +112,8 @@ def prune(
     each window are evaluated, for the range that the drop is measured against. The cut is that of
     the full curve whenever the points left out do not widen this range.
     """
-    sweep = _Sweep([keep_best(scores, sparsity) for sparsity in rule.sparsities], performance_of)
+    sparsities = rule.sparsities(scores)
+    sweep = _Sweep([keep_best(scores, sparsity) for sparsity in sparsities], performance_of)
     if rule.cliff == "first" and not rule.full_curve:
         sweep.evaluate_until_certain(progress)
     else:
@@ -112,7 +124,7 @@ def prune(
     cut = sweep.first_cut() if len(points) < len(sweep.kept) else None
     performances = tuple(sweep.known[point] for point in points)
     cut = find_cliff(performances, rule.cliff) if cut is None else cut
-    return Pruning(sweep.kept[cut], tuple(rule.sparsities[p] for p in points), performances, cut)
+    return Pruning(sweep.kept[cut], tuple(sparsities[p] for p in points), performances, cut)
 
 
 def keep_best(scores: Float[Tensor, "layer head"], sparsity: float) -> frozenset[Head]:
@@ -121,6 +133,13 @@ def keep_best(scores: Float[Tensor, "layer head"], sparsity: float) -> frozenset
     count = max(1, round(scores.numel() * (1 - sparsity)))
     order = scores.flatten().argsort(descending=True, stable=True)[:count]
     return frozenset(Head(flat // n_heads, flat % n_heads) for flat in order.tolist())
+
+
+def _sparsity_holding(scores: Float[Tensor, "layer head"], share: float) -> float:
+    """The sparsity at which the best heads hold a share of all score; 0 where there is none."""
+    held = scores.flatten().double().clamp(min=0).sort(descending=True).values.cumsum(0)
+    count = int((held < share * held[-1]).sum()) + 1 if held[-1] > 0 else len(held)
+    return 1 - count / len(held)
 
 
 def find_cliff(performances: Sequence[float], rule: CliffRule) -> int:

@@ -16,6 +16,10 @@ from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
 
 EffectsOf = Callable[[Receiver], Float[Tensor, "layer head"]]
 Distance = Literal["linear", "sqrt"]
+_LARGEST_OF_MANY = 2.0
+"""How many usual errors the largest of some hundred may be."""
+_BATCH_SHARE = 0.5
+"""Senders run together keep a selection open at least this share of what the first one does."""
 
 
 @dataclass(frozen=True)
@@ -61,36 +65,43 @@ class SelectionRule:
         limit = below.mean().abs() + self._thresholds(below, receiver) * below.std()
         return _heads(below.abs() > limit)
 
-    def undecided(
+    def deciding(
         self,
         effects: Float[Tensor, "layer head"],
         errors: Float[Tensor, "layer head"],
         receiver: Receiver,
     ) -> tuple[Head, ...]:
-        """The senders whose selection could flip while every effect is uncertain by its error.
+        """The senders to be run exactly next; none when no selection can flip within the errors.
 
         A sender's own error counts in full. The limit it is measured against moves with the mean
         and the standard deviation of all effects: taking the errors of different senders as
-        independent, by the root of the summed squares of what each alone could move it by.
+        independent, by the root of the summed squares of what each alone could move it by. Those
+        whose errors keep a selection most open are run first.
+        Whether any effect is above `min_effect` rests on the largest of many errors, which count
+        twice there. While that is open it is all that matters, and one sender that passes settles
+        it: the likeliest is named alone.
         """
         below, error = _below(effects, receiver), _below(errors, receiver)
-        least, most = below.abs() - error, below.abs() + error
+        least, most = (below.abs() + sign * _LARGEST_OF_MANY * error for sign in (-1, 1))
         if below.numel() < 2 or not most.max() > self.min_effect:
             return ()
-        limit, limit_error = self._limits(below, error, receiver)
-        distance, reach = below.abs() - limit, error + limit_error
-        unsure = (distance.abs() <= reach) & (reach > 0)
+        limit, moves = self._limits(below, error, receiver)
+        distance = below.abs() - limit
+        reach = error + moves.flatten(1).square().sum(-1, keepdim=True).sqrt()
         if not least.max() > self.min_effect and bool((distance > -reach).any()):
-            unsure |= (most > self.min_effect) & (error > 0)
-        return _heads(unsure)
+            return _heads(most == most.where(error > 0, 0.0).max())
+        unsure = (distance.abs() <= reach) & (reach > 0)
+        moving = moves.where(unsure.any(1)[:, None, None], 0.0).amax(0)
+        weight = torch.maximum(error.where(unsure, 0.0), moving)
+        return _heads((weight > 0) & (weight >= _BATCH_SHARE * weight.max()))
 
     def _limits(
         self,
         below: Float[Tensor, "layer head"],
         error: Float[Tensor, "layer head"],
         receiver: Receiver,
-    ) -> tuple[Float[Tensor, "layer 1"], Float[Tensor, "layer 1"]]:
-        """What |effect| must exceed, and how uncertain that is.
+    ) -> tuple[Float[Tensor, "layer 1"], Float[Tensor, "layer layer head"]]:
+        """What |effect| must exceed in each layer, and by how much each sender's error moves that.
 
         The limit is convex in every effect: within one sender's error nothing moves it further
         than it rises at one of the two ends.
@@ -103,8 +114,7 @@ class SelectionRule:
             squares = (n - 1) * spread**2 + 2 * change * (below - mean) + change**2 * (n - 1) / n
             moved = thresholds[..., None] * (squares.clamp(min=0) / (n - 1)).sqrt()
             rises.append((mean + change / n).abs() + moved - limit[..., None])
-        most = torch.maximum(*rises).clamp(min=0).where(error > 0, 0.0)
-        return limit, most.flatten(1).square().sum(-1, keepdim=True).sqrt()
+        return limit, torch.maximum(*rises).clamp(min=0).where(error > 0, 0.0)
 
     def _thresholds(
         self, below: Float[Tensor, "layer head"], receiver: Receiver

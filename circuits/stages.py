@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from circuits.attribution import attribution_scores
 from circuits.circuit import Circuit
 from circuits.components import Head, Receiver
 from circuits.config import DiscoveryConfig
@@ -20,14 +21,20 @@ from circuits.patching import EffectTable, SweptEffects
 from circuits.patching.paths import ReceiverEffects, known_heads, swept_effects
 from circuits.patching.plan import Plan, plan_work
 from circuits.pruning import Pruning, prune
-from circuits.scores import HeadStatistics, Statistic
+from circuits.scores import Contrast, HeadStatistics, Statistic
 from circuits.search import SelectionRule, grow
-from circuits.verification import Verification, Verifier, receivers_of, verified_growth
+from circuits.verification import (
+    Verification,
+    Verifier,
+    Visit,
+    receivers_of,
+    verified_growth,
+)
 from circuits.workspace import Pruned, Workspace
 from tasks import PromptPairs
 
 Report = Callable[[float], None]
-_SCORES: dict[str, Statistic] = {"flap": "WIFV", "contrastive-flap": "WIFN"}
+_STATISTICS: dict[str, Statistic] = {"flap": "WIFV", "contrastive-flap": "WIFN"}
 _SWEEP_SHARE = 0.7
 """Of the patching stage, where what the sweep estimated is verified: for the progress alone."""
 
@@ -50,25 +57,36 @@ def prune_heads(
         return {}, {}
     key = {
         "means": config.n_mean_prompts,
-        "rule": asdict(config.pruning),
+        "rule": asdict(config.pruning_rule),
         "contrast": config.contrast,
         "names": names,
     }
     if (known := workspace.pruned(key)) is not None:
         return known
-    runs = paired_runs(evaluator.model, evaluator.pairs, evaluator.metric)
-    statistics = HeadStatistics.collect(evaluator.model, runs)
-    contrasts = {"flap": None, "contrastive-flap": config.contrast}
-    scores = {name: statistics.scores(_SCORES[name], contrasts[name]) for name in names}
+    scores = _scores(evaluator, names, config.contrast)
     prunings: dict[str, Pruning] = {}
     for done, name in enumerate(names):
 
         def report_part(fraction: float, done: int = done) -> None:
             report((done + fraction) / len(names))
 
-        prunings[name] = prune(scores[name], config.pruning, evaluator.performances, report_part)
+        prunings[name] = prune(
+            scores[name], config.pruning_rule, evaluator.performances, report_part
+        )
     workspace.keep_pruned(key, (prunings, scores))
     return prunings, scores
+
+
+def _scores(
+    evaluator: Evaluator, names: tuple[str, ...], contrast: Contrast
+) -> dict[str, Float[Tensor, "layer head"]]:
+    """The scores of these names, which are all attribution or all FLAP's."""
+    runs = paired_runs(evaluator.model, evaluator.pairs, evaluator.metric)
+    if names == ("attribution",):
+        return {"attribution": attribution_scores(runs)}
+    statistics = HeadStatistics.collect(evaluator.model, runs)
+    contrasts = {"flap": None, "contrastive-flap": contrast}
+    return {name: statistics.scores(_STATISTICS[name], contrasts[name]) for name in names}
 
 
 def plan_patching(
@@ -127,7 +145,12 @@ class PathPatcher:
     def grow_all(self, rules: Sequence[SelectionRule], report: Report) -> list[Patched]:
         """The circuits of several selection rules, which share every effect."""
         if self.config.engine != "sweep":
-            effects_of = self._with_progress(self._measure, report)
+            visit = self._progress(report)
+
+            def effects_of(receiver: Receiver) -> Float[Tensor, "layer head"]:
+                visit(receiver)
+                return self._measured.measure(receiver, self.heads)
+
             circuits = [grow(effects_of, rule, *self.sizes) for rule in rules]
             table = restricted(self._measured.known.table(), self.heads)
             return [Patched(circuit, table) for circuit in circuits]
@@ -143,8 +166,7 @@ class PathPatcher:
         def told(part: float) -> None:
             report(_SWEEP_SHARE + (1 - _SWEEP_SHARE) * part)
 
-        effects_of = self._with_progress(verifier, told)
-        circuits = verified_growth(effects_of, verifier, rules, *self.sizes)
+        circuits = verified_growth(verifier, rules, *self.sizes, self._progress(told))
         table = verifier.table()
         return [
             Patched(circuit, table, verifier.report(rule, circuit))
@@ -184,12 +206,7 @@ class PathPatcher:
         }
         paths = sum(int((~swept.effects.effects(r).isnan()).sum()) for r in reached)
         share = min(1.0, self.config.n_sampled_paths / max(paths, 1))
-        return Verifier(
-            swept, self._measured.measure, rules, share, self.config.seed, self.model.dtype
-        )
-
-    def _measure(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
-        return self._measured.measure(receiver, self.heads)
+        return Verifier(swept, self._measured.measure, share, self.config.seed, self.model.dtype)
 
     @cached_property
     def _measured(self) -> ReceiverEffects:
@@ -207,18 +224,16 @@ class PathPatcher:
             self.workspace.known,
         )
 
-    def _with_progress(
-        self, effects_of: Callable[[Receiver], Float[Tensor, "layer head"]], report: Report
-    ) -> Callable[[Receiver], Float[Tensor, "layer head"]]:
+    def _progress(self, report: Report) -> Visit:
+        """Reports how far down the model a search has come."""
         reached = [0.0]
 
-        def told(receiver: Receiver) -> Float[Tensor, "layer head"]:
+        def visit(receiver: Receiver) -> None:
             layer = self.model.n_layers if receiver.head is None else receiver.head.layer
             reached[0] = max(reached[0], 1 - layer / self.model.n_layers)
             report(reached[0])
-            return effects_of(receiver)
 
-        return told
+        return visit
 
 
 def restricted(table: EffectTable, senders: Iterable[Head]) -> EffectTable:

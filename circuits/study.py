@@ -16,6 +16,7 @@ from typing import Any, get_args
 
 import optuna
 
+from circuits.components import Head
 from circuits.config import DiscoveryConfig
 from circuits.cost import Cost
 from circuits.cuts import Cuts
@@ -142,25 +143,29 @@ def discover_study(
     config = config or DiscoveryConfig()
     check_study(config, n_trials, keep)
     # Every cliff is looked for on the same whole curve.
-    curve = replace(config.pruning, cliff="first", full_curve=True)
+    curve = replace(config.pruning_rule, cliff="first", full_curve=True)
     whole = replace(config, pruning=curve)
     setting = Setting.of(model, get_task(task), whole, directory, resume=resume)
     run = Run(setting, progress, announce)
-    cuts = Cuts(run.scores, run.prunings, config.pruning)
+    cuts = Cuts(run.scores, run.prunings, config.pruning_rule)
     with run.meter.stage("patching") as report:
         patcher = run.patcher(cuts.widest(SPARSITIES[0]))
         if config.engine == "sweep":
             patcher.sweep(report)
     with run.meter.stage("trials") as report:
         trials = _try_out(run, patcher, cuts, config, n_trials, keep, report)
-    points = tuple({trial.circuit.heads: trial for trial in reversed(trials)}.values())[::-1]
+    first: dict[frozenset[Head], Trial] = {}
+    for trial in trials:
+        first.setdefault(trial.circuit.heads, trial)
+    points = tuple(first.values())
     with run.meter.stage("verification") as report:
         chosen, patched = _verified(run, patcher, cuts, points, keep, config.verify, report)
     with run.meter.stage("evaluation") as report:
         performance = run.evaluator.performances([patched.circuit.heads], report)[0]
         prunings = cuts.prunings(chosen.pruning, run.evaluator.performances)
     found = run.discovery(chosen.selection, patched, performance)
-    settings = replace(config, selection=chosen.selection, pruning=chosen.pruning or config.pruning)
+    pruning = chosen.pruning or config.pruning
+    settings = replace(config, selection=chosen.selection, pruning=pruning)
     found = replace(found, prunings=prunings, config=settings)
     return Study(points, n_trials, keep, chosen, found, run.cost)
 
@@ -230,7 +235,7 @@ def _own_settings(config: DiscoveryConfig, *, prunes: bool) -> dict[str, Any] | 
     }
     if not all(low <= value <= high for value, (low, high) in settings.values()):
         return None
-    cut = {"cut": config.pruning.cliff} if prunes else {}
+    cut = {"cut": config.pruning_rule.cliff} if prunes else {}
     return {name: value for name, (value, _) in settings.items()} | cut
 
 

@@ -60,7 +60,9 @@ def discovery_config(options: Mapping[str, Any]) -> DiscoveryConfig:
     if "memory_budget" in given:
         given["memory_bytes"] = _bytes(given["memory_budget"])
     given["selection"] = SelectionRule(**_fields_of(SelectionRule, given))
-    given["pruning"] = PruningRule(**_fields_of(PruningRule, given))
+    if pruning := _fields_of(PruningRule, given):
+        by_share = "score_share" in given and "cliff" not in given
+        given["pruning"] = PruningRule(**({"cliff": "share"} if by_share else {}), **pruning)
     return DiscoveryConfig(**_fields_of(DiscoveryConfig, given))
 
 

@@ -97,7 +97,9 @@ def grid(
         "circuits study ioi --out runs/ioi-study", "circuits study ioi --trials 200 --keep 90"
     )
 )
-@takes_search_options("threshold", "logits_threshold", "min_effect", "cliff", "full_curve")
+@takes_search_options(
+    "threshold", "logits_threshold", "min_effect", "cliff", "score_share", "full_curve"
+)
 def study(
     task: options.TaskName,
     *,

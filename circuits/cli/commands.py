@@ -14,24 +14,25 @@ from circuits.report import SavedRun
 from circuits.report.settings import python_code
 from circuits.search_record import SearchRecord
 
-_WITHOUT_OPTION = ("lowest_sparsity", "highest_sparsity", "step")
+_WITHOUT_OPTION = ("lowest_sparsity", "highest_sparsity", "step", "fixed_sparsity")
 """Settings that Python alone can change."""
 _CONTINUED = " \\\n    "
 
 
 def command(run: SavedRun) -> str:
     """The command line with every setting; Python where a setting has no option."""
-    config = run.found.config
-    default = PruningRule()
+    config, default = run.found.config, PruningRule()
+    rule = config.pruning or default
     if run.search is None and any(
-        getattr(config.pruning, name) != getattr(default, name) for name in _WITHOUT_OPTION
+        getattr(rule, name) != getattr(default, name) for name in _WITHOUT_OPTION
     ):
         return python_code(run.found)
     name, search = _search(run.search)
     source = run.found.provenance
     asked = {"model": source.model.name, "dtype": source.model.dtype, **search}
     for part in (config, config.selection, config.pruning):
-        asked |= {field.name: getattr(part, field.name) for field in fields(part)}
+        if part is not None:
+            asked |= {field.name: getattr(part, field.name) for field in fields(part)}
     options = [*_options(name, asked), ("--out", run.name)]
     return _CONTINUED.join(map(shlex.join, [("circuits", name, source.task), *options]))
 

@@ -38,8 +38,17 @@ Method = Annotated[
     str | None,
     typer.Option(
         metavar="METHOD",
-        help="app (prune, then patch paths), path-patching (patch all paths), flap, "
+        help="app (prune, then patch paths), path-patching (patch all paths), attribution, flap, "
         "contrastive-flap or merged-flap (prune alone); default app.",
+    ),
+]
+PruneBy = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SCORES",
+        help="What app prunes by: attribution, merged-flap (the published recipe), flap or "
+        "contrastive-flap; default attribution.",
+        rich_help_panel=_SELECTION,
     ),
 ]
 Engine = Annotated[
@@ -147,13 +156,23 @@ Cliff = Annotated[
     str | None,
     typer.Option(
         metavar="RULE",
-        help="Which drop in performance ends the pruning: first, biggest, smooth-first, "
-        "smooth-biggest, or fixed (75% sparsity); default first.",
+        help="Where pruning ends: at a drop in performance (first, biggest, smooth-first, "
+        "smooth-biggest), at 75% sparsity (fixed), or with the heads that hold --score-share of "
+        "all score (share); default share for attribution, first for the others.",
+        rich_help_panel=_SELECTION,
+    ),
+]
+ScoreShare = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SHARE",
+        help="Share of all score that the heads left by --cliff share hold; more of them find "
+        "more, at a higher price; default 0.625.",
         rich_help_panel=_SELECTION,
     ),
 ]
 FullCurve = Annotated[
-    bool,
+    bool | None,
     typer.Option(
         "--full-curve",
         help="Evaluate every sparsity, for the whole curve, also behind the first drop.",

@@ -67,8 +67,8 @@ HeadScore = Annotated[
     typer.Option(
         "--score",
         metavar="NAME",
-        help="By which scores: path-effects, contrastive-flap or flap; default the first of them "
-        "that the run has.",
+        help="By which scores: path-effects, attribution, contrastive-flap or flap; default the "
+        "first of them that the run has.",
     ),
 ]
 CurveAblation = Annotated[

@@ -15,6 +15,7 @@ Command = Callable[..., None]
 def _every_option(
     *,
     method: options.Method = None,
+    prune_by: options.PruneBy = None,
     engine: options.Engine = None,
     verify: options.Verify = True,
     n_sampled_paths: options.SampledPathCount = None,
@@ -33,7 +34,8 @@ def _every_option(
     distance: options.Distance = None,
     alpha: options.Alpha = None,
     cliff: options.Cliff = None,
-    full_curve: options.FullCurve = False,
+    score_share: options.ScoreShare = None,
+    full_curve: options.FullCurve = None,
     contrast: options.Contrast = None,
     out: options.Out = None,
     resume: options.Resume = False,

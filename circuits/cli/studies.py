@@ -76,5 +76,5 @@ def _cut(trial: Trial) -> str:
     """Which cliff ended the pruning, or the sparsity that it was given."""
     if trial.pruning is None:
         return "none"
-    sparsities = trial.pruning.sparsities
-    return f"{sparsities[0]:.0%}" if len(sparsities) == 1 else trial.pruning.cliff
+    rule = trial.pruning
+    return f"{rule.fixed_sparsity:.0%}" if rule.cliff == "fixed" else rule.cliff

@@ -30,6 +30,8 @@ def sparsity_curve_figure(
 ) -> go.Figure:
     """Draw performance against sparsity, the cut just before the cliff marked.
 
+    A rule that does not look at performance has evaluated its cut alone: a single point.
+
     Args:
         prunings: One pruning, or several by name, for example `Discovery.prunings`.
         title: Title of the figure.
@@ -43,7 +45,8 @@ def sparsity_curve_figure(
     figure = go.Figure()
     for number, (name, pruning) in enumerate(named.items()):
         _add_curve(figure, plain(name), pruning, number, palette)
-    _add_ring_to_legend(figure, palette)
+    has_cliff = any(len(pruning.sparsities) > 1 for pruning in named.values())
+    _add_ring_to_legend(figure, "cut before the cliff" if has_cliff else "cut", palette)
     styled(figure, title, palette, height=380)
     figure.update_xaxes(title_text="sparsity (share of heads removed)", tickformat=".0%")
     figure.update_yaxes(title_text="performance, % of the full model", rangemode="tozero")
@@ -78,10 +81,9 @@ def _add_curve(
     )
 
 
-def _add_ring_to_legend(figure: go.Figure, palette: Palette) -> None:
-    figure.add_scatter(
-        x=[None], y=[None], mode="markers", marker=_ring(palette.muted), name="cut before the cliff"
-    )
+def _add_ring_to_legend(figure: go.Figure, name: str, palette: Palette) -> None:
+    marker = _ring(palette.muted)
+    figure.add_scatter(x=[None], y=[None], mode="markers", marker=marker, name=name)
 
 
 def _ring(colour: str) -> dict[str, object]:

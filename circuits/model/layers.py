@@ -232,4 +232,4 @@ def in_float32(model: LayeredModel) -> LayeredModel:
     """The model itself, or a copy in float32 of one of lower precision."""
     if model.dtype.itemsize >= torch.float32.itemsize:
         return model
-    return LayeredModel.of(deepcopy(model.bridge).to(torch.float32))
+    return LayeredModel.of(deepcopy(model.bridge).to(torch.float32, print_details=False))

@@ -91,7 +91,7 @@ def _circuit(found: Discovery) -> Drawing:
 
 
 def _pruning(found: Discovery) -> Iterable[Drawing]:
-    if found.prunings:
+    if any(len(pruning.sparsities) > 1 for pruning in found.prunings.values()):
         yield Drawing.of(
             "sweep",
             lambda theme: sparsity_curve_figure(found.prunings, theme=theme),
@@ -105,7 +105,7 @@ def _pruning(found: Discovery) -> Iterable[Drawing]:
             lambda theme, name=name, scores=scores, pruning=pruning: head_scores_figure(
                 scores, pruning and pruning.candidates, f"Scores of {name}", theme=theme
             ),
-            f"Scores by {name}, standardised within a layer; framed heads are kept by it.",
+            f"Scores by {name}; framed heads are kept by it.",
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from circuits.report import certainty, facts, settings
@@ -41,7 +41,8 @@ class Asked:
             description, example = task.description, task.example(found.config.seed)
         except TaskError:
             description, example = "", None
-        return cls(description, example, _model(found), dict(settings.rows(found.config)))
+        config = replace(found.config, pruning=found.config.pruning_rule)
+        return cls(description, example, _model(found), dict(settings.rows(config)))
 
 
 @dataclass(frozen=True)

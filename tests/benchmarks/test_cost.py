@@ -53,7 +53,9 @@ def measured(toy, exact):
     with pytest.MonkeyPatch.context() as patch:
         smaller = partial(discover_grid, thresholds=(0.8, 1.0), min_effects=(0.001,))
         patch.setattr("benchmarks.searches.discover_grid", smaller)
-        task = cost.measure_task(*toy, CONFIG, cost.Prompts(3, 2), exact, said.append)
+        parts = list(cost.measure_task(*toy, CONFIG, cost.Prompts(3, 2), exact, said.append))
+    task = {name: value for part in parts for name, value in part.items()}
+    assert [next(reversed(part)) for part in parts] == ["machine", "agreement", "grid"]
     assert len(task["grid"]["points"]) == 2
     assert [task["n_prompts"], task["grid"]["n_prompts"]] == [3, 2]
     assert any("grid" in line for line in said)

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, SelectionRule
 from circuits.cli import actions, app, console
 from circuits.cli.progress import show_progress
-from circuits.config import ENGINES, METHODS
+from circuits.config import ENGINES, METHODS, PruneBy
 from circuits.metrics import METRICS
 from circuits.model import DEFAULT_MODEL, ModelError, list_models
 from circuits.pruning import CliffRule
@@ -84,11 +84,13 @@ def test_help_names_every_choice_and_default():
     defaults = {name: value for one in settings for name, value in vars(one).items()}
     assert defaults["memory_bytes"] is None
     defaults |= {"memory_budget": "a safe share", "model": DEFAULT_MODEL, "dtype": "float32"}
+    defaults |= {"cliff": "share for attribution, first for the others"}
     flags = {name for name, value in defaults.items() if isinstance(value, bool)}
     for name in helps.keys() & defaults.keys() - flags:
         assert f"default {defaults[name]}" in helps[name]
     choices = {"method": METHODS, "engine": ENGINES, "metric": METRICS}
     choices |= {"distance": get_args(Distance), "cliff": get_args(CliffRule)}
+    choices |= {"prune_by": get_args(PruneBy)}
     for name, known in choices.items():
         assert all(choice in helps[name] for choice in known)
 
@@ -101,6 +103,9 @@ def test_options_reach_the_settings():
     assert config.selection == SelectionRule(threshold=1.5)
     assert config.pruning == PruningRule(full_curve=True)
     assert config.memory_bytes == 2_000_000
+    assert actions.discovery_config({"full_curve": None}).pruning is None
+    by_share = actions.discovery_config({"score_share": 0.8})
+    assert by_share.pruning == PruningRule("share", score_share=0.8)
     assert not config.verify
     assert config.n_sampled_paths == 5
 

@@ -91,7 +91,7 @@ def test_options_reach_the_evaluation(run, monkeypatch):
         "--n-prompts": "9",
         "--seed": "5",
         "--ranking": "signed",
-        "--score": "flap",
+        "--score": "attribution",
         "--curve-ablation": "mean",
         "--confidence": "0.9",
         "--resamples": "77",
@@ -103,7 +103,7 @@ def test_options_reach_the_evaluation(run, monkeypatch):
             n_prompts=9,
             seed=5,
             rankings=("signed",),
-            score="flap",
+            score="attribution",
             curve_ablation="mean",
             confidence=0.9,
             n_resamples=77,
@@ -117,7 +117,10 @@ def test_options_reach_the_evaluation(run, monkeypatch):
     [
         (("--confidence", "95"), "confidence must lie between 0 and 1, got 95"),
         (("--n-prompts", "1"), "n_prompts must be at least 2"),
-        (("--score", "magic"), "ranked by 'magic': this run has the scores path-effects, contrast"),
+        (
+            ("--score", "magic"),
+            "ranked by 'magic': this run has the scores path-effects, attribution",
+        ),
     ],
 )
 def test_bad_input_is_refused_before_a_model_is_loaded(run, monkeypatch, arguments, message):

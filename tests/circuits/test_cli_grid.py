@@ -110,6 +110,7 @@ def test_lower_precision_is_verified_in_float32(command):
     result = circuits("discover", *command[1:8], "--dtype", "bfloat16")
     assert result.exit_code == 0
     assert "(against float32)" in " ".join(result.stdout.split())
+    assert "Changing model dtype" not in result.output
 
 
 def verification(**fields):

@@ -114,6 +114,7 @@ class TestCommands:
             pruning=PruningRule("smooth-biggest", full_curve=True),
             contrast="paired",
             n_mean_prompts=17,
+            prune_by="flap",
         )
         usual = {name: str(value) for name, value in asdict(DiscoveryConfig()).items()}
         same = {n for n, value in asdict(strange).items() if str(value) == usual[n]}

@@ -11,14 +11,22 @@ from circuits.search import SelectionRule
 def test_defaults() -> None:
     config = DiscoveryConfig()
     assert (config.method, config.engine, config.seed) == ("app", "sweep", 0)
-    assert METHODS == ("app", "path-patching", "flap", "contrastive-flap", "merged-flap")
+    assert METHODS == (
+        "app",
+        "path-patching",
+        "attribution",
+        "flap",
+        "contrastive-flap",
+        "merged-flap",
+    )
     assert ENGINES == ("reference", "exact", "sweep")
 
 
 @pytest.mark.parametrize(
     ("method", "prunings", "patches"),
     [
-        ("app", ("flap", "contrastive-flap"), True),
+        ("app", ("attribution",), True),
+        ("attribution", ("attribution",), False),
         ("path-patching", (), True),
         ("flap", ("flap",), False),
         ("contrastive-flap", ("contrastive-flap",), False),
@@ -31,11 +39,22 @@ def test_what_a_method_does(method, prunings, patches: bool) -> None:
     assert config.patches_paths == patches
 
 
+def test_what_app_prunes_by() -> None:
+    published = DiscoveryConfig(prune_by="merged-flap")
+    assert published.pruning_names == ("flap", "contrastive-flap")
+    assert published.pruning_rule == PruningRule("first")
+    assert DiscoveryConfig().pruning_rule == PruningRule("share")
+    assert DiscoveryConfig(method="merged-flap").pruning_rule == PruningRule("first")
+    asked = PruningRule("biggest")
+    assert DiscoveryConfig(pruning=asked).pruning_rule == asked
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"method": "magic"}, "method"),
         ({"engine": "fast"}, "engine"),
+        ({"prune_by": "weight"}, "prune_by"),
         ({"contrast": "squared"}, "contrast"),
         ({"metric": "kl_loss"}, "unknown metric 'kl_loss'; known metrics: logit_diff, prob_diff"),
         ({"n_prompts": 0}, "n_prompts must be at least 1, got 0"),

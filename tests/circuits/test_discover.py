@@ -7,12 +7,13 @@ import torch
 
 from circuits import Discovery, Head, Receiver, SelectionRule, discover_circuit
 from circuits.ablation import MeanOutputs, ablated_metric
+from circuits.attribution import attribution_scores
 from circuits.behaviour import WeakTaskWarning
 from circuits.components import HEAD_INPUTS, all_heads
 from circuits.config import METHODS, DiscoveryConfig
 from circuits.discover import STAGES, run_discovery
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel, tokenizer_of
+from circuits.model import LayeredModel, paired_runs, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import effect_table, path_effects
 from circuits.pruning import PruningRule
@@ -53,7 +54,8 @@ def test_merged_is_the_union_of_the_prunings(toy) -> None:
         toy_discovery(*toy, method=name).circuit.heads for name in ("flap", "contrastive-flap")
     ]
     assert toy_discovery(*toy, method="merged-flap").circuit.heads == alone[0] | alone[1]
-    assert toy_discovery(*toy, method="app").candidates == alone[0] | alone[1]
+    published = toy_discovery(*toy, method="app", prune_by="merged-flap")
+    assert published.candidates == alone[0] | alone[1]
 
 
 def test_stage_by_stage(toy) -> None:
@@ -62,13 +64,8 @@ def test_stage_by_stage(toy) -> None:
     found = toy_discovery(bridge, task, verify=False)
     everything = task.sample(tokenizer_of(bridge), n=10, seed=0)
     pairs, model = everything[:4], LayeredModel.of(bridge)
-    for name, statistic, contrast in (
-        ("flap", "WIFV", None),
-        ("contrastive-flap", "WIFN", "published"),
-    ):
-        torch.testing.assert_close(
-            found.scores[name], head_scores(model, pairs, statistic, contrast)
-        )
+    expected = attribution_scores(paired_runs(model, pairs, logit_diff))
+    torch.testing.assert_close(found.scores["attribution"], expected)
     table = effect_table(model, pairs, found.candidates)
     assert grow(table.effects, RULE, 3, 4) == found.circuit
     assert found.verification is None
@@ -78,6 +75,19 @@ def test_stage_by_stage(toy) -> None:
     assert found.performance == pytest.approx(float(kept / full * 100), rel=1e-4)
     assert found.behaviour.n_prompts == 4
     assert found.behaviour.accuracy == 1.0
+
+
+def test_the_published_recipe_scores_by_flap_and_its_contrast(toy) -> None:
+    bridge, task = toy
+    found = toy_discovery(bridge, task, prune_by="merged-flap", verify=False)
+    pairs, model = task.sample(tokenizer_of(bridge), n=10, seed=0)[:4], LayeredModel.of(bridge)
+    for name, statistic, contrast in (
+        ("flap", "WIFV", None),
+        ("contrastive-flap", "WIFN", "published"),
+    ):
+        torch.testing.assert_close(
+            found.scores[name], head_scores(model, pairs, statistic, contrast)
+        )
 
 
 def test_exact_and_reference_give_the_same_circuit(toy) -> None:
@@ -163,7 +173,10 @@ def test_memory_changes_nothing(toy, found) -> None:
 
 def test_cost(found) -> None:
     assert tuple(stage.stage for stage in found.cost.stages) == STAGES
-    assert all(stage.flops > 0 for stage in found.cost.stages)
+    flops = {stage.stage: stage.flops for stage in found.cost.stages}
+    is_known = found.circuit.heads == found.candidates
+    free = {"evaluation"} if is_known else set()
+    assert {name for name, count in flops.items() if not count} == free
     behaviour = found.cost.of("behaviour").flops
     assert found.cost.forward_pass_flops * 2 == behaviour
     assert found.cost.forward_passes == found.cost.flops / found.cost.forward_pass_flops

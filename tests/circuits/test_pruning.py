@@ -15,7 +15,7 @@ from circuits.components import Head, all_heads
 from circuits.pruning import CliffRule, Pruning, PruningRule, find_cliff, keep_best, prune
 
 RULES = get_args(CliffRule)
-SWEPT = [rule for rule in RULES if rule != "fixed"]
+SWEPT = [rule for rule in RULES if rule not in ("fixed", "share")]
 NO_DROP = [100.0] * 40
 STEP = [100.0] * 25 + [10.0] * 15
 curves = st.lists(st.floats(-50, 150), min_size=1, max_size=50)
@@ -122,21 +122,46 @@ class TestKeepBest:
 
     @given(st.lists(st.floats(-1, 1, width=32), min_size=12, max_size=12))
     def test_sparser_sets_are_subsets(self, values) -> None:
-        kept = [keep_best(torch.tensor(values).view(3, 4), s) for s in PruningRule().sparsities]
+        kept = [
+            keep_best(torch.tensor(values).view(3, 4), s) for s in PruningRule().sparsities(SCORES)
+        ]
         assert all(later <= earlier for earlier, later in pairwise(kept))
+
+
+SCORES = torch.arange(12.0).view(3, 4)
 
 
 class TestRule:
     def test_sweeps_60_to_99_percent(self) -> None:
-        assert PruningRule().sparsities == tuple(i / 100 for i in range(60, 100))
+        assert PruningRule().sparsities(SCORES) == tuple(i / 100 for i in range(60, 100))
 
-    def test_fixed_is_75_percent(self) -> None:
-        assert PruningRule("fixed").sparsities == (0.75,)
+    def test_fixed_is_75_percent_without_a_wish(self) -> None:
+        assert PruningRule("fixed").sparsities(SCORES) == (0.75,)
+        assert PruningRule("fixed", fixed_sparsity=0.4).sparsities(SCORES) == (0.4,)
+
+    @pytest.mark.parametrize(("share", "n_kept"), [(0.4, 1), (0.55, 2), (0.8, 2), (0.81, 3)])
+    def test_share_counts_score_above_0(self, share: float, n_kept: int) -> None:
+        """5, 3, 1 and 1 of 10."""
+        scores = torch.tensor([[5.0, -9.0, 1.0], [3.0, 1.0, -4.0]])
+        (sparsity,) = PruningRule("share", score_share=share).sparsities(scores)
+        assert len(keep_best(scores, sparsity)) == n_kept
+
+    def test_share_of_nothing_keeps_every_head(self) -> None:
+        assert PruningRule("share").sparsities(-SCORES) == (0.0,)
+
+    @given(st.lists(st.floats(0, 1, width=32), min_size=12, max_size=12), st.floats(0.01, 0.99))
+    def test_share_keeps_enough_and_no_more(self, values, share: float) -> None:
+        scores = torch.tensor(values).view(3, 4).double()
+        (sparsity,) = PruningRule("share", score_share=share).sparsities(scores)
+        held = sorted((scores[h.layer, h.index] for h in keep_best(scores, sparsity)), reverse=True)
+        wanted = share * float(scores.sum())
+        assert sum(held) >= wanted - 1e-9
+        assert not scores.any() or sum(held[:-1]) < wanted + 1e-9
 
     @given(st.floats(0, 0.98), st.floats(0.001, 0.99), st.floats(0.01, 0.9))
     def test_sparsities_stay_within_their_bounds(self, lowest, width, step) -> None:
         highest = min(0.99, lowest + width)
-        sparsities = PruningRule("first", lowest, highest, step).sparsities
+        sparsities = PruningRule("first", lowest, highest, step).sparsities(SCORES)
         assert sparsities == tuple(sorted(sparsities))
         assert sparsities[0] == pytest.approx(lowest, abs=1e-6)
         assert sparsities[-1] <= highest + 1e-6
@@ -151,6 +176,8 @@ class TestRule:
             ({"lowest_sparsity": 0.9, "highest_sparsity": 0.7}, "got 0.9 and 0.7"),
             ({"step": 0.0}, "step must be between 0 and 1, got 0.0"),
             ({"step": float("nan")}, "step must be between"),
+            ({"fixed_sparsity": 1.0}, "fixed_sparsity must be between 0 and 1, got 1.0"),
+            ({"score_share": 0.0}, "score_share must be between 0 and 1, got 0.0"),
         ],
     )
     def test_nonsense(self, settings, message: str) -> None:

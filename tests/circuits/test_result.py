@@ -205,10 +205,10 @@ class TestEvaluate:
         assert heard == sorted(heard) and heard[-1] == pytest.approx(1)
 
     def test_scores_of_the_curve(self, found) -> None:
-        config = replace(ON_DISCOVERY, score="flap", rankings=("signed",))
-        assert found.evaluate(config=config).curves["signed"].score == "flap"
+        config = replace(ON_DISCOVERY, score="attribution", rankings=("signed",))
+        assert found.evaluate(config=config).curves["signed"].score == "attribution"
         assert found.evaluate(config=ON_DISCOVERY).curves["signed"].score == "path-effects"
-        with pytest.raises(ValueError, match="scores path-effects, contrastive-flap, flap;"):
+        with pytest.raises(ValueError, match="scores path-effects, attribution;"):
             found.evaluate(config=replace(ON_DISCOVERY, score="magic"))
 
     def test_pruned_heads_alone_have_no_edge_level(self, toy) -> None:

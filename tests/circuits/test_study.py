@@ -54,7 +54,7 @@ def test_what_is_chosen_is_the_smallest_that_keeps_enough(study):
 
 def test_the_given_settings_are_tried_first(study):
     assert study.points[0].selection == CONFIG.selection
-    assert study.points[0].pruning == replace(CONFIG.pruning, full_curve=True)
+    assert study.points[0].pruning == replace(CONFIG.pruning_rule, full_curve=True)
 
 
 def test_a_trial_is_what_a_discovery_of_its_settings_estimates(toy, study):

@@ -74,8 +74,8 @@ class World:
             found[head.layer, head.index] = self.exact[receiver][head.layer, head.index]
         return found
 
-    def verifier(self, *rules: SelectionRule, share: float = 0.0, seed: int = 0) -> Verifier:
-        return Verifier(self.swept, self.measure, rules or (RULE,), share, seed)
+    def verifier(self, share: float = 0.0, seed: int = 0) -> Verifier:
+        return Verifier(self.swept, self.measure, share, seed)
 
     def true_circuit(self, rule: SelectionRule = RULE) -> Circuit:
         return grow(lambda receiver: self.exact[unit_of(receiver)], rule, *SIZES)
@@ -86,7 +86,7 @@ def unit_of(receiver: Receiver) -> Receiver:
 
 
 def grown(verifier: Verifier, rule: SelectionRule = RULE) -> Circuit:
-    return verified_growth(verifier, verifier, [rule], *SIZES)[0]
+    return verified_growth(verifier, [rule], *SIZES)[0]
 
 
 def paths(circuit: Circuit) -> set[tuple[Head, Receiver]]:
@@ -132,7 +132,7 @@ class TestGrowth:
     @given(st.integers(0, 10**6), st.floats(0, 1))
     def test_nothing_is_asked_twice_and_only_what_is_a_path(self, seed: int, share: float) -> None:
         world = World.random(seed, curvature=3.0)
-        verifier = world.verifier(STRICT, RULE, share=share)
+        verifier = world.verifier(share=share)
         for rule in (STRICT, RULE, STRICT):
             grown(verifier, rule)
         assert len(world.asked) == len(set(world.asked))
@@ -159,17 +159,22 @@ class TestGrowth:
     def test_several_rules_share_what_is_verified(self) -> None:
         for seed in range(4):
             world = World.random(seed, uncertain=1)
-            both = world.verifier(RULE, STRICT)
+            both = world.verifier()
             for rule in (RULE, STRICT):
                 assert paths(grown(both, rule)) == paths(world.true_circuit(rule))
             twice = len(world.asked)
             world.asked.clear()
             for rule in (RULE, STRICT):
-                grown(world.verifier(rule), rule)
+                grown(world.verifier(), rule)
             assert twice == len(set(world.asked))
 
-    def test_the_estimate_suffices_where_it_leaves_out_nothing(self) -> None:
+    def test_estimates_suffice_where_one_sender_stands_out_far_or_none_does(self) -> None:
         world = World.random(3, uncertain=0)
+        for unit, row in world.estimate.items():
+            stands_out = row == row.nan_to_num(0).max()
+            size = 0.0 if unit.head and unit.head.layer == 1 else 1.0
+            world.estimate[unit] = (size * stands_out).where(~row.isnan(), NAN)
+            world.exact[unit] = 1.05 * world.estimate[unit]
         verifier = world.verifier()
         assert paths(grown(verifier)) == paths(world.true_circuit())
         assert world.asked == []
@@ -179,7 +184,7 @@ def crooked() -> World:
     """Two receivers: the upper one's senders look decided unless curvature is far above 1.
 
     1.0.q's sender 0.0 is at its limit, so that 0.1 must be verified, and that is 40 remainders
-    off. Into 3.0.q, 0.1 would stand out at 30.
+    off. Into 3.0.q, 0.1 would stand out at 15.
     """
     world = World.random(0, uncertain=0)
     for table in (world.estimate, world.remainder):
@@ -189,7 +194,7 @@ def crooked() -> World:
     place[3, 0] = place[1, 0] = 1.0
     upper, lower = Receiver(Head(3, 0), "q"), Receiver(Head(1, 0), "q")
     world.estimate[upper][0, 0] = 1.0
-    world.remainder[upper][0, 1] = 0.02
+    world.remainder[upper][0, 1] = 0.04
     world.estimate[lower][0, 0], world.estimate[lower][0, 1] = 1.0, 0.47
     world.remainder[lower][0, 1] = 0.02
     world.exact = {receiver: row.clone() for receiver, row in world.estimate.items()}
@@ -203,9 +208,9 @@ class TestCurvature:
         world = crooked()
         verifier = world.verifier()
         upper, lower = Receiver(Head(3, 0), "q"), Receiver(Head(1, 0), "q")
-        once = grow(verifier, RULE, *SIZES)
+        once = grow(lambda receiver: verifier.effects(receiver, RULE), RULE, *SIZES)
         assert {receiver for receiver, _ in world.asked} == {lower}
-        assert verifier.curvature > 30
+        assert verifier.curvature > 15
         assert (Head(0, 1), upper) not in paths(once)
         again = grown(verifier)
         assert (upper, Head(0, 1)) in world.asked
@@ -221,10 +226,10 @@ class TestCurvature:
         unsampled, sampled = world.verifier(), world.verifier(share=0.3)
         before = unsampled.report(RULE, grown(unsampled)).verified
         after = sampled.report(RULE, grown(sampled))
-        assert after.curvature > 200
+        assert after.curvature > 150
         assert after.verified - after.sampled > before
-        assert sampled.curvature > 200
-        assert unsampled.curvature == 1.0
+        assert sampled.curvature > 150
+        assert unsampled.curvature < 20
 
     def test_it_is_taken_to_be_at_least_1(self) -> None:
         world = World.random(1, curvature=0.01)

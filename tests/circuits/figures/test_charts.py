@@ -37,6 +37,11 @@ class TestSparsityCurve:
         assert len({(line.line.color, line.marker.symbol) for line in lines}) == 2
         assert survives_json(figure)
 
+    def test_a_cut_that_looked_at_no_performance_has_no_cliff(self):
+        pruning = Pruning(frozenset({Head(0, 0), Head(1, 0)}), (0.75,), (60.0,), cut=0)
+        names = in_legend(sparsity_curve_figure({"attribution": pruning}))
+        assert names == ["attribution: 2 heads left at 75%", "cut"]
+
     def test_nothing_pruned_gives_a_message(self):
         assert notes(sparsity_curve_figure({})) == ["Nothing was pruned."]
 
