@@ -10,7 +10,11 @@ from tests.circuits.report.conftest import HOSTILE
 
 
 def test_every_setting_has_a_row():
-    rows = dict(settings.rows(DiscoveryConfig(selection=SelectionRule(threshold=1.75))))
+    rows = dict(
+        settings.rows(
+            DiscoveryConfig(selection=SelectionRule(threshold=1.75), pruning=PruningRule())
+        )
+    )
     assert rows["method"] == "app"
     assert rows["verify"] == "yes"
     assert rows["memory bytes"] == "default"
