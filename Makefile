@@ -28,7 +28,7 @@ bench: $(VENV)/.installed  ## Measure again what README says (about an hour on t
 	$(BIN)/python -m benchmarks.discovery --write-readme
 	$(BIN)/python -m benchmarks.engines --write-readme
 	$(BIN)/python -m benchmarks.cost --write-readme
-	$(BIN)/python -m benchmarks.scaling --write-readme
+	$(BIN)/python -m benchmarks.scaling
 	$(BIN)/python -m benchmarks.recall --write-readme
 
 exact: $(VENV)/.installed  ## The exact searches that `bench` compares with (hours; goes on where it was stopped).

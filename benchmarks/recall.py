@@ -122,7 +122,7 @@ def markdown(measured: dict[str, Any]) -> str:
         "Share of the exact circuit's heads that pruning by each score keeps:\n\n"
         + table(titles, rows)
         + "\n\nHeads left where `discover_circuit` cuts, and the share of the circuit in them:\n\n"
-        + table(["task", *CUTS], cuts)
+        + table(["task", *next(iter(measured["tasks"].values()))["cuts"]], cuts)
         + f"\n\n{measured['model']}; prompts: {prompts}; seed 0; torch {machine['torch']}. "
         f"Measured on commit {machine['commit']}."
     )

@@ -1,4 +1,4 @@
-"""Threads for every test, set before its first fixture."""
+"""Threads for every test, set before its first fixture; the same examples in every run."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import os
 
 import pytest
 import torch
+from hypothesis import settings
 
 from circuits.cli.threads import usable_cores
+
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 
 
 @pytest.hookimpl(tryfirst=True)

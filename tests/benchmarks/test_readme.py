@@ -9,7 +9,7 @@ from importlib import import_module
 
 import pytest
 
-from benchmarks import cost, discovery, engines, recall, scaling
+from benchmarks import cost, discovery, engines, recall
 from benchmarks.publish import README, replace_section
 from tasks import PromptPair, Task, get_task, registry
 
@@ -22,7 +22,6 @@ CONTRIBUTING = README.with_name("CONTRIBUTING.md")
         (discovery, "discovery table"),
         (engines, "engine table"),
         (cost, "cost table"),
-        (scaling, "scaling table"),
         (recall, "recall table"),
     ],
 )

@@ -5,7 +5,16 @@ from typer.testing import CliRunner
 from circuits.cli import app
 
 FEW = ("--n-prompts", "4", "--n-mean-prompts", "8")
-LOW = ("--threshold", "0.4", "--logits-threshold", "0.4", "--min-effect", "0")
+LOW = (
+    "--threshold",
+    "0.4",
+    "--logits-threshold",
+    "0.4",
+    "--min-effect",
+    "0",
+    "--score-share",
+    "0.99",
+)
 """Low enough that a random model has a circuit of several heads."""
 
 

@@ -264,7 +264,7 @@ def test_ioi_on_smollm2(smollm2) -> None:
     assert (strongest.sender, strongest.receiver) == (last, Receiver.logits())
     assert -0.9 < strongest.effect < -0.4
     patching = found.cost.of("patching").flops / found.cost.forward_pass_flops
-    assert patching <= 100, "the sweep about 40, verification less than that"
+    assert patching <= 60, "the sweep about 12, verification about 35"
     assert found.verification is not None
-    assert found.verification.verified < found.verification.estimated / 20
+    assert found.verification.verified < 200
     assert found.cost.peak_memory_bytes < 4e9
