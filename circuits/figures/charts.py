@@ -28,9 +28,10 @@ def sparsity_curve_figure(
     *,
     theme: Theme = "transparent",
 ) -> go.Figure:
-    """Draw performance against sparsity, the cut just before the cliff marked.
+    """Draw performance against sparsity, with a ring where each ranking was cut.
 
-    A rule that does not look at performance has evaluated its cut alone: a single point.
+    A cliff rule cuts at the last sparsity before performance drops, or at the highest one where it
+    never does. `share` and `fixed` do not look at performance: their cut is their only point.
 
     Args:
         prunings: One pruning, or several by name, for example `Discovery.prunings`.
@@ -45,8 +46,8 @@ def sparsity_curve_figure(
     figure = go.Figure()
     for number, (name, pruning) in enumerate(named.items()):
         _add_curve(figure, plain(name), pruning, number, palette)
-    has_cliff = any(len(pruning.sparsities) > 1 for pruning in named.values())
-    _add_ring_to_legend(figure, "cut before the cliff" if has_cliff else "cut", palette)
+    # Not "before the cliff": some rules look for none, and some curves have none.
+    _add_ring_to_legend(figure, "cut", palette)
     styled(figure, title, palette, height=380)
     figure.update_xaxes(title_text="sparsity (share of heads removed)", tickformat=".0%")
     figure.update_yaxes(title_text="performance, % of the full model", rangemode="tozero")

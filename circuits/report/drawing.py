@@ -20,6 +20,7 @@ from circuits.figures import (
     receiver_effects_figure,
     sparsity_curve_figure,
 )
+from circuits.pruning import PruningRule
 from circuits.report import facts
 from circuits.report.saved_run import SavedRun
 from circuits.result import Discovery
@@ -91,12 +92,13 @@ def _circuit(found: Discovery) -> Drawing:
 
 
 def _pruning(found: Discovery) -> Iterable[Drawing]:
+    rule = found.config.pruning_rule
     if any(len(pruning.sparsities) > 1 for pruning in found.prunings.values()):
         yield Drawing.of(
             "sweep",
             lambda theme: sparsity_curve_figure(found.prunings, theme=theme),
-            "Heads are removed from the lowest score upward; each ranking is cut (ring) just "
-            "before performance falls.",
+            "Heads are removed from the lowest score upward; a ring marks the cut. Kept are "
+            f"{_kept_by(rule)}.",
         )
     for number, (name, scores) in enumerate(sorted(found.scores.items())):
         pruning = found.prunings.get(name)
@@ -105,8 +107,17 @@ def _pruning(found: Discovery) -> Iterable[Drawing]:
             lambda theme, name=name, scores=scores, pruning=pruning: head_scores_figure(
                 scores, pruning and pruning.candidates, f"Scores of {name}", theme=theme
             ),
-            f"Scores by {name}; framed heads are kept by it.",
+            f"Scores by {name}; framed heads are kept by it: {_kept_by(rule)}.",
         )
+
+
+def _kept_by(rule: PruningRule) -> str:
+    """Which heads a rule keeps."""
+    if rule.cliff == "share":
+        return f"the best, which hold {100 * rule.score_share:.3g} % of the scores above 0"
+    if rule.cliff == "fixed":
+        return f"the best {100 * (1 - rule.fixed_sparsity):.3g} % of the model's"
+    return "those left just before performance drops, or at the end where it never does"
 
 
 def _effects(found: Discovery) -> Iterable[Drawing]:

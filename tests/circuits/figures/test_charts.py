@@ -18,7 +18,7 @@ class TestSparsityCurve:
         assert (list(curve.x), list(curve.y)) == ([0.6, 0.7, 0.8], [98.0, 95.0, 20.0])
         assert (list(cut.x), list(cut.y)) == ([0.7], [95.0])
         assert cut.marker.size == ring.marker.size
-        assert in_legend(figure) == ["pruning: 1 head left at 70%", "cut before the cliff"]
+        assert in_legend(figure) == ["pruning: 1 head left at 70%", "cut"]
 
     def test_points_stand_where_they_were_evaluated(self):
         """A sweep that stopped early leaves gaps."""
@@ -32,15 +32,17 @@ class TestSparsityCurve:
     def test_each_of_several_prunings_has_its_colour(self):
         figure = sparsity_curve_figure({"flap": self.pruning, "contrastive-flap": self.pruning})
         names = [name.partition(":")[0] for name in in_legend(figure)]
-        assert names == ["flap", "contrastive-flap", "cut before the cliff"]
+        assert names == ["flap", "contrastive-flap", "cut"]
         lines = [trace for trace in figure.data if trace.mode == "lines+markers"]
         assert len({(line.line.color, line.marker.symbol) for line in lines}) == 2
         assert survives_json(figure)
 
-    def test_a_cut_that_looked_at_no_performance_has_no_cliff(self):
+    def test_a_cut_that_looked_at_no_performance_is_a_point(self):
         pruning = Pruning(frozenset({Head(0, 0), Head(1, 0)}), (0.75,), (60.0,), cut=0)
-        names = in_legend(sparsity_curve_figure({"attribution": pruning}))
-        assert names == ["attribution: 2 heads left at 75%", "cut"]
+        figure = sparsity_curve_figure({"attribution": pruning})
+        curve, cut, _ = figure.data
+        assert (list(curve.x), list(curve.y)) == (list(cut.x), list(cut.y)) == ([0.75], [60.0])
+        assert in_legend(figure) == ["attribution: 2 heads left at 75%", "cut"]
 
     def test_nothing_pruned_gives_a_message(self):
         assert notes(sparsity_curve_figure({})) == ["Nothing was pruned."]

@@ -10,11 +10,12 @@ import plotly.graph_objects as go
 import pytest
 from plotly.offline import get_plotlyjs
 
-from circuits import Circuit
+from circuits import Circuit, PruningRule
 from circuits.behaviour import Behaviour
 from circuits.evaluation import EVALUATION_FILE
 from circuits.figures import circuit_figure
 from circuits.report import SavedRun, render_report, write_report
+from circuits.report.drawing import drawings
 from circuits.search_record import SearchPoint, SearchRecord
 from tests.circuits.report.conftest import HOSTILE
 from tests.circuits.report.reading import Page
@@ -138,6 +139,20 @@ class TestWhatElseARunMayHold:
         )
         searched = replace(run, search=SearchRecord((point,), 75.0))
         assert "run-0-search" in Page(render_report([searched])).figures
+
+    @pytest.mark.parametrize(
+        ("rule", "kept"),
+        [
+            (PruningRule("share", score_share=0.625), "the best, which hold 62.5 % of the scores"),
+            (PruningRule("fixed", fixed_sparsity=0.75), "the best 25 % of the model's"),
+            (PruningRule("biggest"), "those left just before performance drops"),
+        ],
+    )
+    def test_how_heads_were_pruned(self, run, rule, kept):
+        found = replace(run.found, config=replace(run.found.config, pruning=rule))
+        captions = [drawn.caption for drawn in drawings(replace(run, found=found))["pruning"]]
+        assert captions
+        assert all(kept in caption for caption in captions)
 
     def test_a_weak_model_is_said_to_be_one(self, run):
         weak = replace(run.found, behaviour=Behaviour(4, 0.1, 0.0, -1.0, 0.0))
