@@ -17,7 +17,9 @@ _PORTS = {"q": -0.1, "k": 0.0, "v": 0.1, "logits": 0.0}
 _INPUT_NAMES = {"q": "query input", "k": "key input", "v": "value input"}
 _POINTS = 17
 _MOST_FOR_LAYOUT = 200
-_ABOVE_AND_BELOW = 150
+_ABOVE_AND_BELOW, _BESIDE = 150, 84
+_PAGE = 1000
+"""Pixels of a page whose width is not known."""
 
 
 def circuit_figure(
@@ -63,7 +65,8 @@ def circuit_figure(
     largest = max((abs(edge.effect) for edge in ranked), default=0.0) or 1.0
     figure = go.Figure([_edge_trace(edge, layout, largest, palette) for edge in reversed(ranked)])
     figure.add_traces(_legend(palette))
-    size = float(np.clip(0.74 * row_pixels, 16, 32))
+    column_pixels = ((width or _PAGE) - _BESIDE) / (layout.width + 1.4)
+    size = float(np.clip(min(0.74 * row_pixels, 0.9 * column_pixels), 12, 32))
     figure.add_traces(_head_traces(heads, circuit, ranked, layout, size, palette))
     _add_logits_bar(figure, layout, palette, half_height=13 / row_pixels)
     styled(figure, title, palette, height=height, width=width, subtitle=_subtitle(ranked))

@@ -139,6 +139,22 @@ class TestCircuit:
         assert len(edge_traces(figure)) == 200 < len(edges)
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
 
+    @pytest.mark.parametrize(
+        ("n_layers", "n_heads", "width"), [(5, 2, None), (20, 5, None), (3, 33, None), (3, 33, 800)]
+    )
+    def test_heads_do_not_overlap_and_their_names_can_be_read(self, n_layers, n_heads, width):
+        names = [f"{layer}.{index}" for layer in range(n_layers) for index in range(n_heads)]
+        circuit = Circuit.of_heads(names, n_layers, n_heads)
+        figure = circuit_figure(circuit, width=width)
+        (heads,) = [trace for trace in figure.data if trace.name == "heads"]
+        layout, margin = figure.layout, figure.layout.margin
+        across = ((width or 1000) - margin.l - margin.r) / np.ptp(layout.xaxis.range)
+        upward = (layout.height - margin.t - margin.b) / np.ptp(layout.yaxis.range)
+        places = np.array([heads.x, heads.y]).T * (across, upward)
+        apart = np.linalg.norm(places[:, None] - places, axis=-1)[~np.eye(len(names), dtype=bool)]
+        assert apart.min() >= heads.marker.size >= 16
+        assert heads.textfont.size >= 8
+
 
 @st.composite
 def circuits(draw) -> tuple[list[Head], list[Edge]]:
