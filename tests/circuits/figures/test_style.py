@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from circuits import Circuit, Head
+from circuits import Circuit, Head, Receiver
 from circuits.cost import Cost, StageCost
 from circuits.evaluation import Curve, CurvePoint, Estimate
 from circuits.figures import (
@@ -21,10 +21,12 @@ from circuits.figures import (
     head_scores_figure,
     overlap_figure,
     pareto_figure,
+    receiver_effects_figure,
     sparsity_curve_figure,
 )
 from circuits.figures.style import palette_of
 from circuits.model import AttentionPattern
+from circuits.patching import EffectTable
 from circuits.pruning import Pruning
 from circuits.search_record import SearchRecord
 
@@ -122,6 +124,9 @@ def test_an_unknown_theme_is_refused():
 
 
 HEADS = Circuit.of_heads(["0.0", "1.1"], 2, 2)
+EFFECTS = EffectTable.of_receivers(
+    {Receiver.logits(): torch.eye(2)}, n_layers=2, n_heads=2, n_kv_heads=2
+)
 TAG = "<b>x</b>"
 EVERY_FIGURE = {
     "attention": lambda theme: attention_figure(
@@ -146,6 +151,7 @@ EVERY_FIGURE = {
     ),
     "overlap": lambda theme: overlap_figure(HEADS, HEADS, (TAG, TAG), theme=theme),
     "pareto": lambda theme: pareto_figure(SearchRecord((), 75.0), TAG, theme=theme),
+    "receiver": lambda theme: receiver_effects_figure(EFFECTS, "logits", HEADS, TAG, theme=theme),
     "scores": lambda theme: head_scores_figure(np.eye(2), HEADS.heads, TAG, theme=theme),
     "sweep": lambda theme: sparsity_curve_figure(
         {TAG: Pruning(HEADS.heads, (0.5,), (90.0,), 0)}, TAG, theme=theme
