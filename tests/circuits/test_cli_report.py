@@ -48,7 +48,7 @@ class TestReport:
         assert result.exit_code == 0, result.output
         assert f"Written to {run}/report.html (" in result.stdout
         page = Page((run / "report.html").read_text())
-        assert "circuits discover ioi \\ --method app \\ --engine sweep" in page.text
+        assert "circuits discover ioi \\ --method app \\ --prune-by attribution \\" in page.text
         assert "clean prompt When" in page.text
         (run / "report.html").unlink()
 

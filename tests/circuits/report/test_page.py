@@ -37,6 +37,14 @@ def page(run):
     return Page(render_report([run]))
 
 
+@pytest.fixture(scope="module")
+def other(run):
+    """The same run with a head less."""
+    circuit = run.found.circuit
+    rest = circuit.restricted_to(sorted(circuit.heads)[1:])
+    return replace(run, name="runs/other", found=replace(run.found, circuit=rest))
+
+
 class TestOneRun:
     def test_every_section_is_there_in_order(self, page, run):
         assert page.headings[0] == (1, run.title)
@@ -176,13 +184,6 @@ class TestWhatElseARunMayHold:
 
 
 class TestSeveralRuns:
-    @pytest.fixture(scope="class")
-    def other(self, run):
-        """The same run with a head less."""
-        circuit = run.found.circuit
-        rest = circuit.restricted_to(sorted(circuit.heads)[1:])
-        return replace(run, name="runs/other", found=replace(run.found, circuit=rest))
-
     def test_a_comparison_comes_first(self, run, other):
         page = Page(render_report([run, other]))
         assert page.headings[:2] == [(1, "2 circuits compared"), (2, "Comparison")]
