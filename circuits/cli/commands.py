@@ -42,7 +42,8 @@ def _search(record: SearchRecord | None) -> tuple[str, dict[str, Any]]:
     if record is None:
         return "discover", {}
     if record.n_trials is not None:
-        return "study", {"trials": record.n_trials, "keep": record.keep}
+        # A study that was refused tried nothing, and would again.
+        return "study", {"trials": record.n_trials or None, "keep": record.keep}
     rules = [point.rule for point in record.points]
     varied = {
         "thresholds": sorted({rule.threshold for rule in rules}),

@@ -36,7 +36,7 @@ class RunComparison:
         heads: Intersection over union of the heads of every two of them.
         edges: The same for edges.
         pairs: Every two in detail, the first ten.
-        n_left_out: Pairs that have no place there, or whose models differ in shape.
+        n_left_out: Pairs that have no place there, lack a circuit, or differ in shape.
 
     """
 
@@ -52,7 +52,7 @@ class RunComparison:
         if len(runs) < 2:
             return None
         every = list(combinations(runs, 2))
-        comparable = [pair for pair in every if _shape(pair[0]) == _shape(pair[1])]
+        comparable = [pair for pair in every if _are_comparable(*pair)]
         pairs = tuple(_pair(n, *pair) for n, pair in enumerate(comparable[:_MOST_DRAWN]))
         return cls(
             _sizes(runs),
@@ -67,6 +67,10 @@ def _shape(run: SavedRun) -> tuple[int, int]:
     return run.found.circuit.n_layers, run.found.circuit.n_heads
 
 
+def _are_comparable(one: SavedRun, other: SavedRun) -> bool:
+    return not (one.found.refusal or other.found.refusal) and _shape(one) == _shape(other)
+
+
 def _sizes(runs: Sequence[SavedRun]) -> facts.Table:
     return facts.Table(
         ("run", "task", "model", "method", ">heads", ">edges", ">performance", ">forward passes"),
@@ -76,8 +80,8 @@ def _sizes(runs: Sequence[SavedRun]) -> facts.Table:
                 run.found.provenance.task,
                 run.found.provenance.model.name,
                 run.found.config.method,
-                str(len(run.found.circuit)),
-                str(len(run.found.circuit.edges)),
+                "no circuit" if run.found.refusal else str(len(run.found.circuit)),
+                "–" if run.found.refusal else str(len(run.found.circuit.edges)),
                 facts.percent(run.found.performance, 1),
                 f"{run.found.cost.forward_passes:,.0f}",
             )
@@ -91,7 +95,7 @@ def _matrix(
     runs: Sequence[SavedRun], overlap: Callable[[Circuit, Circuit], Overlap]
 ) -> facts.Table:
     def cell(one: SavedRun, other: SavedRun) -> str:
-        if _shape(one) != _shape(other):
+        if not _are_comparable(one, other):
             return "–"
         found = overlap(one.found.circuit, other.found.circuit)
         return f"{found.iou:.2f}" if found.iou == found.iou else "–"

@@ -61,6 +61,9 @@ class Drawing:
 def drawings(run: SavedRun) -> dict[str, tuple[Drawing, ...]]:
     """Every figure of a run, by the section that shows it."""
     found = run.found
+    if found.refusal:
+        nothing = dict.fromkeys(("circuit", "pruning", "effects", "evaluation", "search"), ())
+        return {**nothing, "cost": (_cost(found),)}
     by_section: dict[str, Iterable[Drawing]] = {
         "circuit": [_circuit(found)],
         "pruning": _pruning(found),

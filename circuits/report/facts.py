@@ -8,6 +8,7 @@ from math import isfinite
 
 from rich.filesize import decimal
 
+from circuits.behaviour import VerdictKind
 from circuits.circuit import Circuit
 from circuits.comparison import Agreement, Chance
 from circuits.components import Edge
@@ -27,6 +28,12 @@ _REPLACED_BY = {
 _PROMPTS: dict[Prompts, str] = {
     "held-out": "held-out prompts",
     "discovery": "prompts of the discovery",
+}
+_VERDICTS: dict[VerdictKind, tuple[str, tuple[str, ...]]] = {
+    "behaviour": ("Yes", ()),
+    "no circuit": ("Not shown", ("So no circuit was searched for.",)),
+    "no power": ("Not tested", ()),
+    "ignored": ("Not shown", ("A circuit was searched for all the same.",)),
 }
 _NOT_SHOWN = {"no power": "not tested", "ignored": "ignored"}
 _AGREEMENT = {"precision": "precision", "recall": "recall", "f1": "F1", "iou": "IoU"}
@@ -48,6 +55,28 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     legend: str = ""
     has_total: bool = False
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A sentence or two, and whether a reader should be warned by them."""
+
+    text: str
+    is_warning: bool
+
+
+def does_the_task(found: Discovery) -> Answer:
+    """Whether the prompts show that the model does the task, and what follows for a circuit."""
+    verdict, weakness = found.verdict, found.behaviour.weakness
+    if verdict is None:
+        parts = ["Not tested: the run is older than the test."]
+    else:
+        before, after = _VERDICTS[verdict.kind]
+        parts = [f"{before}: {verdict.reason}.", *after]
+    if weakness and not found.refusal:
+        parts.append(f"A circuit found on such prompts means little: {weakness}.")
+    is_shown = verdict is not None and verdict.kind == "behaviour"
+    return Answer(" ".join(parts), not is_shown or weakness is not None)
 
 
 def behaviour(found: Discovery) -> Facts:

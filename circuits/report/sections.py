@@ -10,8 +10,9 @@ from itertools import groupby
 from circuits.report import certainty, facts, settings
 from circuits.report.drawing import Drawing, drawings, named
 from circuits.report.saved_run import SavedRun
-from circuits.result import Discovery
-from tasks import PromptPair, TaskError, get_task
+from circuits.result import Discovery, Provenance
+from tasks import PromptPair, Task, TaskError, get_task
+from tasks.sources import HUB
 
 _SHOWN_EDGES = 15
 
@@ -21,7 +22,7 @@ class Asked:
     """What was asked for.
 
     Attributes:
-        description: What the task is; empty where this installation does not know it.
+        description: What the task is; empty where it is not known here.
         example: One pair of such prompts.
         model: The model's name, shape and weights.
         settings: Every setting.
@@ -36,11 +37,9 @@ class Asked:
     @classmethod
     def of(cls, found: Discovery) -> Asked:
         """Ask the task, where it is known."""
-        try:
-            task = get_task(found.provenance.task)
-            description, example = task.description, task.example(found.config.seed)
-        except TaskError:
-            description, example = "", None
+        task = _task(found.provenance)
+        description = "" if task is None else task.description
+        example = None if task is None else task.example(found.config.seed)
         config = replace(found.config, pruning=found.config.pruning_rule)
         return cls(description, example, _model(found), dict(settings.rows(config)))
 
@@ -79,7 +78,7 @@ class RunSections:
     asked: Asked
     key_figures: facts.Facts
     behaviour: facts.Facts
-    weakness: str | None
+    does_the_task: facts.Answer
     circuit: facts.Facts
     heads: facts.Table
     strongest: facts.Table
@@ -102,7 +101,7 @@ class RunSections:
             asked=Asked.of(found),
             key_figures=_key_figures(found),
             behaviour=facts.behaviour(found),
-            weakness=found.behaviour.weakness,
+            does_the_task=facts.does_the_task(found),
             circuit=facts.circuit(found),
             heads=_heads(found),
             strongest=facts.edges(found.circuit, _SHOWN_EDGES),
@@ -116,12 +115,26 @@ class RunSections:
         )
 
 
+def _task(source: Provenance) -> Task | None:
+    """The task, where it can be had without a network and still has the rows of the run."""
+    if source.task.startswith(HUB):
+        return None
+    try:
+        task = get_task(source.task)
+    except TaskError:
+        return None
+    return task if task.digest == source.task_digest else None
+
+
 def _key_figures(found: Discovery) -> facts.Facts:
     circuit = found.circuit
-    return {
+    of_circuit = {
         "heads": f"{len(circuit)} of {circuit.n_layers * circuit.n_heads}",
         "edges": f"{len(circuit.edges)}",
         "performance kept": facts.percent(found.performance),
+    }
+    return {
+        **({"circuit": "none"} if found.refusal else of_circuit),
         "model right": facts.percent(100 * found.behaviour.accuracy),
         "forward passes": f"{found.cost.forward_passes:,.0f}",
     }

@@ -133,11 +133,7 @@ class SeedStudy:
     @property
     def refusals(self) -> dict[int, str]:
         """By seed, why there was no circuit to search for."""
-        return {
-            run.seed: run.found.verdict.reason
-            for run in self.runs
-            if run.found.verdict is not None and run.refused
-        }
+        return {run.seed: reason for run in self.runs if (reason := run.found.refusal)}
 
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import pytest
 from typer.main import get_command
@@ -110,15 +110,17 @@ class TestCommands:
             n_prompts=5,
             seed=6,
             metric="prob_diff",
-            selection=SelectionRule(1.25, 1.75, 0.003, "linear", 0.3),
+            selection=SelectionRule(1.25, 1.75, 0.003, "linear", 0.3, "significance", 0.1),
             pruning=PruningRule("smooth-biggest", full_curve=True),
             contrast="paired",
             n_mean_prompts=17,
             prune_by="flap",
+            ignore_behaviour=True,
+            n_templates=2,
         )
-        usual = {name: str(value) for name, value in asdict(DiscoveryConfig()).items()}
-        same = {n for n, value in asdict(strange).items() if str(value) == usual[n]}
-        assert same == {"memory_bytes"}
+        for mine, usual in ((strange, DiscoveryConfig()), (strange.selection, SelectionRule())):
+            same = {n for n, value in vars(usual).items() if getattr(mine, n) == value}
+            assert same <= {"memory_bytes"}
         _, options = told(self.with_config(saved, strange))
         assert actions.discovery_config(options) == strange
 
@@ -137,6 +139,10 @@ class TestCommands:
         assert options["keep"] == 90.0
         given = Asked("ioi", {**options, "threshold": None, "min_effect": None}).config()
         assert given.n_prompts == saved.found.config.n_prompts
+
+    def test_a_study_that_was_refused_tried_nothing(self, saved):
+        name, options = told(replace(saved, search=SearchRecord((), 80.0, n_trials=0)))
+        assert (name, options["trials"], options["keep"]) == ("study", 50, 80.0)
 
     def test_a_study(self, saved):
         name, options = told(replace(saved, search=SearchRecord((), 80.0, n_trials=7)))

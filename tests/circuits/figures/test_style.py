@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from circuits import Circuit, Head, Receiver
+from circuits import Circuit, Discovery, DiscoveryConfig, Head, Receiver
+from circuits.behaviour import Behaviour
 from circuits.cost import Cost, StageCost
 from circuits.evaluation import Curve, CurvePoint, Estimate
 from circuits.figures import (
@@ -22,13 +23,16 @@ from circuits.figures import (
     overlap_figure,
     pareto_figure,
     receiver_effects_figure,
+    seeds_figure,
     sparsity_curve_figure,
 )
 from circuits.figures.style import palette_of
-from circuits.model import AttentionPattern
+from circuits.model import AttentionPattern, ModelIdentity
 from circuits.patching import EffectTable
 from circuits.pruning import Pruning
+from circuits.result import Provenance
 from circuits.search_record import SearchRecord
+from circuits.seeds import SeedRun, SeedStudy
 
 PAGES = {
     "transparent": ("#ffffff", "#0d1117"),
@@ -128,6 +132,23 @@ EFFECTS = EffectTable.of_receivers(
     {Receiver.logits(): torch.eye(2)}, n_layers=2, n_heads=2, n_kv_heads=2
 )
 TAG = "<b>x</b>"
+DISCOVERY = Discovery(
+    circuit=HEADS,
+    performance=50.0,
+    behaviour=Behaviour(4, 1.0, 1.0, 1.0, 0.0),
+    prunings={},
+    scores={},
+    effects=None,
+    cost=Cost((), 1),
+    config=DiscoveryConfig(),
+    provenance=Provenance(ModelIdentity("m", "a", 2, 2, 2, 4, 2, "float32", ""), "task", {}),
+)
+
+
+def study_of(*found: Discovery) -> SeedStudy:
+    return SeedStudy(tuple(map(SeedRun, found)), reported=0)
+
+
 EVERY_FIGURE = {
     "attention": lambda theme: attention_figure(
         AttentionPattern(Head(0, 0), (TAG, TAG), torch.eye(2)), TAG, theme=theme
@@ -153,6 +174,8 @@ EVERY_FIGURE = {
     "pareto": lambda theme: pareto_figure(SearchRecord((), 75.0), TAG, theme=theme),
     "receiver": lambda theme: receiver_effects_figure(EFFECTS, "logits", HEADS, TAG, theme=theme),
     "scores": lambda theme: head_scores_figure(np.eye(2), HEADS.heads, TAG, theme=theme),
+    "seeds": lambda theme: seeds_figure(study_of(DISCOVERY), TAG, theme=theme),
+    "no seeds": lambda theme: seeds_figure(study_of(), TAG, theme=theme),
     "sweep": lambda theme: sparsity_curve_figure(
         {TAG: Pruning(HEADS.heads, (0.5,), (90.0,), 0)}, TAG, theme=theme
     ),

@@ -40,6 +40,14 @@ def run(saved):
     return SavedRun.load(saved)
 
 
+@pytest.fixture(scope="session")
+def other(run):
+    """The same run with a head less."""
+    circuit = run.found.circuit
+    rest = circuit.restricted_to(sorted(circuit.heads)[1:])
+    return replace(run, name="runs/other", found=replace(run.found, circuit=rest))
+
+
 @pytest.fixture
 def hostile(run, monkeypatch):
     """A run whose every name was written by someone who means harm."""

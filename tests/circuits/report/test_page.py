@@ -14,9 +14,11 @@ from circuits import Circuit, PruningRule
 from circuits.behaviour import Behaviour
 from circuits.evaluation import EVALUATION_FILE
 from circuits.figures import circuit_figure
-from circuits.report import SavedRun, render_report, write_report
+from circuits.report import SavedRun, render_report, sections, write_report
 from circuits.report.drawing import drawings
+from circuits.report.sections import Asked
 from circuits.search_record import SearchPoint, SearchRecord
+from tasks import get_task
 from tests.circuits.report.conftest import HOSTILE
 from tests.circuits.report.reading import Page
 
@@ -35,14 +37,6 @@ SECTIONS = (
 @pytest.fixture(scope="module")
 def page(run):
     return Page(render_report([run]))
-
-
-@pytest.fixture(scope="module")
-def other(run):
-    """The same run with a head less."""
-    circuit = run.found.circuit
-    rest = circuit.restricted_to(sorted(circuit.heads)[1:])
-    return replace(run, name="runs/other", found=replace(run.found, circuit=rest))
 
 
 class TestOneRun:
@@ -86,10 +80,26 @@ class TestOneRun:
         assert "completeness" not in page.text.split("Terms")[0].lower()
 
     def test_the_task_of_another_installation_has_no_example(self, page, run):
-        assert "does not know the task" in page.text
+        assert "The task is not known here" in page.text
         source = run.found.provenance
         known = replace(run, found=replace(run.found, provenance=replace(source, task="ioi")))
         assert "clean prompt When " in Page(render_report([known])).text
+
+    def test_rows_of_ones_own_are_shown_while_they_are_the_same(self, run, tmp_path):
+        file = tmp_path / "mine.csv"
+        file.write_text("clean,corrupted,correct,wrong\nMine A,Mine B, C, D\n")
+        source = replace(
+            run.found.provenance, task=str(file), task_digest=get_task(str(file)).digest
+        )
+        own = replace(run, found=replace(run.found, provenance=source))
+        assert Asked.of(own.found).example.clean == "Mine A"
+        file.write_text(file.read_text().replace("Mine A", "Other A"))
+        assert Asked.of(own.found).example is None
+
+    def test_no_network_is_asked_for_a_task(self, run, monkeypatch):
+        monkeypatch.setattr(sections, "get_task", lambda name: pytest.fail(name))
+        source = replace(run.found.provenance, task="hf://datasets/someone/mine")
+        assert Asked.of(replace(run.found, provenance=source)).example is None
 
 
 class TestForm:
@@ -165,8 +175,7 @@ class TestWhatElseARunMayHold:
     def test_a_weak_model_is_said_to_be_one(self, run):
         weak = replace(run.found, behaviour=Behaviour(4, 0.1, 0.0, -1.0, 0.0))
         page = Page(render_report([replace(run, found=weak)]))
-        assert "Hardly: the metric on clean prompts (-1.00) is not above" in page.text
-        assert "Yes, on 4 prompts" not in page.text
+        assert "means little: the metric on clean prompts (-1.00) is not above" in page.text
 
     def test_no_circuit_no_scores_and_no_number(self, run):
         empty = replace(
