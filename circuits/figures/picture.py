@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 
@@ -45,7 +46,8 @@ def save_figure(
         content = figure.to_html(include_plotlyjs=True).encode()
     else:
         scale = scale if ending in _GRAINED else 1.0
-        content = _drawn(figure, ending, width or figure.layout.width or 1000, scale)
+        layout: Any = figure.layout
+        content = _drawn(figure, ending, width or layout.width or 1000, scale)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically({path: content})
     return path

@@ -53,9 +53,9 @@ class Drawing:
     def of(cls, name: str, draw: Draw, caption: str, alternative: str = "") -> Drawing:
         """Draw in both themes."""
         themes = {theme: draw(theme) for theme in _PAGE_THEMES}
-        height = int(themes["light"].layout.height)
+        layout: Any = themes["light"].layout
         plain = {theme: json.loads(str(figure.to_json())) for theme, figure in themes.items()}
-        return cls(name, caption, alternative or caption, plain, height)
+        return cls(name, caption, alternative or caption, plain, int(layout.height))
 
 
 def drawings(run: SavedRun) -> dict[str, tuple[Drawing, ...]]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from circuits import Circuit
-from circuits.behaviour import Verdict
-from circuits.report import render_report
+from circuits.behaviour import Behaviour, Verdict
+from circuits.report import facts, render_report
 from tests.circuits.report.reading import Page
 
 
@@ -22,10 +22,12 @@ from tests.circuits.report.reading import Page
     ],
 )
 def test_whether_the_model_does_the_task_is_what_was_tested(run, kind, told):
-    verdict = kind and Verdict(kind, "because")
-    page = Page(render_report([replace(run, found=replace(run.found, verdict=verdict))]))
-    assert told in page.text
-    assert ("Yes" in page.text) == (kind == "behaviour")
+    found = replace(run.found, verdict=kind and Verdict(kind, "because"))
+    weak = replace(found, behaviour=Behaviour(9, 0.5, 0.0, 1.0, 0.0))
+    assert facts.does_the_task(found) == facts.Answer(told, is_warning=kind != "behaviour")
+    less = facts.does_the_task(weak)
+    assert less.is_warning
+    assert less.text.startswith(f"{told} A circuit found on such prompts means little: the model")
 
 
 def test_a_refused_search_has_no_circuit_to_show(run, other):
