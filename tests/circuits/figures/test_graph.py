@@ -167,7 +167,7 @@ def circuits(draw) -> tuple[list[Head], list[Edge]]:
 
 class TestLayout:
     @given(circuits())
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=5, deadline=None)
     def test_heads_stand_apart_inside_the_page(self, drawn):
         layout = arrange(*drawn)
         assert all(0 <= x <= layout.width for x in layout.x.values())
