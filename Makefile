@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench exact seeds notebooks clean
+.PHONY: demo test check lint format bench exact seeds notebooks browser clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
 
-test: $(VENV)/.installed-dev  ## Run all tests.
+test: $(VENV)/.installed-dev browser  ## Run all tests; those that need Chromium are skipped without one.
 	$(BIN)/pytest
 
 check: lint test  ## Everything that must hold before a commit.
@@ -42,6 +42,13 @@ exact: $(VENV)/.installed  ## The exact searches that `bench` compares with (hou
 notebooks: $(VENV)/.installed-dev  ## Run the notebooks and keep their outputs (needs Chromium, see README).
 	$(PIP_INSTALL) -e '.[figures]'
 	$(BIN)/python -m tests.test_notebooks
+
+# On a throw-away machine (CI set, root, Debian) Chromium is installed for the tests that open a page.
+browser:
+	@test -z "$$CI" || test "$$(id -u)" != 0 || command -v chromium >/dev/null || ! command -v apt-get >/dev/null || { \
+		echo "Installing Chromium for the tests ..."; \
+		{ timeout 90 apt-get -qq update && DEBIAN_FRONTEND=noninteractive timeout 240 apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1 \
+		|| echo "Chromium could not be installed: the tests that need it are skipped"; }
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or newer, or set PYTHON=..."; exit 1; }

@@ -115,6 +115,11 @@ class Discovery:
     task: Task | None = field(default=None, repr=False)
 
     @property
+    def refusal(self) -> str | None:
+        """Why there was no circuit to search for; None where there was."""
+        return self.verdict.reason if self.verdict and self.verdict.refuses else None
+
+    @property
     def candidates(self) -> frozenset[Head]:
         """Heads that pruning left to the search: the union of all prunings, or every head."""
         merged = merged_candidates(self.prunings)
@@ -180,8 +185,8 @@ class Discovery:
                 search for, or (TaskError) the task has too few other prompts.
 
         """
-        if self.verdict is not None and self.verdict.refuses:
-            raise ValueError(f"there is no circuit to evaluate: {self.verdict.reason}")
+        if self.refusal:
+            raise ValueError(f"there is no circuit to evaluate: {self.refusal}")
         config = config or EvaluationConfig()
         scores = choose_scores(self.effects, self.scores, config.score)
         task = task or self.task or get_task(self.provenance.task)

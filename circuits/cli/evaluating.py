@@ -9,7 +9,7 @@ from typing import Any
 
 from circuits.cli import evaluations, reports
 from circuits.cli.actions import ModelSource
-from circuits.cli.console import out, print_json
+from circuits.cli.console import out, print_json, print_warning
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.evaluations import Subject
 from circuits.cli.progress import LOADING, show_progress
@@ -19,6 +19,7 @@ from circuits.evaluation import (
     Evaluation,
     EvaluationConfig,
     Evaluator,
+    SavedEvaluation,
     choose_scores,
     evaluate_circuit,
     sample_size,
@@ -38,9 +39,11 @@ def evaluate(
     source: ModelSource,
     options: Mapping[str, Any],
     ranking: str,
+    *,
+    keep: bool,
     as_json: bool,
 ) -> None:
-    """Print all figures of a circuit; `options` are settings of the evaluation."""
+    """Print all figures of a circuit, and keep those of a run; `options` are the settings."""
     given = {name: value for name, value in options.items() if value is not None}
     with usage_errors():
         chosen: dict[str, Any] = {"rankings": RANKINGS if ranking == "both" else (ranking,)}
@@ -56,6 +59,8 @@ def evaluate(
         print_json(reports.evaluation(evaluation, subject))
     else:
         out.print(evaluations.evaluation(evaluation, subject))
+    if keep and not path.is_file():
+        _keep(SavedEvaluation.of(subject.circuit, config, evaluation), path)
 
 
 def _of_run(
@@ -102,3 +107,11 @@ def _of_circuit(
         )
     model = source.name or DEFAULT_MODEL
     return evaluation, Subject(circuit, task.spec or task.name, model, defaults.metric, None)
+
+
+def _keep(evaluation: SavedEvaluation, run: Path) -> None:
+    """Save it with the run; where that cannot be, it was printed, so a warning will do."""
+    try:
+        evaluation.save(run)
+    except OSError as error:
+        print_warning(f"the evaluation could not be kept in {run} ({error.strerror or error})")

@@ -10,7 +10,6 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from circuits.behaviour import Behaviour
-from circuits.cli import certainty
 from circuits.cli.evaluations import Subject
 from circuits.comparison import Agreement, Chance, Comparison, Ranking
 from circuits.components import Connection, Head
@@ -18,6 +17,7 @@ from circuits.evaluation import Evaluation
 from circuits.grid import Grid
 from circuits.model import CatalogueEntry
 from circuits.references import Reference
+from circuits.report import certainty
 from circuits.result import Discovery, RunRecord
 from tasks import Task
 

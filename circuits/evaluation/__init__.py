@@ -9,8 +9,10 @@ from circuits.evaluation.measure import evaluate_circuit
 from circuits.evaluation.prompts import held_out_pairs, sample_size
 from circuits.evaluation.ranking import HeadScores, choose_scores, effect_scores, rank_heads
 from circuits.evaluation.report import Evaluation, Gap, Kept
+from circuits.evaluation.saved import EVALUATION_FILE, SavedEvaluation
 
 __all__ = [
+    "EVALUATION_FILE",
     "MIB_SHARES",
     "Bootstrap",
     "Curve",
@@ -22,6 +24,7 @@ __all__ = [
     "Gap",
     "HeadScores",
     "Kept",
+    "SavedEvaluation",
     "choose_scores",
     "edge_ablated_metric",
     "effect_scores",

@@ -32,6 +32,7 @@ COMMANDS = (
     "models",
     "evaluate",
     "compare",
+    "report",
     "references",
     "export",
     "import",

@@ -125,6 +125,7 @@ def test_a_circuit_from_elsewhere_is_evaluated(run, tiny, tmp_path, monkeypatch)
     assert printed["prompts"] is None
     assert printed["curves"] == {}
     assert printed["edge_level"]["performance"]["value"] != 0
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_what_a_circuit_alone_cannot_be_asked(run, tmp_path, no_model):
