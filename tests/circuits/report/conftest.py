@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from circuits import EvaluationConfig
+from circuits import Circuit, EvaluationConfig
 from circuits.cost import Cost
 from circuits.evaluation import SavedEvaluation
 from circuits.report import SavedRun
@@ -46,6 +46,20 @@ def other(run):
     circuit = run.found.circuit
     rest = circuit.restricted_to(sorted(circuit.heads)[1:])
     return replace(run, name="runs/other", found=replace(run.found, circuit=rest))
+
+
+@pytest.fixture(scope="session")
+def empty(run):
+    """What a search that found nothing leaves."""
+    return replace(
+        run.found,
+        circuit=Circuit.of_heads([], 3, 4),
+        performance=float("nan"),
+        prunings={},
+        scores={},
+        effects=None,
+        verification=None,
+    )
 
 
 @pytest.fixture

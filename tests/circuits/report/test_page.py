@@ -177,16 +177,7 @@ class TestWhatElseARunMayHold:
         page = Page(render_report([replace(run, found=weak)]))
         assert "means little: the metric on clean prompts (-1.00) is not above" in page.text
 
-    def test_no_circuit_no_scores_and_no_number(self, run):
-        empty = replace(
-            run.found,
-            circuit=Circuit.of_heads([], 3, 4),
-            performance=float("nan"),
-            prunings={},
-            scores={},
-            effects=None,
-            verification=None,
-        )
+    def test_no_circuit_no_scores_and_no_number(self, run, empty):
         page = Page(render_report([replace(run, found=empty)]))
         assert "This circuit has no heads." in str(page.figures["run-0-circuit"])
         assert page.figures.keys() == {"run-0-circuit", "run-0-cost"}

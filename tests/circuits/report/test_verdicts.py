@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import pytest
 
-from circuits import Circuit
 from circuits.behaviour import Behaviour, Verdict
 from circuits.report import facts, render_report
 from tests.circuits.report.reading import Page
@@ -30,17 +29,8 @@ def test_whether_the_model_does_the_task_is_what_was_tested(run, kind, told):
     assert less.text.startswith(f"{told} A circuit found on such prompts means little: the model")
 
 
-def test_a_refused_search_has_no_circuit_to_show(run, other):
-    refused = replace(
-        run.found,
-        circuit=Circuit.of_heads([], 3, 4),
-        performance=float("nan"),
-        prunings={},
-        scores={},
-        effects=None,
-        verification=None,
-        verdict=Verdict("no circuit", "nothing shows"),
-    )
+def test_a_refused_search_has_no_circuit_to_show(run, other, empty):
+    refused = replace(empty, verdict=Verdict("no circuit", "nothing shows"))
     nothing = replace(run, name="runs/nothing", found=refused)
     page = Page(render_report([nothing]))
     assert "circuit none model right" in page.text
