@@ -4,12 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench exact seeds notebooks docs clean
+.PHONY: demo test check lint format bench exact seeds notebooks docs browser clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
 
-test: $(VENV)/.installed-dev  ## Run all tests.
+test: $(VENV)/.installed-dev browser  ## Run all tests; those that need Chromium are skipped without one.
 	$(BIN)/pytest
 
 check: lint test  ## Everything that must hold before a commit.
@@ -28,9 +28,10 @@ bench: $(VENV)/.installed  ## Measure again what README says (about an hour on t
 	$(BIN)/python -m benchmarks.discovery --write-readme
 	$(BIN)/python -m benchmarks.engines --write-readme
 	$(BIN)/python -m benchmarks.cost --write-readme
-	$(BIN)/python -m benchmarks.scaling
+	$(BIN)/python -m benchmarks.scaling --write-readme
 	$(BIN)/python -m benchmarks.recall --write-readme
 	$(BIN)/python -m benchmarks.chance --write-readme
+	$(BIN)/python -m benchmarks.truth_table --write-readme
 
 seeds: $(VENV)/.installed  ## The ten-seed table of README (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.seeds --write-readme
@@ -42,9 +43,15 @@ notebooks: $(VENV)/.installed-dev  ## Run the notebooks and keep their outputs (
 	$(PIP_INSTALL) -e '.[figures]'
 	$(BIN)/python -m tests.test_notebooks
 
-docs: $(VENV)/.installed  ## Build the documentation into build/docs.
-	$(PIP_INSTALL) -e '.[docs]'
+docs: $(VENV)/.installed-dev  ## Build the documentation into build/docs; a warning is an error.
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# On a throw-away machine (CI set, root, Debian) Chromium is installed for the tests that open a page.
+browser:
+	@test -z "$$CI" || test "$$(id -u)" != 0 || command -v chromium >/dev/null || ! command -v apt-get >/dev/null || { \
+		echo "Installing Chromium for the tests ..."; \
+		{ timeout 90 apt-get -qq update && DEBIAN_FRONTEND=noninteractive timeout 240 apt-get -qq install -y --no-install-recommends chromium; } >/dev/null 2>&1 \
+		|| echo "Chromium could not be installed: the tests that need it are skipped"; }
 
 $(BIN)/python:
 	@test -n "$(PYTHON)" || { echo "error: no Python found; install Python 3.11 or newer, or set PYTHON=..."; exit 1; }

@@ -16,12 +16,12 @@ import typer
 from benchmarks.cost import RESULTS
 from benchmarks.cost_report import total
 from benchmarks.readme_figure import write_picture
-from circuits.figures.style import LEGEND_ABOVE, NEUTRAL, SERIES, styled
+from circuits.figures.style import palette_of, styled
 
 
 def picture(measured: Mapping[str, Any]) -> go.Figure:
     """Forward passes of each way of searching, by task, on a logarithmic scale."""
-    tasks = measured["tasks"]
+    tasks, palette = measured["tasks"], palette_of("transparent")
     bars: dict[str, list[float]] = {
         "naive": [task["naive_passes"] for task in tasks.values()],
         "exact": [task["exact_flops"] / task["forward_pass_flops"] for task in tasks.values()],
@@ -37,15 +37,15 @@ def picture(measured: Mapping[str, Any]) -> go.Figure:
                 marker_color=colour,
                 text=[f"{value:,.0f}" for value in values],
                 textposition="outside",
-                textfont={"color": NEUTRAL, "size": 11},
+                textfont={"color": palette.muted, "size": 11},
             )
-            for (name, values), colour in zip(bars.items(), SERIES, strict=True)
+            for (name, values), colour in zip(bars.items(), palette.series, strict=True)
         ]
     )
     title = "Cost of finding a circuit, in forward passes over the same prompts"
-    figure = styled(figure, title, height=440, width=1000)
+    figure = styled(figure, title, palette, height=440, width=1000)
     figure.update_yaxes(type="log", title_text="forward passes", range=[1, 5])
-    return figure.update_layout(barmode="group", legend=LEGEND_ABOVE)
+    return figure.update_layout(barmode="group")
 
 
 def _passes(task: Mapping[str, Any], method: str) -> float:

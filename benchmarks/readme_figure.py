@@ -6,14 +6,13 @@ OUT ends in .png or .svg. Needs the extra "figures" (kaleido) and a Chrome or Ch
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
 from pathlib import Path
 
 import plotly.graph_objects as go
 import typer
 
 from circuits import Discovery
-from circuits.figures import circuit_figure
+from circuits.figures import PictureError, circuit_figure, save_figure
 
 
 def picture(found: Discovery) -> go.Figure:
@@ -28,18 +27,9 @@ def picture(found: Discovery) -> go.Figure:
 
 def write_picture(draw: Callable[[], go.Figure], out: Path) -> None:
     """Write a figure as a file; what is missing for that is told in one sentence."""
-    if find_spec("kaleido") is None:
-        raise SystemExit("error: writing pictures needs kaleido: pip install -e '.[figures]'")
     try:
-        figure = draw()
-        out.parent.mkdir(parents=True, exist_ok=True)
-        figure.write_image(out)
-    except RuntimeError as error:
-        raise SystemExit(
-            "error: writing pictures needs Chrome or Chromium: "
-            "install one (Debian: apt-get install chromium) and set BROWSER_PATH to it"
-        ) from error
-    except (OSError, ValueError) as error:
+        save_figure(draw(), out)
+    except (OSError, ValueError, PictureError) as error:
         raise SystemExit(f"error: {error}") from error
 
 

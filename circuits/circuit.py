@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from circuits.components import Connection, Edge, Head, Receiver
 
 Item = TypeVar("Item")
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,8 @@ class Circuit:
     """Heads and edges of a model with `n_layers` x `n_heads` heads.
 
     Raises:
-        ValueError: A head is outside the model, or an edge touches a head outside the circuit.
+        ValueError: A head is outside the model, an edge touches a head outside the circuit, or two
+            edges are the same path.
 
     """
 
@@ -41,6 +44,9 @@ class Circuit:
                 raise ValueError(f"edge {edge} leaves the circuit of {len(self.heads)} heads")
             if edge.receiver.head and edge.receiver.head.layer <= edge.sender.layer:
                 raise ValueError(f"edge {edge} does not lead to a higher layer")
+        if len(self.connections) < len(self.edges):
+            twice = Counter(edge.connection for edge in self.edges).most_common(1)[0][0]
+            raise ValueError(f"the path {twice} has two effects, and can have one")
 
     @classmethod
     def of_heads(cls, heads: Iterable[Head | str], n_layers: int, n_heads: int) -> Circuit:
@@ -116,26 +122,26 @@ class Circuit:
         """Read what `to_json` wrote. Raises ValueError naming what is missing or wrong."""
         try:
             data = json.loads(text)
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise ValueError(f"a circuit must be JSON, but {error}") from error
         return cls.from_dict(data)
 
     @classmethod
     def from_dict(cls, data: Any) -> Circuit:
-        """Read what `to_dict` gave. Raises ValueError naming what is missing or wrong."""
+        """Read what `to_dict` gave. Raises ValueError: what is missing or wrong, and where."""
         needed = {"n_layers", "n_heads", "heads"}
         if not isinstance(data, dict) or not needed <= data.keys():
             got = sorted(data) if isinstance(data, dict) else type(data).__name__
             raise ValueError(f"a circuit needs {sorted(needed)} (and edges), got {got}")
-        try:
-            edges = [
-                Edge(Head.parse(e["sender"]), Receiver.parse(e["receiver"]), float(e["effect"]))
-                for e in data.get("edges", [])
-            ]
-            heads = [Head.parse(head) for head in data["heads"]]
-            sizes = int(data["n_layers"]), int(data["n_heads"])
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ValueError(f"an entry of the circuit is malformed: {error!r}") from error
+        heads = [
+            _entry(f"heads[{place}]", Head.parse, head)
+            for place, head in enumerate(_list(data["heads"], "heads"))
+        ]
+        edges = [
+            _entry(f"edges[{place}]", _edge, edge)
+            for place, edge in enumerate(_list(data.get("edges", []), "edges"))
+        ]
+        sizes = (_entry(name, int, data[name]) for name in ("n_layers", "n_heads"))
         return cls(frozenset(heads), frozenset(edges), *sizes)
 
     def _check_same_model(self, other: Circuit) -> None:
@@ -181,6 +187,26 @@ class Overlap(Generic[Item]):
         """Intersection over union (Jaccard index); NaN where both are empty."""
         union = self.true_positives | self.false_positives | self.false_negatives
         return _share(len(self.true_positives), len(union))
+
+
+def _edge(entry: Any) -> Edge:
+    sender, receiver = Head.parse(entry["sender"]), Receiver.parse(entry["receiver"])
+    return Edge(sender, receiver, float(entry["effect"]))
+
+
+def _list(value: Any, name: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise ValueError(f"{name} of a circuit must be a list, got {value!r}")
+    return value
+
+
+def _entry(where: str, read: Callable[[Any], Read], value: Any) -> Read:
+    """What `read` makes of a value, with its place in the circuit in the error."""
+    try:
+        return read(value)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = str(error) if isinstance(error, ValueError) else repr(error)
+        raise ValueError(f"{where} of a circuit is malformed: {reason}") from error
 
 
 def _share(part: int, whole: int) -> float:

@@ -45,7 +45,7 @@ class DiscoveryConfig:
             heads hold of all attribution, the `first` cliff for FLAP's.
         contrast: Contrast of Contrastive-FLAP: "published", or "paired".
         n_mean_prompts: Corrupted prompts that mean head outputs are taken over; at least the
-            discovery's own.
+            discovery's own, and all of a task that has fewer.
         memory_bytes: About how much memory path patching may use beside the model's own; a safe
             share of what is free without.
         ignore_behaviour: Search for a circuit even where the prompts do not show that the model

@@ -29,6 +29,7 @@ from circuits.evaluation import (
     choose_scores,
     evaluate_circuit,
     held_out_pairs,
+    sample_size,
 )
 from circuits.files import write_atomically
 from circuits.metrics import get_metric
@@ -47,11 +48,20 @@ _EFFECTS, _SCORES, _DIGESTS = "effects.", "scores.", "files"
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result came from: model, task, and the versions of what computed it."""
+    """Where a result came from: model, task, and the versions of what computed it.
+
+    Attributes:
+        model: Name, shape and weight hash.
+        task: What `get_task` takes to give the task: its name, or where its rows are.
+        versions: By package.
+        task_digest: A hash of the task's rows, where they were read from somewhere.
+
+    """
 
     model: ModelIdentity
     task: str
     versions: dict[str, str]
+    task_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +113,11 @@ class Discovery:
     verdict: Verdict | None = None
     evaluator: Evaluator | None = field(default=None, repr=False)
     task: Task | None = field(default=None, repr=False)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why there was no circuit to search for; None where there was."""
+        return self.verdict.reason if self.verdict and self.verdict.refuses else None
 
     @property
     def candidates(self) -> frozenset[Head]:
@@ -165,16 +180,17 @@ class Discovery:
             progress: Called with the fraction done.
 
         Raises:
-            ValueError: The model's weights are not those the circuit was discovered on, the run has
-                no scores of the name asked for, there was no circuit to search for, or (TaskError)
-                the task has too few other prompts.
+            ValueError: The model's weights, or the rows of the task, are not those the circuit was
+                discovered on, the run has no scores of the name asked for, there was no circuit to
+                search for, or (TaskError) the task has too few other prompts.
 
         """
-        if self.verdict is not None and self.verdict.refuses:
-            raise ValueError(f"there is no circuit to evaluate: {self.verdict.reason}")
+        if self.refusal:
+            raise ValueError(f"there is no circuit to evaluate: {self.refusal}")
         config = config or EvaluationConfig()
         scores = choose_scores(self.effects, self.scores, config.score)
         task = task or self.task or get_task(self.provenance.task)
+        self._check_task(task)
         own = self.evaluator
         if own is None or model is not None:
             bridge = self._load_model() if model is None else model
@@ -190,13 +206,9 @@ class Discovery:
     def _held_out(self, own: Evaluator, task: Task, config: EvaluationConfig) -> Evaluator:
         """The model on prompts that are none of the discovery's, with means over such."""
         seed = self.config.seed + 1 if config.seed is None else config.seed
-        everything = held_out_pairs(
-            task,
-            tokenizer_of(own.model.bridge),
-            max(config.n_prompts, self.config.n_mean_prompts),
-            seed,
-            own.pairs.clean_text,
-        )
+        known = own.pairs.clean_text
+        n = sample_size(task, config.n_prompts, self.config.n_mean_prompts, len(known))
+        everything = held_out_pairs(task, tokenizer_of(own.model.bridge), n, seed, known)
         return Evaluator(own.model, everything[: config.n_prompts], everything, own.metric)
 
     def save(self, directory: str | Path, beside: Mapping[str, bytes] | None = None) -> None:
@@ -274,6 +286,14 @@ class Discovery:
     def _load_model(self) -> TransformerBridge:
         return load_model(self.provenance.model.name, dtype=self.provenance.model.dtype)
 
+    def _check_task(self, task: Task) -> None:
+        if task.digest != self.provenance.task_digest:
+            raise ValueError(
+                f"the circuit was discovered on {self.provenance.task}, and "
+                f"{task.spec or task.name} has other rows than that had; give the same rows, or "
+                "discover anew"
+            )
+
     def _check_model(self, bridge: TransformerBridge) -> None:
         found = identify(bridge)
         if found.weight_hash != self.provenance.model.weight_hash:
@@ -307,7 +327,8 @@ def sample_pairs(
     model: TransformerBridge, task: Task, config: DiscoveryConfig
 ) -> tuple[PromptPairs, PromptPairs]:
     """The prompts of a discovery, and the larger sample of the same task for mean outputs."""
-    tokenizer = tokenizer_of(model)
-    largest = max(config.n_prompts, config.n_mean_prompts)
-    everything = task.sample(tokenizer, n=largest, seed=config.seed, n_templates=config.n_templates)
+    n = sample_size(task, config.n_prompts, config.n_mean_prompts)
+    everything = task.sample(
+        tokenizer_of(model), n=n, seed=config.seed, n_templates=config.n_templates
+    )
     return everything[: config.n_prompts], everything

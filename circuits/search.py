@@ -99,8 +99,14 @@ class SelectionRule:
         below = values_below(effects, receiver)
         if below.numel() < 2 or not below.abs().max() > self.min_effect:
             return ()
-        limit = below.mean().abs() + self._thresholds(below, receiver) * below.std()
-        return heads_in(below.abs() > limit)
+        return heads_in(below.abs() > self.limits(effects, receiver))
+
+    def limits(
+        self, effects: Float[Tensor, "layer head"], receiver: Receiver
+    ) -> Float[Tensor, "lower_layer 1"]:
+        """What |effect| must exceed on a receiver, by the sender's layer below it."""
+        below = values_below(effects, receiver)
+        return below.mean().abs() + self._thresholds(below, receiver) * below.std()
 
     def deciding(
         self,

@@ -22,6 +22,7 @@ WORK_DIRECTORY = "work"
 _VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
 _KEY_PARTS = {
     "task": "another task",
+    "rows": "other contents of the task's file",
     "model": "other model weights or dtype",
     "prompts": "other prompts (number, seed or words)",
     "metric": "another metric",
@@ -76,6 +77,8 @@ class Setting:
             "metric": config.metric,
             "engine": _exact_engine(config, layered),
         }
+        # Means are over more rows of a file than the prompts are.
+        key |= {} if task.digest is None else {"rows": task.digest}
         work = None if directory is None else Path(directory) / WORK_DIRECTORY
         there = None if work is None else owner(work)
         replaced = None if there in (None, key) else _differences(there, key)
@@ -113,7 +116,8 @@ class Setting:
         """Where a result of this setting came from."""
         versions = {name: metadata.version(name) for name in _VERSIONED}
         versions = {"python": platform.python_version(), **versions}
-        return Provenance(identify(self.bridge), self.task.name, versions)
+        task = self.task.spec or self.task.name
+        return Provenance(identify(self.bridge), task, versions, self.task.digest)
 
 
 def checked(bridge: TransformerBridge) -> LayeredModel:
@@ -152,5 +156,5 @@ def _exact_engine(config: DiscoveryConfig, model: LayeredModel) -> str:
 
 def _differences(there: Mapping[str, Any], key: Mapping[str, Any]) -> str:
     """In words, what a workspace was begun with that is not what is asked for now."""
-    parts = [words for name, words in _KEY_PARTS.items() if there.get(name) != key[name]]
+    parts = [words for name, words in _KEY_PARTS.items() if there.get(name) != key.get(name)]
     return ", ".join(parts) or "another format"

@@ -217,9 +217,11 @@ class PathPatcher:
         return self._sums
 
     def _swept(self, report: Report) -> SweptSums:
-        if (known := self.workspace.sweep(_key(None))) is not None and known.is_whole:
-            return known
+        among_all = self.workspace.sweep(_key(None))
+        if among_all is not None and among_all.is_whole:
+            return among_all
         key = _key(None if self.candidates is None else self.heads)
+        begun = among_all if self.candidates is None else self.workspace.sweep(key)
         plan = plan_patching(self.model, self.pairs, self.candidates, self.config)
         return swept_sums(
             self.model,
@@ -228,7 +230,7 @@ class PathPatcher:
             get_metric(self.config.metric),
             plan,
             report,
-            begun=self.workspace.sweep(key),
+            begun=begun,
             keep=lambda sums: self.workspace.keep_sweep(key, sums),
         )
 

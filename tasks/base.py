@@ -5,10 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from tasks.pairs import PromptPair, PromptPairs, TaskError, UncorruptedError
+from tasks.tables import pairs_to_dataset
 from tasks.tokenization import EncodedPair, PairEncoder, Tokenizer, collate, single_token_words
+
+if TYPE_CHECKING:
+    from datasets import Dataset
 
 Words = Mapping[str, Sequence[str]]
 """Word lists by name, such as {"name": ("Mary", "John"), "place": ("store",)}."""
@@ -29,15 +33,21 @@ class Task(ABC):
         n_variants: Number of templates or structural variants; `sample` takes them in turn.
         word_lists: The words to draw from, without leading spaces.
         min_words: A tokenizer must know this many words of each list, or all of a shorter list.
+        n_pairs: How many pairs there are; None where they are drawn from words.
+        spec: What `get_task` takes to give this task again; the name where it is empty.
+        digest: A hash of pairs that are read from somewhere; None where they are drawn.
 
     """
 
-    name: ClassVar[str]
-    description: ClassVar[str]
-    source: ClassVar[str] = ""
-    n_variants: ClassVar[int] = 1
+    name: str
+    description: str
+    source: str = ""
+    n_variants: int = 1
     word_lists: ClassVar[Words] = {}
     min_words: ClassVar[int] = 8
+    n_pairs: int | None = None
+    spec: str = ""
+    digest: str | None = None
 
     @abstractmethod
     def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
@@ -82,8 +92,30 @@ class Task(ABC):
                 tokenizer does not allow so many pairs.
 
         """
+        pairs = self._some_pairs(tokenizer, n, seed, n_templates)
+        return collate(self.name, seed, tokenizer, pairs)
+
+    def text_pairs(
+        self, tokenizer: Tokenizer, n: int = 64, seed: int = 0
+    ) -> tuple[PromptPair, ...]:
+        """Return the pairs that `sample` gives, as text. Raises TaskError as it does."""
+        return tuple(pair.text for pair in self._some_pairs(tokenizer, n, seed))
+
+    def to_dataset(self, tokenizer: Tokenizer, n: int = 64, seed: int = 0) -> Dataset:
+        """Return the pairs that `sample` gives, as a dataset that `task_from_dataset` reads."""
+        return pairs_to_dataset(self.text_pairs(tokenizer, n, seed))
+
+    def _some_pairs(
+        self, tokenizer: Tokenizer, n: int, seed: int, n_templates: int | None = None
+    ) -> Sequence[EncodedPair]:
         if n < 1:
             raise TaskError(f"n must be at least 1 prompt pair, got {n}")
+        return self.encoded_pairs(tokenizer, n, seed, n_templates)
+
+    def encoded_pairs(
+        self, tokenizer: Tokenizer, n: int, seed: int, n_templates: int | None = None
+    ) -> Sequence[EncodedPair]:
+        """Draw pairs until `n` are distinct and can be used. `n` is positive."""
         turns = self._turns(seed, n_templates)
         rng = Random(seed)
         words = self.usable_words(tokenizer)
@@ -101,7 +133,7 @@ class Task(ABC):
                 continue
             seen.add(pair.text.clean)
             encoded.append(pair)
-        return collate(self.name, seed, tokenizer, encoded)
+        return encoded
 
     def _turns(self, seed: int, n_templates: int | None) -> Sequence[int]:
         """The variants in the order in which they take turns."""

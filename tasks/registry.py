@@ -1,12 +1,15 @@
-"""Tasks by name."""
+"""Tasks by name: built in, registered, or of an installed package; or by where they are."""
 
 from __future__ import annotations
 
 from difflib import get_close_matches
+from functools import cache
 from typing import TypeVar
 
 from tasks.base import Task
 from tasks.pairs import TaskError
+from tasks.plugins import BrokenPlugin, load_plugins
+from tasks.sources import is_spec, open_task
 
 _TASKS: dict[str, type[Task]] = {}
 
@@ -39,21 +42,44 @@ def _path(task_class: type[Task]) -> tuple[str, str]:
 
 
 def get_task(name: str | Task) -> Task:
-    """Return the task of that name; a `Task` is returned as it is.
+    """Return the task of that name, or read it from where the name says.
+
+    Args:
+        name: A registered name, or one that an installed package brings; else a JSONL or CSV file,
+            a saved dataset or one of the hub, as `tasks.sources` describes. A `Task` is returned
+            as it is.
 
     Raises:
-        TaskError: No task of that name is registered.
+        TaskError: There is no such task, or it cannot be read.
 
     """
     if isinstance(name, Task):
         return name
     if name in _TASKS:
         return _TASKS[name]()
+    broken = _plugins()
+    if name in _TASKS:
+        return _TASKS[name]()
+    if is_spec(name):
+        return open_task(name)
+    for plugin in broken:
+        if plugin.name == name:
+            raise TaskError(str(plugin))
     close = get_close_matches(name, _TASKS, n=1)
     suggestion = f"; did you mean {close[0]!r}?" if close else ";"
-    raise TaskError(f"unknown task {name!r}{suggestion} known tasks: {', '.join(_TASKS)}")
+    raise TaskError(
+        f"unknown task {name!r}{suggestion} known tasks: {', '.join(_TASKS)}; or give a JSONL or "
+        "CSV file of your own"
+    )
 
 
 def list_tasks() -> tuple[str, ...]:
-    """Return the names of all tasks, in the order in which they were registered."""
+    """Return the names of all tasks: built in, registered, and of installed packages."""
+    _plugins()
     return tuple(_TASKS)
+
+
+@cache
+def _plugins() -> tuple[BrokenPlugin, ...]:
+    """Load the tasks of installed packages, once."""
+    return load_plugins(register_task)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import torch
@@ -54,9 +55,16 @@ class EncodedPair:
 class PairEncoder:
     """Tokenizes pairs one by one and refuses those that a position-wise comparison cannot use."""
 
-    def __init__(self, tokenizer: Tokenizer, *, corrupts: bool = True) -> None:
-        """Refuse pairs of the same prompt twice; all others where the task never `corrupts`."""
+    def __init__(
+        self, tokenizer: Tokenizer, *, corrupts: bool = True, reuse_answers: bool = True
+    ) -> None:
+        """Refuse pairs of the same prompt twice; all others where the task never `corrupts`.
+
+        With `reuse_answers`, an answer is tokenized once for all prompts that end in the same word.
+        A tokenizer that merges across spaces would need it without.
+        """
         self._tokenizer, self._corrupts = tokenizer, corrupts
+        self._reuse_answers = reuse_answers
         self._answer_ids: dict[tuple[str, str], int] = {}
 
     def encode(self, pair: PromptPair) -> EncodedPair:
@@ -68,6 +76,38 @@ class PairEncoder:
                 not exactly one token after the clean prompt, or is both correct and wrong.
 
         """
+        clean, corrupted = self._encode_prompts(pair)
+        correct = self._encode_answers(pair.clean, clean, pair.correct)
+        wrong = self._encode_answers(pair.clean, clean, pair.wrong)
+        if shared := set(correct) & set(wrong):
+            raise TaskError(f"tokens {sorted(shared)} are both correct and wrong: {pair!r}")
+        if not correct or not wrong:
+            raise TaskError(f"a pair needs a correct and a wrong answer, got {pair!r}")
+        return EncodedPair(pair, tuple(clean), tuple(corrupted), correct, wrong)
+
+    def problems(self, pair: PromptPair) -> tuple[str, ...]:
+        """Everything that keeps `encode` from tokenizing a pair; nothing where it can."""
+        found: list[str] = []
+        for check in self._checks(pair):
+            try:
+                check()
+            except TaskError as error:
+                found.append(str(error))
+        if not found:
+            try:
+                self.encode(pair)
+            except TaskError as error:
+                found.append(str(error))
+        return tuple(found)
+
+    def _checks(self, pair: PromptPair) -> Iterator[Callable[[], object]]:
+        """What can be wrong with the prompts, and with each answer by itself."""
+        yield partial(self._encode_prompts, pair)
+        clean = token_ids(self._tokenizer, pair.clean)
+        for answer in (*pair.correct, *pair.wrong):
+            yield partial(self._encode_answers, pair.clean, clean, [answer])
+
+    def _encode_prompts(self, pair: PromptPair) -> tuple[list[int], list[int]]:
         clean = token_ids(self._tokenizer, pair.clean)
         corrupted = token_ids(self._tokenizer, pair.corrupted)
         if len(clean) != len(corrupted):
@@ -84,23 +124,17 @@ class PairEncoder:
                 "the task gave pairs of equal prompts, and now one of different prompts: "
                 f"{pair.clean!r} and {pair.corrupted!r}"
             )
-        correct = self._encode_answers(pair.clean, clean, pair.correct)
-        wrong = self._encode_answers(pair.clean, clean, pair.wrong)
-        if shared := set(correct) & set(wrong):
-            raise TaskError(f"tokens {sorted(shared)} are both correct and wrong: {pair!r}")
-        if not correct or not wrong:
-            raise TaskError(f"a pair needs a correct and a wrong answer, got {pair!r}")
-        return EncodedPair(pair, tuple(clean), tuple(corrupted), correct, wrong)
+        return clean, corrupted
 
     def _encode_answers(
         self, prompt: str, prompt_ids: list[int], answers: Sequence[str]
     ) -> tuple[int, ...]:
         # Tokenizers do not merge across the last space, so the last word settles how an answer
         # continues it; a hundred two-digit years per prompt would otherwise take seconds.
-        last_word = prompt[prompt.rfind(" ") :]
+        last_word = prompt[max(0, prompt.rfind(" ")) :]
         ids = []
         for answer in answers:
-            key = (last_word, answer)
+            key = (last_word if self._reuse_answers else prompt, answer)
             if key not in self._answer_ids:
                 self._answer_ids[key] = self._answer_id(prompt, prompt_ids, answer)
             ids.append(self._answer_ids[key])
@@ -111,10 +145,18 @@ class PairEncoder:
         if together[:-1] != prompt_ids:
             raise TaskError(
                 f"the answer {answer!r} is not exactly one token after {prompt!r}: the prompt is "
-                f"{prompt_ids}, with the answer it is {together}; choose an answer that is one "
-                "token of this tokenizer, with its leading space"
+                f"{prompt_ids}, with the answer it is {together}; "
+                f"{self._advice(prompt, prompt_ids, answer)}"
             )
         return together[-1]
+
+    def _advice(self, prompt: str, prompt_ids: list[int], answer: str) -> str:
+        if prompt.endswith(" "):
+            return "move the space at the end of the prompts to the beginning of the answers"
+        spaced = f" {answer}"
+        if token_ids(self._tokenizer, prompt + spaced)[:-1] == prompt_ids:
+            return f"with a leading space it is: {spaced!r}"
+        return "choose an answer that is one token of this tokenizer, with its leading space"
 
 
 def collate(

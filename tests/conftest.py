@@ -6,12 +6,20 @@ import os
 
 import pytest
 import torch
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 from circuits.cli.threads import usable_cores
 
-settings.register_profile("repeatable", derandomize=True)
+# No deadlines: a busy machine is no failure.
+settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("repeatable")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Real models first: they take longest, and nobody should wait for the last one alone."""
+    items.sort(key=lambda item: item.get_closest_marker("real") is None)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -3,33 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from dataclasses import dataclass, fields
 from typing import Any
 
 from pydantic import ByteSize, TypeAdapter
 
 from circuits.behaviour import answer_logits, measure_behaviour
-from circuits.cli import evaluations, listings, reports
+from circuits.cli import listings, reports
 from circuits.cli.console import out, print_json, print_warning
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING, StageProgress, show_progress
 from circuits.cli.threads import use_threads
 from circuits.config import DiscoveryConfig
 from circuits.discover import STAGES
-from circuits.evaluation import EvaluationConfig, choose_scores
-from circuits.evaluation.config import RANKINGS
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL, TransformerBridge, load_model, tokenizer_of
 from circuits.model import list_models as known_models
 from circuits.pruning import PruningRule
-from circuits.result import Discovery
 from circuits.search import SelectionRule
 from tasks import PromptPairs, get_task
 from tasks import list_tasks as known_tasks
 
-_SHOWN_PROMPTS = 4
-_EVALUATION = "evaluation"
+SHOWN_PROMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -86,11 +81,12 @@ def try_task(
     with show_progress((LOADING, STAGES[0])) as progress:
         bridge = source.load(progress)
         progress.stage(STAGES[0], 0.0)
-        pairs = task.sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
+        n = min(n_prompts, task.n_pairs or n_prompts)
+        pairs = task.sample(tokenizer_of(bridge), n=n, seed=seed)
         behaviour = measure_behaviour(
             bridge, pairs, measure, progress=lambda part: progress.stage(STAGES[0], part)
         )
-        answers = _answers(bridge, pairs[:_SHOWN_PROMPTS])
+        answers = answers_to(bridge, pairs[:SHOWN_PROMPTS])
     model = source.name or DEFAULT_MODEL
     if as_json:
         print_json(reports.behaviour(behaviour, name, model, metric))
@@ -108,31 +104,7 @@ def list_models(as_json: bool) -> None:
         out.print(listings.models(known_models()))
 
 
-def evaluate(
-    run: Path, source: ModelSource, options: Mapping[str, Any], ranking: str, as_json: bool
-) -> None:
-    """Print all figures of a saved circuit; `options` are settings of the evaluation."""
-    found = Discovery.load(run)
-    with usage_errors():
-        given = {name: value for name, value in options.items() if value is not None}
-        given["rankings"] = RANKINGS if ranking == "both" else (ranking,)
-        config = EvaluationConfig(**given)
-        choose_scores(found.effects, found.scores, config.score)
-    saved = found.provenance.model
-    source = replace(source, name=source.name or saved.name, dtype=saved.dtype)
-    with show_progress((LOADING, _EVALUATION)) as progress:
-        bridge = source.load(progress)
-        progress.stage(_EVALUATION, 0.0)
-        evaluation = found.evaluate(
-            bridge, config=config, progress=lambda part: progress.stage(_EVALUATION, part)
-        )
-    if as_json:
-        print_json(reports.evaluation(evaluation, found))
-    else:
-        out.print(evaluations.evaluation(evaluation, found))
-
-
-def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[listings.Answer]:
+def answers_to(bridge: TransformerBridge, pairs: PromptPairs) -> list[listings.Answer]:
     """What the model says to a few prompts, and whether that is correct."""
     tokenizer = tokenizer_of(bridge)
     pairs = pairs.to(next(bridge.parameters()).device)

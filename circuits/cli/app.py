@@ -8,8 +8,9 @@ from typing import Annotated, Any
 
 import typer
 
-from circuits.cli import options
+from circuits.cli import exchange_commands, options, saved_options, search_options, task_commands
 from circuits.cli.console import out
+from circuits.cli.epilogs import examples as _examples
 from circuits.cli.errors import OneSentenceErrors
 from circuits.cli.shared import takes_search_options
 
@@ -20,16 +21,14 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["--help", "-h"]},
 )
+bench = typer.Typer(rich_markup_mode="rich", no_args_is_help=True)
+app.add_typer(bench, name="bench", help="Measure the methods themselves.")
+app.add_typer(task_commands.app, name="tasks")
 
 
 def main() -> None:
     """Run the command line and exit."""
     app()
-
-
-def _examples(*lines: str) -> str:
-    # typer keeps the line breaks of a paragraph that starts with a backspace.
-    return "\b\n" + "\n".join(("[dim]Examples[/dim]", *(f"  {line}" for line in lines)))
 
 
 def _print_version(wanted: bool) -> bool:
@@ -81,9 +80,9 @@ def discover(task: options.TaskName, *, given: dict[str, Any]) -> None:
 def grid(
     task: options.TaskName,
     *,
-    thresholds: options.Thresholds = "1,1.5,2,2.5",
-    min_effects: options.MinEffects = "0.001,0.002,0.01,0.02",
-    keep: options.Keep = 75.0,
+    thresholds: search_options.Thresholds = "1,1.5,2,2.5",
+    min_effects: search_options.MinEffects = "0.001,0.002,0.01,0.02",
+    keep: search_options.Keep = 75.0,
     given: dict[str, Any],
 ) -> None:
     """Find a circuit for every combination of thresholds, and choose the smallest good one."""
@@ -103,8 +102,8 @@ def grid(
 def study(
     task: options.TaskName,
     *,
-    trials: options.TrialCount = 50,
-    keep: options.Keep = 75.0,
+    trials: search_options.TrialCount = 50,
+    keep: search_options.Keep = 75.0,
     given: dict[str, Any],
 ) -> None:
     """Search thresholds and pruning with Optuna, and choose the smallest good circuit."""
@@ -125,8 +124,8 @@ def study(
 def seeds(
     task: options.TaskName,
     *,
-    seeds: options.SeedCount = 10,
-    against: options.Against = None,
+    seeds: search_options.SeedCount = 10,
+    against: search_options.Against = None,
     given: dict[str, Any],
 ) -> None:
     """Repeat a discovery over seeds, and show how much of it depends on them.
@@ -137,29 +136,6 @@ def seeds(
     from circuits.cli.seeds import seeds as repeat
 
     repeat(Asked(task, given), seeds, against)
-
-
-@app.command(epilog=_examples("circuits tasks", "circuits tasks ioi --model gpt2"))
-def tasks(
-    task: Annotated[
-        str | None, typer.Argument(metavar="TASK", help="Try a model on this task.")
-    ] = None,
-    n_prompts: options.TestedPromptCount = 64,
-    seed: options.Seed = None,
-    metric: options.Metric = None,
-    model: options.Model = None,
-    device: options.Device = None,
-    dtype: options.DataType = None,
-    json: options.Json = False,
-) -> None:
-    """List the tasks, or show how well a model does one."""
-    from circuits.cli import actions
-
-    if task is None:
-        actions.list_tasks(json)
-    else:
-        source = actions.ModelSource(model, device, dtype)
-        actions.try_task(task, source, n_prompts, seed or 0, metric or "logit_diff", json)
 
 
 @app.command(epilog=_examples("circuits models", "circuits discover ioi --model ./my-checkpoint"))
@@ -175,25 +151,29 @@ def models(json: options.Json = False) -> None:
         "circuits evaluate runs/ioi",
         "circuits evaluate runs/ioi --n-prompts 256 --ranking signed --json",
         "circuits evaluate runs/ioi --prompts discovery --model ./gpt2",
+        "circuits evaluate theirs.json --task ioi --model gpt2",
     )
 )
 def evaluate(
-    run: options.Run,
-    prompts: options.EvaluatedPrompts = None,
-    n_prompts: options.EvaluatedPromptCount = None,
-    seed: options.EvaluatedSeed = None,
-    ranking: options.HeadRanking = "both",
-    score: options.HeadScore = None,
-    curve_ablation: options.CurveAblation = None,
-    confidence: options.Confidence = None,
-    n_resamples: options.ResampleCount = None,
+    run: saved_options.EvaluatedRun,
+    task: saved_options.EvaluatedTask = None,
+    prompts: saved_options.EvaluatedPrompts = None,
+    n_prompts: saved_options.EvaluatedPromptCount = None,
+    seed: saved_options.EvaluatedSeed = None,
+    ranking: saved_options.HeadRanking = "both",
+    score: saved_options.HeadScore = None,
+    curve_ablation: saved_options.CurveAblation = None,
+    confidence: saved_options.Confidence = None,
+    n_resamples: saved_options.ResampleCount = None,
     threads: options.Threads = None,
-    model: options.SavedModel = None,
+    model: saved_options.SavedModel = None,
     device: options.Device = None,
+    save: saved_options.KeepEvaluation = True,
     json: options.Json = False,
 ) -> None:
     """Evaluate a saved circuit: what it keeps alone, and what the model loses without it."""
-    from circuits.cli.actions import ModelSource, evaluate
+    from circuits.cli.actions import ModelSource
+    from circuits.cli.evaluating import evaluate
 
     settings = {
         "prompts": prompts,
@@ -204,7 +184,8 @@ def evaluate(
         "confidence": confidence,
         "n_resamples": n_resamples,
     }
-    evaluate(run, ModelSource(model, device, None, threads), settings, ranking, json)
+    source = ModelSource(model, device, None, threads)
+    evaluate(run, task, source, settings, ranking, keep=save, as_json=json)
 
 
 @app.command(
@@ -214,11 +195,26 @@ def evaluate(
         "circuits compare runs/greater-than greater-than-smollm2-135m",
     )
 )
-def compare(run: options.Run, reference: options.ComparedWith, json: options.Json = False) -> None:
+def compare(
+    run: saved_options.Run, reference: saved_options.ComparedWith, json: options.Json = False
+) -> None:
     """Compare a circuit with a reference, and with what chance would do."""
     from circuits.cli.comparisons import compare
 
     compare(Path(run), reference, json)
+
+
+@app.command(
+    epilog=_examples(
+        "circuits report runs/ioi",
+        "circuits report runs/ioi runs/ioi-exact --output comparison.html",
+    )
+)
+def report(runs: saved_options.Runs, output: saved_options.ReportFile = None) -> None:
+    """Write runs, and how their circuits compare, as one HTML page that needs no network."""
+    from circuits.cli.pages import report
+
+    report(runs, output)
 
 
 @app.command(epilog=_examples("circuits references", "circuits references ioi-gpt2"))
@@ -230,3 +226,25 @@ def references(
     from circuits.cli.comparisons import references
 
     references(name, json)
+
+
+@bench.command(
+    epilog=_examples(
+        "circuits bench truth --out runs/truth",
+        "circuits bench truth --out runs/truth --model hand-ioi",
+    )
+)
+def truth(
+    out: options.RowsOut,
+    model: options.TruthModels = None,
+    seed: options.Seed = None,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Run every method on small models whose circuits are known by construction."""
+    from circuits.cli.truths import bench_truth
+
+    bench_truth(model, out, seed or 0, threads, json)
+
+
+exchange_commands.add_to(app)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from circuits.cli.tables import names, plain_table, section
-from circuits.comparison import Agreement, Chance, Comparison, Ranking
-
-_FIGURES = {"precision": "precision", "recall": "recall", "f1": "F1", "iou": "IoU"}
+from circuits.cli.tables import names, plain_table, section, table
+from circuits.comparison import Comparison, Ranking
+from circuits.report import facts
 
 
 def comparison(comparison: Comparison, name: str, reference: str) -> RenderableType:
@@ -23,7 +22,7 @@ def comparison(comparison: Comparison, name: str, reference: str) -> RenderableT
     return Group(
         title,
         Text(),
-        *section("Heads", _agreement(comparison.heads)),
+        *section("Heads", table(facts.agreement(comparison.heads))),
         *_edges(comparison),
         *_rankings(comparison),
         *(
@@ -37,23 +36,7 @@ def comparison(comparison: Comparison, name: str, reference: str) -> RenderableT
 def _edges(comparison: Comparison) -> tuple[RenderableType, ...]:
     if comparison.edges is None:
         return ()
-    return section("Edges", _agreement(comparison.edges, comparison.edges_by_heads))
-
-
-def _agreement(agreement: Agreement, by_heads: Chance | None = None) -> RenderableType:
-    """Each figure, and what random sets of equal size would reach."""
-    chances = {"by chance, 95 %": agreement.chance}
-    if by_heads is not None:
-        chances["by chance, same heads"] = by_heads
-    table = plain_table("", ">found", *(f">{label}" for label in chances))
-    for key, label in _FIGURES.items():
-        spreads = [getattr(chance, key) for chance in chances.values()]
-        cells = [f"{spread.mean:.3f} ({spread.low:.2f} to {spread.high:.2f})" for spread in spreads]
-        table.add_row(label, f"{getattr(agreement.overlap, key):.3f}", *cells)
-    shared = len(agreement.overlap.true_positives)
-    values = [f"p = {chance.p_value(shared):.2g}" for chance in chances.values()]
-    table.add_row("in both", str(shared), *values)
-    return table
+    return section("Edges", table(facts.agreement(comparison.edges, comparison.edges_by_heads)))
 
 
 def _rankings(comparison: Comparison) -> tuple[RenderableType, ...]:

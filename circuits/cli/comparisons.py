@@ -7,7 +7,8 @@ from pathlib import Path
 from circuits.circuit import Circuit
 from circuits.cli import comparison_tables, reference_tables, reports
 from circuits.cli.console import out, print_json, print_warning
-from circuits.cli.errors import UsageError, usage_errors
+from circuits.cli.errors import usage_errors
+from circuits.cli.reading import read, read_named
 from circuits.comparison import compare_circuits
 from circuits.references import Reference, check_same_shape, list_references, load_reference
 from circuits.result import Discovery
@@ -15,8 +16,8 @@ from circuits.result import Discovery
 
 def compare(run: Path, reference: str, as_json: bool) -> None:
     """Print how two circuits agree, and how chance would."""
-    theirs = read_reference(reference)
-    found = _read(run)
+    theirs = read_named(reference)
+    found = read(run)
     if isinstance(theirs, Reference):
         mine = found.circuit if isinstance(found, Discovery) else found
         with usage_errors():
@@ -41,27 +42,6 @@ def references(name: str | None, as_json: bool) -> None:
         out.print(reference_tables.reference(shown[0]))
     else:
         out.print(reference_tables.references(shown))
-
-
-def _read(path: Path) -> Discovery | Circuit:
-    """Read a run's directory, or a circuit's JSON file. Raises ValueError, OSError."""
-    if not path.is_file():
-        return Discovery.load(path)
-    try:
-        return Circuit.from_json(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} holds no circuit: {error}") from error
-
-
-def read_reference(given: str) -> Discovery | Circuit | Reference:
-    """What is at that path; where nothing is and it looks like none, the reference of that name."""
-    path = Path(given)
-    if path.exists() or given != path.name:
-        return _read(path)
-    try:
-        return load_reference(given)
-    except ValueError as error:
-        raise UsageError(f"there is no run or file {given} here, and {error}") from error
 
 
 def _warn(found: Discovery | Circuit, reference: Reference) -> None:

@@ -34,6 +34,11 @@ def print_json(data: Any) -> None:
     out.print(text, soft_wrap=True, markup=False, emoji=False, style=None)
 
 
+def print_text(text: str) -> None:
+    """The content of a file, on stdout, as it is."""
+    out.file.write(text)
+
+
 def first_line(text: str) -> str:
     """The first line of a message, without its full stop."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]

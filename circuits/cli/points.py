@@ -17,7 +17,7 @@ _ON_FRONT = "◆"
 
 def grid(found: Grid) -> RenderableType:
     """Every circuit of a grid, and then the chosen one."""
-    if tables.refused(found.found):
+    if found.found.refusal:
         return tables.discovery(found.found)
     table = tables.plain_table(
         ">threshold", ">min effect", ">heads", ">edges", ">sparsity", ">performance", ">IoU", ""

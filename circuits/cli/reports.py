@@ -10,13 +10,14 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from circuits.behaviour import Behaviour
-from circuits.cli import certainty
+from circuits.cli.evaluations import Subject
 from circuits.comparison import Agreement, Chance, Comparison, Ranking
 from circuits.components import Connection, Head
 from circuits.evaluation import Evaluation
 from circuits.grid import Grid
 from circuits.model import CatalogueEntry
 from circuits.references import Reference
+from circuits.report import certainty
 from circuits.result import Discovery, RunRecord
 from tasks import Task
 
@@ -71,14 +72,10 @@ def model(entry: CatalogueEntry) -> Report:
     return {**asdict(entry), "needs_hub": entry.needs_hub}
 
 
-def evaluation(evaluation: Evaluation, found: Discovery) -> Report:
+def evaluation(evaluation: Evaluation, found: Subject) -> Report:
     """All figures of a circuit."""
-    about = {
-        "task": found.provenance.task,
-        "model": found.provenance.model.name,
-        "metric": found.config.metric,
-    }
-    return {**about, **evaluation.to_dict()}
+    about = {"task": found.task, "model": found.model, "metric": found.metric}
+    return {**about, **evaluation.to_dict(), "prompts": found.prompts}
 
 
 def comparison(found: Comparison, reference: str | None) -> Report:

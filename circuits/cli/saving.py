@@ -11,6 +11,7 @@ from pathlib import Path
 
 from circuits.cli.console import print_note
 from circuits.cli.errors import UsageError
+from circuits.files import write_atomically
 
 
 @contextmanager
@@ -26,6 +27,22 @@ def output_directory(directory: Path | None) -> Iterator[None]:
         yield
     finally:
         _remove_empty(created)
+
+
+def check_output_file(path: Path | None, option: str = "--output") -> None:
+    """Refuse, before the work, a file that cannot be written. Raises UsageError."""
+    if path is not None and path.is_dir():
+        raise UsageError(f"{option} {path} is a directory: name a file in it")
+    if path is not None and not path.parent.is_dir():
+        raise UsageError(f"{option} {path}: there is no directory {path.parent}")
+
+
+def write_output(path: Path, content: bytes, option: str = "--output") -> None:
+    """Write a file whole or not at all. Raises UsageError where that cannot be."""
+    try:
+        write_atomically({path: content})
+    except OSError as error:
+        raise UsageError(f"{option} {path} cannot be written ({error.strerror})") from error
 
 
 @contextmanager

@@ -153,7 +153,7 @@ def carry_out(
             "its circuit is on stdout as JSON"
         )
     if not as_json:
-        out.print(tables.where_saved(directory, asked.task))
+        out.print(tables.where_saved(directory, task.name))
 
 
 def _found(run: Callable[[Search], Found], search: Search) -> Found:

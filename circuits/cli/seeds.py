@@ -8,8 +8,8 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from circuits.cli import tables
-from circuits.cli.comparisons import read_reference
 from circuits.cli.errors import UsageError, usage_errors
+from circuits.cli.reading import read_named
 from circuits.cli.searches import Asked, Search, carry_out
 from circuits.config import METHODS
 from circuits.result import Discovery
@@ -94,7 +94,7 @@ def _against(given: str | None) -> Against | None:
     if given is None or given in METHODS:
         return given
     try:
-        known = read_reference(given)
+        known = read_named(given)
     except UsageError as error:
         raise UsageError(f"{error}; methods to compare with: {', '.join(METHODS)}") from error
     return known.circuit if isinstance(known, Discovery) else known

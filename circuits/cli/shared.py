@@ -7,42 +7,42 @@ from functools import wraps
 from inspect import Signature, signature
 from typing import Any
 
-from circuits.cli import options
+from circuits.cli import options, search_options
 
 Command = Callable[..., None]
 
 
 def _every_option(
     *,
-    method: options.Method = None,
-    prune_by: options.PruneBy = None,
-    engine: options.Engine = None,
-    verify: options.Verify = True,
-    n_sampled_paths: options.SampledPathCount = None,
-    n_prompts: options.PromptCount = None,
-    n_mean_prompts: options.MeanPromptCount = None,
-    n_templates: options.TemplateCount = None,
+    method: search_options.Method = None,
+    prune_by: search_options.PruneBy = None,
+    engine: search_options.Engine = None,
+    verify: search_options.Verify = True,
+    n_sampled_paths: search_options.SampledPathCount = None,
+    n_prompts: search_options.PromptCount = None,
+    n_mean_prompts: search_options.MeanPromptCount = None,
+    n_templates: search_options.TemplateCount = None,
     seed: options.Seed = None,
     metric: options.Metric = None,
-    ignore_behaviour: options.IgnoreBehaviour = False,
-    memory_budget: options.MemoryBudget = None,
+    ignore_behaviour: search_options.IgnoreBehaviour = False,
+    memory_budget: search_options.MemoryBudget = None,
     threads: options.Threads = None,
     model: options.Model = None,
     device: options.Device = None,
     dtype: options.DataType = None,
-    kind: options.Rule = None,
-    false_discovery_rate: options.FalseDiscoveryRate = None,
-    threshold: options.Threshold = None,
-    logits_threshold: options.LogitsThreshold = None,
-    min_effect: options.MinEffect = None,
-    distance: options.Distance = None,
-    alpha: options.Alpha = None,
-    cliff: options.Cliff = None,
-    score_share: options.ScoreShare = None,
-    full_curve: options.FullCurve = None,
-    contrast: options.Contrast = None,
-    out: options.Out = None,
-    resume: options.Resume = False,
+    kind: search_options.Rule = None,
+    false_discovery_rate: search_options.FalseDiscoveryRate = None,
+    threshold: search_options.Threshold = None,
+    logits_threshold: search_options.LogitsThreshold = None,
+    min_effect: search_options.MinEffect = None,
+    distance: search_options.Distance = None,
+    alpha: search_options.Alpha = None,
+    cliff: search_options.Cliff = None,
+    score_share: search_options.ScoreShare = None,
+    full_curve: search_options.FullCurve = None,
+    contrast: search_options.Contrast = None,
+    out: search_options.Out = None,
+    resume: search_options.Resume = False,
     json: options.Json = False,
 ) -> None:
     """For its signature alone."""

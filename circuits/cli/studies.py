@@ -45,7 +45,7 @@ def study(asked: Asked, n_trials: int, keep: float) -> None:
 
 def table(found: Study) -> RenderableType:
     """The Pareto front of a study, and then the chosen circuit."""
-    if tables.refused(found.found):
+    if found.found.refusal:
         return tables.discovery(found.found)
     rows = tables.plain_table(
         ">threshold", ">logits", ">min effect", "cut", ">left", ">heads", ">keeps", ">IoU"

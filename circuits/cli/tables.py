@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
 from rich.console import Group, RenderableType
-from rich.filesize import decimal
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from circuits.behaviour import Verdict
 from circuits.circuit import Circuit
-from circuits.cli import certainty
 from circuits.components import Head
 from circuits.config import DiscoveryConfig
-from circuits.cost import Cost
+from circuits.report import certainty, facts
 from circuits.result import Discovery
 
 HEADING = "bold cyan"
 _SHOWN_EDGES = 15
 _BAR_WIDTH = 20
-_FLOP_UNITS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1, ""))
 
 
 def discovery(found: Discovery) -> RenderableType:
@@ -36,25 +32,20 @@ def discovery(found: Discovery) -> RenderableType:
     return Group(
         title,
         Text(),
-        *section("Task", figures(_behaviour(found))),
-        *(_no_circuit(found.verdict) if refused(found) else _found_circuit(found)),
-        *section("Cost", _cost(found.cost)),
+        *section("Task", figures(facts.behaviour(found))),
+        *(_no_circuit(found.refusal) if found.refusal else _found_circuit(found)),
+        *section("Cost", table(facts.cost(found.cost))),
     )
 
 
-def refused(found: Discovery) -> bool:
-    """Whether there was no circuit to search for."""
-    return found.verdict is not None and found.verdict.refuses
-
-
-def _no_circuit(verdict: Verdict | None) -> list[RenderableType]:
-    return [] if verdict is None else [Text(f"no circuit: {verdict.reason}\n", "bold yellow")]
+def _no_circuit(refusal: str) -> list[RenderableType]:
+    return [Text(f"no circuit: {refusal}\n", "bold yellow")]
 
 
 def _found_circuit(found: Discovery) -> list[RenderableType]:
     certain = certainty.rows(found)
     return [
-        *section("Circuit", figures(_circuit(found))),
+        *section("Circuit", figures(facts.circuit(found))),
         *(section("Verification", figures(certain)) if certain else ()),
         *section("Heads by layer", _heads_by_layer(found.circuit)),
         *section(*_strongest_edges(found.circuit)),
@@ -92,6 +83,15 @@ def plain_table(*headers: str) -> Table:
     return table
 
 
+def table(content: facts.Table, bars: Sequence[Text] = ()) -> RenderableType:
+    """Rows in words as a table, perhaps with a bar behind each."""
+    grid = plain_table(*content.headers, *([""] if bars else []))
+    for number, cells in enumerate(content.rows):
+        is_total = content.has_total and number == len(content.rows) - 1
+        grid.add_row(*cells, *bars[number : number + 1], style="bold" if is_total else "")
+    return Group(Text(content.legend, "dim"), grid) if content.legend else grid
+
+
 def bar(support: float, largest: float) -> Text:
     """A bar as long as the value's share of the largest: green for the task, red against it."""
     length = round(_BAR_WIDTH * abs(support) / largest) if largest else 0
@@ -107,37 +107,6 @@ def method(settings: DiscoveryConfig) -> str:
     return f"{settings.method}, {settings.engine}" if settings.patches_paths else settings.method
 
 
-def _behaviour(found: Discovery) -> dict[str, str]:
-    behaviour, verdict = found.behaviour, found.verdict
-    told = {"no power": "not tested", "ignored": "ignored"}
-    rows = {
-        "model answers": f"{behaviour.accuracy:.0%} right, {behaviour.top_1:.0%} top-1",
-        found.config.metric: f"{behaviour.clean_metric:.2f} clean, "
-        f"{behaviour.corrupted_metric:.2f} corrupted",
-    }
-    if verdict is not None and verdict.kind in told:
-        rows[told[verdict.kind]] = verdict.reason
-    return rows
-
-
-def _circuit(found: Discovery) -> dict[str, str]:
-    circuit = found.circuit
-    every = circuit.n_layers * circuit.n_heads
-    prunings = ", ".join(f"{name} {len(p.candidates)}" for name, p in found.prunings.items())
-    kept = f"{len(found.candidates)} heads left by pruning ({prunings})"
-    return {
-        "size": f"{len(circuit)} of {every} heads, {len(circuit.edges)} edges",
-        "sparsity": sparsity(circuit),
-        "performance": f"{found.performance:.1f}% of the model's {found.config.metric}",
-        "candidates": kept if prunings else f"all {every} heads (nothing pruned)",
-    }
-
-
-def sparsity(circuit: Circuit) -> str:
-    """How much of the model is outside."""
-    return f"{circuit.sparsity:.1%} of the model's heads are outside"
-
-
 def _heads_by_layer(circuit: Circuit) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(justify="right", style="dim", no_wrap=True)
@@ -148,29 +117,9 @@ def _heads_by_layer(circuit: Circuit) -> RenderableType:
 
 
 def _strongest_edges(circuit: Circuit) -> tuple[str, RenderableType]:
-    edges = sorted(circuit.edges, key=lambda edge: -abs(edge.effect))
-    shown = edges[:_SHOWN_EDGES]
+    shown = facts.strongest(circuit, _SHOWN_EDGES)
     if not shown:
         return "Edges", Text("none")
-    table = plain_table("sender", "receiver", ">effect", "")
-    for edge in shown:
-        strength = bar(-edge.effect, abs(shown[0].effect))
-        table.add_row(str(edge.sender), f"→ {edge.receiver}", f"{edge.effect:+.3f}", strength)
-    legend = Text("effect of corrupting it: -1 undoes the task, above 0 it helps", "dim")
-    return f"Strongest edges ({len(shown)} of {len(edges)})", Group(legend, table)
-
-
-def _cost(cost: Cost) -> Table:
-    table = plain_table("stage", ">FLOPs", ">forward passes", ">seconds", ">peak memory")
-    rows = [(s.stage, s.flops, s.seconds, s.peak_memory_bytes) for s in cost.stages]
-    rows.append(("total", cost.flops, cost.seconds, cost.peak_memory_bytes))
-    for name, flops, seconds, memory in rows:
-        passes = f"{flops / cost.forward_pass_flops:,.1f}"
-        style = "bold" if name == "total" else ""
-        table.add_row(name, _flops(flops), passes, f"{seconds:.1f}", decimal(memory), style=style)
-    return table
-
-
-def _flops(count: int) -> str:
-    scale, prefix = next((u for u in _FLOP_UNITS if count >= u[0]), _FLOP_UNITS[-1])
-    return f"{count / scale:.3g} {prefix}".rstrip()
+    bars = [bar(-edge.effect, abs(shown[0].effect)) for edge in shown]
+    heading = f"Strongest edges ({len(shown)} of {len(circuit.edges)})"
+    return heading, table(facts.edges(circuit, _SHOWN_EDGES), bars)

@@ -100,9 +100,13 @@ def head_rankings(found: Discovery, reference: frozenset[Head]) -> dict[str, Ran
     scores = dict(found.scores)
     if found.effects is not None:
         scores[STRONGEST_EFFECT] = head_strengths(found.effects)
-    heads = all_heads(found.circuit.n_layers, found.circuit.n_heads)
-    positive = np.array([head in reference for head in heads])
-    return {name: rank(_flat(values), positive) for name, values in scores.items()}
+    return {name: rank_heads(values, reference) for name, values in scores.items()}
+
+
+def rank_heads(scores: Float[Tensor, "layer head"], reference: frozenset[Head]) -> Ranking:
+    """How well scores of all heads rank a reference's. Raises ValueError where a score is NaN."""
+    positive = np.array([head in reference for head in all_heads(*scores.shape)])
+    return rank(scores.flatten().double().cpu().numpy(), positive)
 
 
 def _edges(
@@ -119,7 +123,3 @@ def _edges(
     )
     between = Chance.of(overlap, count_connections(mine.heads), reachable)
     return Agreement(overlap, Chance.of(overlap, everywhere)), between
-
-
-def _flat(scores: Float[Tensor, "layer head"]) -> Float[np.ndarray, " item"]:
-    return scores.flatten().double().cpu().numpy()

@@ -6,11 +6,13 @@ from circuits.evaluation.edges import edge_ablated_metric
 from circuits.evaluation.evaluator import Evaluator
 from circuits.evaluation.intervals import Bootstrap, Estimate
 from circuits.evaluation.measure import evaluate_circuit
-from circuits.evaluation.prompts import held_out_pairs
+from circuits.evaluation.prompts import held_out_pairs, sample_size
 from circuits.evaluation.ranking import HeadScores, choose_scores, effect_scores, rank_heads
 from circuits.evaluation.report import Evaluation, Gap, Kept
+from circuits.evaluation.saved import EVALUATION_FILE, SavedEvaluation
 
 __all__ = [
+    "EVALUATION_FILE",
     "MIB_SHARES",
     "Bootstrap",
     "Curve",
@@ -22,6 +24,7 @@ __all__ = [
     "Gap",
     "HeadScores",
     "Kept",
+    "SavedEvaluation",
     "choose_scores",
     "edge_ablated_metric",
     "effect_scores",
@@ -29,4 +32,5 @@ __all__ = [
     "faithfulness_curve",
     "held_out_pairs",
     "rank_heads",
+    "sample_size",
 ]

@@ -1,4 +1,4 @@
-"""Prompts that a circuit was not discovered on."""
+"""How many prompts to sample, and prompts that a circuit was not discovered on."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ import torch
 
 from tasks import PromptPairs, Task, TaskError
 from tasks.tokenization import Tokenizer
+
+
+def sample_size(task: Task, n_prompts: int, n_mean_prompts: int, n_used: int = 0) -> int:
+    """How many prompts to sample; of a task that has fewer than the means want, all the rest."""
+    if task.n_pairs is not None:
+        n_mean_prompts = min(n_mean_prompts, task.n_pairs - n_used)
+    return max(n_prompts, n_mean_prompts)
 
 
 def held_out_pairs(
@@ -29,7 +36,7 @@ def held_out_pairs(
         except TaskError as error:
             raise TaskError(
                 f"{n} prompts that the circuit was not discovered on were asked for, and {error}; "
-                "ask for fewer, or evaluate on the prompts of the discovery"
+                "or evaluate on the prompts of the discovery (--prompts discovery)"
             ) from error
         fresh = [row for row, text in enumerate(drawn.clean_text) if text not in known]
         if len(fresh) >= n:

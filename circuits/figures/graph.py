@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import plotly.graph_objects as go
 
 from circuits.circuit import Circuit
 from circuits.components import Edge, Head
 from circuits.figures.layout import Layout, arrange, bend
-from circuits.figures.style import (
-    FAINT,
-    HELPS,
-    HURTS,
-    NEUTRAL,
-    NODE,
-    RIM,
-    message,
-    mix,
-    styled,
-)
+from circuits.figures.style import Palette, Theme, message, mix, palette_of, styled
 
 _DASHES = {"q": "solid", "k": "dash", "v": "dot", "logits": "solid"}
 _PORTS = {"q": -0.1, "k": 0.0, "v": 0.1, "logits": 0.0}
 _INPUT_NAMES = {"q": "query input", "k": "key input", "v": "value input"}
 _POINTS = 17
 _MOST_FOR_LAYOUT = 200
-_ABOVE_AND_BELOW = 150
+_ABOVE_AND_BELOW, _BESIDE = 150, 84
+_PAGE = 1000
+"""Pixels of a page whose width is not known."""
 
 
 def circuit_figure(
@@ -35,6 +29,7 @@ def circuit_figure(
     strongest: int | None = 200,
     width: int | None = None,
     height: int | None = None,
+    theme: Theme = "transparent",
 ) -> go.Figure:
     """Draw a circuit as a layered graph, the logits on top.
 
@@ -48,30 +43,40 @@ def circuit_figure(
         strongest: Draw this many edges, those of the largest |effect|; None draws all.
         width: In pixels; by default that of the page.
         height: In pixels; by default by the number of layers.
+        theme: "transparent", "light" or "dark".
 
     Raises:
-        ValueError: `strongest` is negative.
+        ValueError: `strongest` is negative, or the theme is unknown.
 
     """
     if strongest is not None and strongest < 0:
         raise ValueError(f"strongest must be a number of edges >= 0 or None, got {strongest}")
+    palette = palette_of(theme)
     ranked = sorted(circuit.edges, key=lambda edge: (-abs(edge.effect), edge))[:strongest]
     if title is None:
         title = _title(circuit, len(ranked))
     if not circuit.heads:
-        return message("This circuit has no heads.", title)
+        return message("This circuit has no heads.", title, palette)
     heads = sorted(circuit.heads)
-    layout = arrange(heads, ranked[:_MOST_FOR_LAYOUT])
+    layout = _arranged(tuple(heads), tuple(ranked[:_MOST_FOR_LAYOUT]))
     if height is None:
         height = round(_ABOVE_AND_BELOW + np.clip(800 / layout.n_rows, 36, 64) * layout.n_rows)
     row_pixels = (height - _ABOVE_AND_BELOW) / layout.n_rows
     largest = max((abs(edge.effect) for edge in ranked), default=0.0) or 1.0
-    figure = go.Figure([_edge_trace(edge, layout, largest) for edge in reversed(ranked)])
-    figure.add_traces(_legend())
-    size = float(np.clip(0.74 * row_pixels, 16, 32))
-    figure.add_traces(_head_traces(heads, circuit, ranked, layout, size))
-    _add_logits_bar(figure, layout, half_height=13 / row_pixels)
-    return _with_axes(styled(figure, title, height=height, width=width), layout)
+    figure = go.Figure([_edge_trace(edge, layout, largest, palette) for edge in reversed(ranked)])
+    figure.add_traces(_legend(palette))
+    column_pixels = ((width or _PAGE) - _BESIDE) / (layout.width + 1.4)
+    size = float(np.clip(min(0.74 * row_pixels, 0.9 * column_pixels), 12, 32))
+    figure.add_traces(_head_traces(heads, circuit, ranked, layout, size, palette))
+    _add_logits_bar(figure, layout, palette, half_height=13 / row_pixels)
+    styled(figure, title, palette, height=height, width=width, subtitle=_subtitle(ranked))
+    return _with_axes(figure, layout)
+
+
+@lru_cache(maxsize=8)
+def _arranged(heads: tuple[Head, ...], edges: tuple[Edge, ...]) -> Layout:
+    """The same circuit is often drawn in two themes, and a layout takes seconds."""
+    return arrange(list(heads), list(edges))
 
 
 def _title(circuit: Circuit, n_shown: int) -> str:
@@ -80,7 +85,14 @@ def _title(circuit: Circuit, n_shown: int) -> str:
     return f"{text}; the {n_shown} strongest are drawn" if hidden else text
 
 
-def _edge_trace(edge: Edge, layout: Layout, largest: float) -> go.Scatter:
+def _subtitle(ranked: list[Edge]) -> str:
+    if not ranked:
+        return ""
+    edge = ranked[0]
+    return f"wider: larger effect, up to {edge.effect:+.2g} ({edge.sender} → {edge.receiver})"
+
+
+def _edge_trace(edge: Edge, layout: Layout, largest: float, palette: Palette) -> go.Scatter:
     receiver, share = edge.receiver, abs(edge.effect) / largest
     start, low = layout.x[edge.sender], layout.y(edge.sender)
     if receiver.head is None:
@@ -88,7 +100,7 @@ def _edge_trace(edge: Edge, layout: Layout, largest: float) -> go.Scatter:
     else:
         end, high = layout.x[receiver.head] + _PORTS[receiver.input], layout.y(receiver.head)
     up = np.linspace(0, 1, _POINTS)
-    colour = HELPS if edge.effect < 0 else HURTS
+    colour = palette.helps if edge.effect < 0 else palette.hurts
     return go.Scatter(
         x=np.round(start + (end - start) * bend(up), 3).tolist(),
         y=np.round(low + (high - low) * up, 3).tolist(),
@@ -106,10 +118,13 @@ def _edge_trace(edge: Edge, layout: Layout, largest: float) -> go.Scatter:
     )
 
 
-def _legend() -> list[go.Scatter]:
-    signs = {"helps the answer (effect < 0)": HELPS, "hurts it (effect > 0)": HURTS}
+def _legend(palette: Palette) -> list[go.Scatter]:
+    signs = {
+        "helps the answer (effect < 0)": palette.helps,
+        "hurts it (effect > 0)": palette.hurts,
+    }
     entries = [(name, colour, "solid", f"sign {name}", 3) for name, colour in signs.items()]
-    entries += [(name, NEUTRAL, _DASHES[key], key, 2) for key, name in _INPUT_NAMES.items()]
+    entries += [(name, palette.muted, _DASHES[key], key, 2) for key, name in _INPUT_NAMES.items()]
     return [
         go.Scatter(
             x=[None],
@@ -124,24 +139,30 @@ def _legend() -> list[go.Scatter]:
 
 
 def _head_traces(
-    heads: list[Head], circuit: Circuit, drawn: list[Edge], layout: Layout, size: float
+    heads: list[Head],
+    circuit: Circuit,
+    drawn: list[Edge],
+    layout: Layout,
+    size: float,
+    palette: Palette,
 ) -> list[go.Scatter]:
     """Heads on top of the edges; those without an edge drawn step back."""
     linked = {edge.sender for edge in drawn} | {edge.receiver.head for edge in drawn}
     groups = [
-        ([head for head in heads if head in linked or not drawn], NODE, "white"),
-        (
-            [head for head in heads if head not in linked and drawn],
-            "rgba(125,133,144,0.25)",
-            NEUTRAL,
-        ),
+        ([head for head in heads if head in linked or not drawn], palette.node, palette.on_node),
+        ([head for head in heads if head not in linked and drawn], palette.faint, palette.muted),
     ]
     return [
         go.Scatter(
             x=[layout.x[head] for head in group],
             y=[layout.y(head) for head in group],
             mode="markers+text",
-            marker={"size": size, "color": fill, "opacity": 1, "line": {"color": RIM, "width": 1}},
+            marker={
+                "size": size,
+                "color": fill,
+                "opacity": 1,
+                "line": {"color": palette.rim, "width": 1},
+            },
             text=[str(head) for head in group],
             textfont={"color": ink, "size": max(8, round(size * 0.36))},
             hovertext=[_describe(head, circuit) for head in group],
@@ -166,17 +187,19 @@ def _describe(head: Head, circuit: Circuit, most: int = 5) -> str:
     return "<br>".join(lines)
 
 
-def _add_logits_bar(figure: go.Figure, layout: Layout, half_height: float) -> None:
+def _add_logits_bar(
+    figure: go.Figure, layout: Layout, palette: Palette, half_height: float
+) -> None:
     figure.add_shape(
         type="rect",
         x0=-0.5,
         x1=layout.width + 0.5,
         y0=layout.top - half_height,
         y1=layout.top + half_height,
-        fillcolor=NODE,
-        line={"color": RIM, "width": 1},
+        fillcolor=palette.node,
+        line={"color": palette.rim, "width": 1},
     )
-    font = {"color": "white", "size": 13}
+    font = {"color": palette.on_node, "size": 13}
     figure.add_annotation(
         x=layout.width / 2, y=layout.top, text="logits", showarrow=False, font=font
     )
@@ -189,6 +212,5 @@ def _with_axes(figure: go.Figure, layout: Layout) -> go.Figure:
         tickvals=list(layout.row_of_layer.values()),
         ticktext=[str(layer) for layer in layout.row_of_layer],
         range=[-0.6, layout.top + 0.45],
-        gridcolor=FAINT,
     )
-    return figure.update_layout(legend={"orientation": "h", "y": 0, "yanchor": "top", "x": 0})
+    return figure

@@ -7,34 +7,38 @@ from math import ceil
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from circuits.figures.style import HURTS, LEGEND_ABOVE, NEUTRAL, SERIES, message, styled
+from circuits.figures.style import Palette, Theme, message, palette_of, plain, styled
 from circuits.seeds import Distribution, SeedStudy
 
 _COLUMNS = 2
 
 
-def seeds_figure(study: SeedStudy, title: str | None = None) -> go.Figure:
+def seeds_figure(
+    study: SeedStudy, title: str | None = None, *, theme: Theme = "transparent"
+) -> go.Figure:
     """Draw a histogram of each figure, with the mean and the value of the reported seed.
 
     Args:
         study: From `discover_seeds`.
         title: By default the number of seeds.
+        theme: "transparent", "light" or "dark".
 
     """
+    palette = palette_of(theme)
     title = title or f"Figures over {len(study.runs)} seeds"
     shown = {name: figure for name, figure in study.figures.items() if figure.known}
     if not shown:
-        return message("No seed has a circuit.", title)
+        return message("No seed has a circuit.", title, palette)
     rows = ceil(len(shown) / _COLUMNS)
-    names = [f"{name}: {d.mean:.3g} ± {d.sd:.2g}" for name, d in shown.items()]
+    names = [f"{plain(name)}: {d.mean:.3g} ± {d.sd:.2g}" for name, d in shown.items()]
     figure = make_subplots(rows, _COLUMNS, subplot_titles=names, vertical_spacing=0.4 / rows)
     for place, distribution in enumerate(shown.values()):
         where = {"row": place // _COLUMNS + 1, "col": place % _COLUMNS + 1}
-        _add_histogram(figure, distribution, study.reported, where, is_first=place == 0)
-    figure = styled(figure, title, height=110 + 190 * rows)
+        _add_histogram(figure, distribution, study.reported, where, palette, is_first=place == 0)
+    styled(figure, title, palette, height=130 + 190 * rows)
     figure.update_annotations(font={"size": 13})
     figure.update_yaxes(rangemode="tozero", tickformat="d")
-    return figure.update_layout(legend=LEGEND_ABOVE, bargap=0)
+    return figure.update_layout(bargap=0)
 
 
 def _add_histogram(
@@ -42,6 +46,7 @@ def _add_histogram(
     distribution: Distribution,
     reported: int,
     where: dict[str, int],
+    palette: Palette,
     *,
     is_first: bool,
 ) -> None:
@@ -51,7 +56,7 @@ def _add_histogram(
         x=[round((a + b) / 2, 6) for a, b in zip(lefts, rights, strict=True)],
         y=list(counts),
         width=[b - a for a, b in zip(lefts, rights, strict=True)],
-        marker={"color": SERIES[0], "line": {"color": NEUTRAL, "width": 0.5}},
+        marker={"color": palette.series[0], "line": {"color": palette.muted, "width": 0.5}},
         hovertext=[
             f"{a:.4g} to {b:.4g}: {count} seed{'s' * (count != 1)}"
             for a, b, count in zip(lefts, rights, counts, strict=True)
@@ -61,9 +66,9 @@ def _add_histogram(
         showlegend=False,
         **where,
     )
-    marks = {"mean": (distribution.mean, NEUTRAL, "dot")}
+    marks = {"mean": (distribution.mean, palette.muted, "dot")}
     if reported in distribution.known:
-        marks[f"seed {reported}"] = (distribution.known[reported], HURTS, "solid")
+        marks[f"seed {reported}"] = (distribution.known[reported], palette.hurts, "solid")
     for name, (value, colour, dash) in marks.items():
         figure.add_scatter(
             x=[value, value],

@@ -2,6 +2,7 @@
 
 from transformer_lens.model_bridge import TransformerBridge
 
+from circuits.model.attention import AttentionPattern, attention_patterns
 from circuits.model.catalogue import DEFAULT_MODEL, CatalogueEntry, list_models
 from circuits.model.check import check_reproduces
 from circuits.model.errors import ModelError
@@ -13,6 +14,7 @@ from circuits.model.tokenizers import load_tokenizer, tokenizer_of
 
 __all__ = [
     "DEFAULT_MODEL",
+    "AttentionPattern",
     "CatalogueEntry",
     "Layer",
     "LayerRun",
@@ -21,6 +23,7 @@ __all__ = [
     "ModelIdentity",
     "PairedRun",
     "TransformerBridge",
+    "attention_patterns",
     "check_reproduces",
     "identify",
     "in_float32",

@@ -157,8 +157,13 @@ def layer_parts(bridge: TransformerBridge, tables: RotaryTables) -> Iterator[dic
             "scale": _scale(original, bridge.cfg.d_head),
             "soft_cap": getattr(original, "attn_logit_softcapping", None),
             "window": _window(original, index),
-            "parallel": bool(getattr(bridge.cfg, "parallel_attn_mlp", False)),
+            "parallel": has_parallel_mlp(bridge),
         }
+
+
+def has_parallel_mlp(bridge: TransformerBridge) -> bool:
+    """Whether a layer's MLP reads what its heads read, and not what they write."""
+    return bool(getattr(bridge.cfg, "parallel_attn_mlp", False))
 
 
 def _optional(parent: nn.Module, name: str) -> nn.Module | None:

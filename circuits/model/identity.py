@@ -10,6 +10,8 @@ import xxhash
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from circuits.model.extraction import has_parallel_mlp
+
 _Versions = tuple[tuple[str, int, int], ...]
 _hashes: WeakKeyDictionary[TransformerBridge, tuple[_Versions, str]] = WeakKeyDictionary()
 
@@ -19,6 +21,8 @@ class ModelIdentity:
     """A model's name and shape, and a hash of its weights (XXH3, 128 bits, hexadecimal).
 
     The hash tells weights apart, dtype included, wherever they are stored; it is no signature.
+    `parallel_mlp` says whether a layer's MLP reads what its heads read, and not what they write;
+    None in runs that were saved before it was noted.
     """
 
     name: str
@@ -30,6 +34,7 @@ class ModelIdentity:
     d_head: int
     dtype: str
     weight_hash: str
+    parallel_mlp: bool | None = None
 
 
 def identify(bridge: TransformerBridge) -> ModelIdentity:
@@ -50,6 +55,7 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
         d_head=config.d_head,
         dtype=str(next(bridge.parameters()).dtype).removeprefix("torch."),
         weight_hash=_weight_hash(bridge),
+        parallel_mlp=has_parallel_mlp(bridge),
     )
 
 

@@ -15,7 +15,7 @@ from circuits.metrics import Metric, logit_diff
 from circuits.model import LayeredModel, TransformerBridge
 from circuits.model.runs import PairedRun
 from circuits.patching import exact, reference
-from circuits.patching.effects import EffectTable, SweptEffects, SweptSums, checked_scale
+from circuits.patching.effects import EffectTable, SweptSums, checked_scale
 from circuits.patching.known import KnownEffects
 from circuits.patching.plan import SENDERS_TOGETHER, Plan, plan_work
 from circuits.patching.sweep import sweep
@@ -89,25 +89,7 @@ def effect_table(
     layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
     heads = known_heads(layered, candidates)
     plan = plan_work(layered, pairs, heads, memory_bytes)
-    return swept_effects(layered, pairs, heads, metric, plan, progress).effects
-
-
-def swept_effects(
-    model: LayeredModel,
-    pairs: PromptPairs,
-    candidates: Iterable[Head] | None,
-    metric: Metric,
-    plan: Plan,
-    progress: Progress = lambda fraction: None,
-    begun: SweptSums | None = None,
-    keep: Callable[[SweptSums], None] = lambda sums: None,
-) -> SweptEffects:
-    """`effect_table` with the size of what each estimate leaves out.
-
-    `keep` is called with the sums after every batch of prompts; given as `begun`, they go on from
-    there with batches of the same size.
-    """
-    return swept_sums(model, pairs, candidates, metric, plan, progress, begun, keep).normalised()
+    return swept_sums(layered, pairs, heads, metric, plan, progress).normalised().effects
 
 
 def swept_sums(
@@ -120,7 +102,11 @@ def swept_sums(
     begun: SweptSums | None = None,
     keep: Callable[[SweptSums], None] = lambda sums: None,
 ) -> SweptSums:
-    """What `swept_effects` are made of: metric changes of every path on every prompt."""
+    """What `effect_table` is made of, prompt by prompt, and the size of what estimates leave out.
+
+    `keep` is called with the sums after every batch of prompts; given as `begun`, they go on from
+    there with batches of the same size.
+    """
     heads = known_heads(model, candidates)
     sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
     sums = SweptSums(*sizes, len(pairs), len(plan.batches[0])) if begun is None else begun

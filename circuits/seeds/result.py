@@ -62,7 +62,7 @@ class SeedRun:
     @property
     def refused(self) -> bool:
         """Whether there was no circuit to search for."""
-        return _refused(self.found)
+        return self.found.refusal is not None
 
     @property
     def figures(self) -> dict[str, float]:
@@ -133,11 +133,7 @@ class SeedStudy:
     @property
     def refusals(self) -> dict[int, str]:
         """By seed, why there was no circuit to search for."""
-        return {
-            run.seed: run.found.verdict.reason
-            for run in self.runs
-            if run.found.verdict is not None and run.refused
-        }
+        return {run.seed: reason for run in self.runs if (reason := run.found.refusal)}
 
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:
@@ -173,11 +169,7 @@ def _own_figures(found: Discovery) -> dict[str, float]:
     if found.config.patches_paths:
         figures["edges"] = float(len(circuit.edges))
     figures["sparsity"] = circuit.sparsity
-    return dict.fromkeys(figures, math.nan) if _refused(found) else figures
-
-
-def _refused(found: Discovery) -> bool:
-    return found.verdict is not None and found.verdict.refuses
+    return dict.fromkeys(figures, math.nan) if found.refusal else figures
 
 
 def _row(found: Discovery, figures: Mapping[str, float]) -> dict[str, Any]:

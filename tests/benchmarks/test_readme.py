@@ -9,7 +9,16 @@ from importlib import import_module
 
 import pytest
 
-from benchmarks import cost, discovery, engines, recall
+from benchmarks import (
+    chance,
+    cost,
+    discovery,
+    engines,
+    recall,
+    scaling,
+    seeds,
+    truth_table,
+)
 from benchmarks.publish import README, replace_section
 from tasks import PromptPair, Task, get_task, registry
 
@@ -23,6 +32,10 @@ CONTRIBUTING = README.with_name("CONTRIBUTING.md")
         (engines, "engine table"),
         (cost, "cost table"),
         (recall, "recall table"),
+        (scaling, "scaling table"),
+        (chance, "chance table"),
+        (seeds, "seeds table"),
+        (truth_table, "truth table"),
     ],
 )
 def test_readme_shows_the_recorded_figures(benchmark, section):

@@ -5,12 +5,10 @@ from __future__ import annotations
 from random import Random
 
 import torch
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedTokenizerFast
 
+from circuits.model import native
 from tasks import PromptPair, PromptPairs, Task, Words
 from tests.circuits.families import VOCABULARY
 
@@ -54,10 +52,7 @@ def ragged_pairs(n: int = 5, seed: int = 12, vocabulary: int = 101, width: int =
 
 
 def word_tokenizer() -> PreTrainedTokenizerFast:
-    words = {f"w{number}": number for number in range(VOCABULARY)}
-    tokenizer = Tokenizer(WordLevel(words, unk_token="w0"))
-    tokenizer.pre_tokenizer = WhitespaceSplit()
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="w0", unk_token="w0")
+    return native.word_tokenizer([f"w{number}" for number in range(VOCABULARY)])
 
 
 class ToyTask(Task):

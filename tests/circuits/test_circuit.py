@@ -5,31 +5,10 @@ import math
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from circuits.circuit import Circuit
-from circuits.components import HEAD_INPUTS, Edge, Head, Receiver, all_heads
-
-N_LAYERS, N_HEADS = 3, 2
-HEADS = all_heads(N_LAYERS, N_HEADS)
-
-
-@st.composite
-def circuits(draw) -> Circuit:
-    heads = draw(st.frozensets(st.sampled_from(HEADS)))
-    paths = [
-        (sender, receiver)
-        for sender in sorted(heads)
-        for receiver in (
-            Receiver.logits(),
-            *(Receiver(head, i) for head in sorted(heads) for i in HEAD_INPUTS),
-        )
-        if receiver.head is None or sender.layer < receiver.head.layer
-    ]
-    chosen = draw(st.sets(st.sampled_from(paths))) if paths else set()
-    effects = st.floats(-2, 2, allow_nan=False)
-    edges = frozenset(Edge(*path, draw(effects)) for path in sorted(chosen))
-    return Circuit(heads, edges, N_LAYERS, N_HEADS)
+from circuits.components import Edge, Head, Receiver
+from tests.circuits.strategies import N_HEADS, N_LAYERS, circuits
 
 
 def paths_of(circuit: Circuit) -> set[tuple[Head, Receiver]]:
@@ -104,13 +83,19 @@ class TestJson:
             ("{", "must be JSON"),
             ("[]", "a circuit needs .*n_layers.* got list"),
             ('{"heads": []}', "a circuit needs .* got .*heads"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": ["x"]}', "layer.index"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": [5]}', "malformed"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": 5}', "malformed"),
-            ('{"n_layers": null, "n_heads": 2, "heads": []}', "malformed"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": ["0.0", "x"]}', r"heads\[1\] .*layer.index"),
+            (
+                '{"n_layers": 3, "n_heads": 2, "heads": [5]}',
+                r"heads\[0\] of a circuit is malformed",
+            ),
+            ('{"n_layers": 3, "n_heads": 2, "heads": 5}', "heads of a circuit must be a list"),
+            ('{"n_layers": null, "n_heads": 2, "heads": []}', "n_layers of a circuit is malformed"),
             ('{"n_layers": 3, "n_heads": 2, "heads": ["5.0"]}', "5.0 is outside a model of 3"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}', "malformed"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": null}', "malformed"),
+            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}', r"edges\[0\] .*sender"),
+            (
+                '{"n_layers": 3, "n_heads": 2, "heads": [], "edges": null}',
+                "edges .* must be a list",
+            ),
         ],
     )
     def test_damage_is_named(self, text: str, message: str) -> None:
@@ -130,6 +115,11 @@ class TestChecks:
         heads = frozenset({Head(0, 0), Head(0, 1)})
         with pytest.raises(ValueError, match="leaves the circuit"):
             Circuit(heads, frozenset({edge}), 3, 2)
+
+    def test_a_path_has_one_effect(self) -> None:
+        edges = {Edge(Head(0, 0), Receiver.logits(), effect) for effect in (0.1, 0.2)}
+        with pytest.raises(ValueError, match=r"the path 0.0 -> logits has two effects"):
+            Circuit(frozenset({Head(0, 0)}), frozenset(edges), 3, 2)
 
     def test_contains_and_length(self) -> None:
         circuit = Circuit.of_heads([Head(0, 0), "2.1"], 3, 2)

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from circuits import Discovery
-from circuits.cli import actions, certainty
+from circuits.cli import actions
+from circuits.report import certainty
 from circuits.verification import Verification
 from tests.circuits.command_line import FEW, circuits, error_of
 

@@ -104,6 +104,12 @@ class TestGrowth:
             world = World.random(seed, uncertain=1)
             assert paths(grown(world.verifier())) == paths(world.true_circuit())
 
+    @pytest.mark.parametrize("seed", [237, 785894])
+    def test_where_it_does_not_one_path_is_wrong(self, seed: int) -> None:
+        """A receiver's many good estimates, verified first, speak for its bad one."""
+        world = World.random(seed, uncertain=1)
+        assert len(paths(grown(world.verifier())) ^ paths(world.true_circuit())) <= 1
+
     def test_many_uncertain_senders_nearly_always_give_it(self) -> None:
         """Estimates alone get two of three wrong; verified, 148 of 150 were right when written."""
         wrong, misled = 0, 0

@@ -43,7 +43,9 @@ def test_an_unknown_name_gets_the_known_ones_and_the_closest():
     with pytest.raises(TaskError) as error:
         get_task("greatr-than")
     assert str(error.value) == (
-        "unknown task 'greatr-than'; did you mean 'greater-than'? known tasks: " + ", ".join(FIVE)
+        "unknown task 'greatr-than'; did you mean 'greater-than'? known tasks: "
+        + ", ".join(FIVE)
+        + "; or give a JSONL or CSV file of your own"
     )
     with pytest.raises(TaskError, match=r"^unknown task 'xyz'; known tasks: ioi, "):
         get_task("xyz")

@@ -9,7 +9,7 @@ from circuits.components import Head, Receiver, all_heads
 from circuits.metrics import logit_diff
 from circuits.model import LayeredModel
 from circuits.patching import SweptEffects, path_effects
-from circuits.patching.paths import swept_effects
+from circuits.patching.paths import swept_sums
 from circuits.patching.plan import plan_work
 from circuits.patching.remainder import remainder_sizes, token_weights
 from tests.circuits.conftest import shared_model
@@ -23,7 +23,7 @@ HEADS = all_heads(N_LAYERS, N_HEADS)
 def swept(family: str, memory_bytes: int = 1 << 30) -> SweptEffects:
     model, pairs = LayeredModel.of(shared_model(family)), ragged_pairs()
     plan = plan_work(model, pairs, HEADS, memory_bytes)
-    return swept_effects(model, pairs, None, logit_diff, plan)
+    return swept_sums(model, pairs, None, logit_diff, plan).normalised()
 
 
 def looped(family: str, receiver: Receiver, sender: Head) -> float:

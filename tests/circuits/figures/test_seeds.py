@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 
@@ -10,8 +9,10 @@ import plotly.graph_objects as go
 import pytest
 
 from circuits.circuit import Circuit
-from circuits.figures import seeds_figure
+from circuits.figures import THEMES, seeds_figure
+from circuits.figures.style import palette_of
 from circuits.seeds import SeedRun, SeedStudy
+from tests.circuits.figures.reading import heading, in_legend, notes, survives_json
 
 
 @pytest.fixture
@@ -31,15 +32,21 @@ def test_every_figure_has_its_histogram_and_marks(study) -> None:
     figure = seeds_figure(study)
     bars = [trace for trace in figure.data if isinstance(trace, go.Bar)]
     assert [sum(bar.y) for bar in bars] == [9, 10, 10, 10]
-    titles = [note.text for note in figure.layout.annotations]
+    titles = notes(figure)
     assert titles[0].startswith("performance: 61.8 ± ")
     assert [title.partition(":")[0] for title in titles] == list(study.figures)
     marks = {trace.name: trace.x[0] for trace in figure.data[:3] if trace.name != "seeds"}
     assert marks == {"mean": study.figures["performance"].mean, "seed 1": 52.0}
-    assert [trace.name for trace in figure.data if trace.showlegend] == ["mean", "seed 1"]
-    text = figure.to_json()
-    assert "NaN" not in text
-    assert go.Figure(json.loads(text)) == figure
+    assert in_legend(figure) == ["mean", "seed 1"]
+    assert survives_json(figure)
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_marks_have_the_colours_of_the_theme(study, theme) -> None:
+    bar, mean, reported = seeds_figure(study, theme=theme).data[:3]
+    palette = palette_of(theme)
+    assert bar.marker.color == palette.series[0]
+    assert (mean.line.color, reported.line.color) == (palette.muted, palette.hurts)
 
 
 def test_nothing_to_draw_is_said(study) -> None:
@@ -51,5 +58,5 @@ def test_nothing_to_draw_is_said(study) -> None:
     refused = replace(runs[0].found.verdict, kind="no circuit")
     runs = tuple(replace(run, found=replace(run.found, verdict=refused)) for run in runs)
     figure = seeds_figure(SeedStudy(runs, reported=0), title="Toy")
-    assert [note.text for note in figure.layout.annotations] == ["No seed has a circuit."]
-    assert figure.layout.title.text == "Toy"
+    assert notes(figure) == ["No seed has a circuit."]
+    assert heading(figure) == "Toy"

@@ -1,30 +1,20 @@
-"""Figures of small hand-made results: what must be seen on them is in them."""
+"""The graph of small hand-made circuits."""
 
 from __future__ import annotations
 
-import json
 from itertools import pairwise
 
 import numpy as np
 import plotly.graph_objects as go
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuits import Circuit, Edge, Head, Receiver
-from circuits.cost import Cost, StageCost
-from circuits.evaluation import Curve, CurvePoint, Estimate
-from circuits.figures import (
-    circuit_figure,
-    cost_figure,
-    faithfulness_figure,
-    head_scores_figure,
-    sparsity_curve_figure,
-)
+from circuits.figures import circuit_figure
 from circuits.figures.layout import arrange
-from circuits.figures.style import HELPS, HURTS, mix
-from circuits.pruning import Pruning
+from circuits.figures.style import mix, palette_of
+from tests.circuits.figures.reading import heading, notes, survives_json
 
 PATHS = {
     ("3.1", "logits"): -0.6,
@@ -50,19 +40,6 @@ def head_labels(figure: go.Figure) -> list[str]:
     return [text for trace in figure.data if trace.name == "heads" for text in trace.text]
 
 
-def heading(figure: go.Figure) -> str:
-    return figure.layout.title.text
-
-
-def notes(figure: go.Figure) -> list[str]:
-    return [annotation.text for annotation in figure.layout.annotations]
-
-
-def survives_json(figure: go.Figure) -> bool:
-    text = figure.to_json()
-    return "NaN" not in text and go.Figure(json.loads(text)) == figure
-
-
 class TestCircuit:
     figure = circuit_figure(circuit_of(PATHS))
 
@@ -80,10 +57,10 @@ class TestCircuit:
         assert all(thin < wide for thin, wide in pairwise(widths))
 
     def test_colour_shows_the_sign_and_opacity_the_size(self):
-        traces = edge_traces(self.figure)
+        traces, palette = edge_traces(self.figure), palette_of("transparent")
         for (sender, receiver), effect in PATHS.items():
             colour = traces[f"{sender} → {receiver}"].line.color
-            hue = mix(HELPS if effect < 0 else HURTS, 0.0).rsplit(",", 1)[0]
+            hue = mix(palette.helps if effect < 0 else palette.hurts, 0.0).rsplit(",", 1)[0]
             assert colour.startswith(hue)
         strong, weak = (traces[name].line.color for name in ("3.1 → logits", "0.3 → 1.0.v"))
         assert float(strong[:-1].rsplit(",")[-1]) > float(weak[:-1].rsplit(",")[-1])
@@ -162,6 +139,22 @@ class TestCircuit:
         assert len(edge_traces(figure)) == 200 < len(edges)
         assert figure.layout.paper_bgcolor == figure.layout.plot_bgcolor == "rgba(0,0,0,0)"
 
+    @pytest.mark.parametrize(
+        ("n_layers", "n_heads", "width"), [(5, 2, None), (20, 5, None), (3, 33, None), (3, 33, 800)]
+    )
+    def test_heads_do_not_overlap_and_their_names_can_be_read(self, n_layers, n_heads, width):
+        names = [f"{layer}.{index}" for layer in range(n_layers) for index in range(n_heads)]
+        circuit = Circuit.of_heads(names, n_layers, n_heads)
+        figure = circuit_figure(circuit, width=width)
+        (heads,) = [trace for trace in figure.data if trace.name == "heads"]
+        layout, margin = figure.layout, figure.layout.margin
+        across = ((width or 1000) - margin.l - margin.r) / np.ptp(layout.xaxis.range)
+        upward = (layout.height - margin.t - margin.b) / np.ptp(layout.yaxis.range)
+        places = np.array([heads.x, heads.y]).T * (across, upward)
+        apart = np.linalg.norm(places[:, None] - places, axis=-1)[~np.eye(len(names), dtype=bool)]
+        assert apart.min() >= heads.marker.size >= 16
+        assert heads.textfont.size >= 8
+
 
 @st.composite
 def circuits(draw) -> tuple[list[Head], list[Edge]]:
@@ -174,7 +167,7 @@ def circuits(draw) -> tuple[list[Head], list[Edge]]:
 
 class TestLayout:
     @given(circuits())
-    @settings(max_examples=10, deadline=None)
+    @settings(max_examples=5, deadline=None)
     def test_heads_stand_apart_inside_the_page(self, drawn):
         layout = arrange(*drawn)
         assert all(0 <= x <= layout.width for x in layout.x.values())
@@ -198,124 +191,3 @@ class TestLayout:
         x = arrange(heads, edges).x
         below = sorted(range(4), key=lambda i: x[Head(0, i)])
         assert below == sorted(range(4), key=lambda i: x[Head(1, 3 - i)])
-
-
-class TestHeadScores:
-    scores = torch.tensor([[0.5, -2.0, 0.0], [1.0, float("nan"), 0.25]])
-
-    def test_layers_go_across_and_heads_upward(self):
-        (heat,) = head_scores_figure(self.scores).data
-        assert [list(row) for row in heat.z] == [[0.5, 1.0], [-2.0, None], [0.0, 0.25]]
-        assert [list(row) for row in heat.text] == [["0.0", "1.0"], ["0.1", "1.1"], ["0.2", "1.2"]]
-
-    def test_zero_is_the_middle_of_the_colours(self):
-        (heat,) = head_scores_figure(self.scores).data
-        assert (heat.zmin, heat.zmax) == (-2.0, 2.0)
-
-    def test_candidates_are_framed_and_named(self):
-        heat, frames = head_scores_figure(self.scores, [Head(1, 2), Head(0, 0)]).data
-        assert frames.name == "candidates"
-        corners = [
-            (round(x), round(y)) for x, y in zip(frames.x, frames.y, strict=True) if x is not None
-        ]
-        assert set(corners) == {(0, 0), (1, 2)}
-        assert heat.text[2][1] == "1.2 (candidate)"
-
-    def test_arrays_and_all_zero_scores_are_drawn(self):
-        assert survives_json(head_scores_figure(np.zeros((2, 3))))
-        assert survives_json(head_scores_figure(self.scores.numpy(), title="WIFN"))
-
-    def test_without_scores_there_is_a_message(self):
-        figure = head_scores_figure(torch.full((2, 2), float("nan")))
-        assert notes(figure) == ["There are no scores."]
-
-
-class TestSparsityCurve:
-    pruning = Pruning(frozenset({Head(0, 0)}), (0.6, 0.7, 0.8), (98.0, 95.0, 20.0), cut=1)
-
-    def test_the_cut_is_marked(self):
-        curve, cut = sparsity_curve_figure(self.pruning).data
-        assert (list(curve.x), list(curve.y)) == ([0.6, 0.7, 0.8], [98.0, 95.0, 20.0])
-        assert (list(cut.x), list(cut.y)) == ([0.7], [95.0])
-        assert "1 head left" in cut.text[0]
-
-    def test_points_stand_where_they_were_evaluated(self):
-        """A sweep that stopped early leaves gaps."""
-        sparsities, performances = (0.6, 0.61, 0.62, 0.9, 0.99), (98.0, 95.0, 20.0, 10.0, 5.0)
-        pruning = Pruning(frozenset({Head(0, 0)}), sparsities, performances, cut=1)
-        curve, cut = sparsity_curve_figure(pruning).data
-        assert (tuple(curve.x), tuple(curve.y)) == (sparsities, performances)
-        assert curve.mode == "lines+markers"
-        assert (list(cut.x), list(cut.y)) == ([0.61], [95.0])
-
-    def test_each_of_several_prunings_has_its_colour(self):
-        figure = sparsity_curve_figure({"flap": self.pruning, "contrastive-flap": self.pruning})
-        assert [t.name for t in figure.data if t.showlegend is not False] == [
-            "flap",
-            "contrastive-flap",
-        ]
-        assert len({t.line.color for t in figure.data if t.mode == "lines+markers"}) == 2
-        assert survives_json(figure)
-
-    def test_nothing_pruned_gives_a_message(self):
-        assert notes(sparsity_curve_figure({})) == ["Nothing was pruned."]
-
-
-class TestCost:
-    cost = Cost(
-        (StageCost("pruning", 600, 2.5, 2**20), StageCost("patching", 300, 5.0, 2**21)), 100
-    )
-
-    def test_passes_and_seconds_by_stage(self):
-        figure = cost_figure(self.cost)
-        passes, seconds = figure.data
-        assert list(passes.y) == list(seconds.y) == ["pruning", "patching"]
-        assert list(passes.x) == [6.0, 3.0] and list(seconds.x) == [2.5, 5.0]
-        assert heading(figure) == "Cost: 9 forward passes, 7.5 s"
-        assert "peak memory 2 MiB" in passes.hovertext[1]
-        assert survives_json(figure)
-
-    def test_no_stage_gives_a_message(self):
-        assert notes(cost_figure(Cost((), 100))) == ["No stage was measured."]
-
-
-class TestFaithfulness:
-    def curve(self, ranking="signed", last=1.0) -> Curve:
-        values = {0.0: (0, 0.0), 0.1: (1, 0.25), 0.5: (6, 0.75), 1.0: (12, last)}
-        points = (
-            CurvePoint(share, n_heads, Estimate(value, value - 0.1, value + 0.2))
-            for share, (n_heads, value) in values.items()
-        )
-        areas = Estimate(0.625, 0.5, 0.75), Estimate(0.375, 0.25, 0.5)
-        return Curve(ranking, "path-effects", "resample", tuple(points), *areas)
-
-    def test_points_bands_and_areas(self):
-        figure = faithfulness_figure(self.curve())
-        band, line = figure.data
-        assert list(line.x) == [0.1, 0.5, 1.0]
-        assert list(line.y) == [0.25, 0.75, 1.0]
-        assert list(band.x) == [0.1, 0.5, 1.0, 1.0, 0.5, 0.1]
-        assert list(band.y) == [0.45, 0.95, 1.2, 0.9, 0.65, 0.15]
-        assert line.name == (
-            "signed ranking by path-effects, resample ablation: CPR 0.625, CMD 0.375"
-        )
-        assert line.hovertext[0] == "1 head<br>faithfulness 0.250 [0.150, 0.450]"
-        assert figure.layout.xaxis.type == "log"
-        assert survives_json(figure)
-
-    def test_several_are_told_apart(self):
-        curves = {name: self.curve(name) for name in ("signed", "absolute")}
-        figure = faithfulness_figure(curves, title="Toy")
-        lines = [trace for trace in figure.data if trace.showlegend is not False]
-        assert [trace.name.split()[0] for trace in lines] == ["signed", "absolute"]
-        assert lines[0].line.color != lines[1].line.color
-        assert heading(figure) == "Toy"
-
-    @pytest.mark.parametrize("strange", [float("nan"), float("inf")])
-    def test_what_is_no_number_is_left_out(self, strange):
-        figure = faithfulness_figure(self.curve(last=strange))
-        assert figure.data[1].y[-1] is None
-        assert survives_json(figure)
-
-    def test_no_curve_gives_a_message(self):
-        assert notes(faithfulness_figure({})) == ["No curve was taken."]

@@ -1,0 +1,1 @@
+"""Making the models of `circuits.truth`, whose circuits are known by construction."""

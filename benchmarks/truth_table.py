@@ -1,0 +1,165 @@
+"""Every method against circuits that are known by construction, as README's table.
+
+python -m benchmarks.truth_table [--unseen DIR ...] [--write-readme]
+
+The rules of selection and pruning for small models were set on the models that are shipped. DIR
+holds others, made the same way from other seeds, on which they were not:
+
+python -m benchmarks.make_truth --seed 1 --out DIR
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from benchmarks.machine import describe_machine
+from benchmarks.publish import publish
+from circuits.truth import CONTESTANTS, TruthRow, list_truths, run_truth, truth_record
+from circuits.truth.bench import as_json, from_json
+from circuits.truth.contestants import DEFAULT_RULED
+from circuits.truth.ground import truth_digest
+
+RESULTS = Path(__file__).parent / "results" / "truth.json"
+KEPT = Path("runs/truth")
+_EXACT = ("app-exact", "app-merged-flap-exact", "path-patching-exact")
+
+
+def table(rows: Sequence[TruthRow]) -> list[str]:
+    """A line for each model, a column for each method."""
+    methods = [one.name for one in CONTESTANTS if not one.default_rules]
+    lines = _head("model", "true heads", "interchange accuracy", *methods)
+    for name in dict.fromkeys(row.model for row in rows):
+        record = truth_record(name)
+        found = {row.method: row for row in rows if row.model == name}
+        cells = (
+            name,
+            f"{len(record.heads)} of {record.shape.n_layers * record.shape.n_heads}",
+            f"{record.interchange.joint:.3f}" if record.interchange else "",
+            *(_figures(found[method]) for method in methods),
+        )
+        lines.append(_line(*cells))
+    return lines
+
+
+def summary(rows: Sequence[TruthRow], unseen: Sequence[TruthRow]) -> list[str]:
+    """A line for each method: its lowest figures on models of each kind."""
+    groups: dict[str, list[TruthRow]] = {}
+    for row in rows:
+        groups.setdefault(row.kind, []).append(row)
+    groups["other seeds"] = list(unseen)
+    sizes = {name: len({row.model for row in group}) for name, group in groups.items()}
+    lines = _head("lowest", *(f"{name} ({size})" for name, size in sizes.items()))
+    for contestant in CONTESTANTS:
+        by_method = ([r for r in group if r.method == contestant.name] for group in groups.values())
+        lines.append(_line(contestant.name, *map(_lowest, by_method)))
+    return lines
+
+
+def markdown(measured: dict[str, Any]) -> str:
+    """Both tables, and by which paths searches went wrong."""
+    rows, unseen = from_json(measured["rows"]), from_json(measured["unseen"])
+    machine = measured["machine"]
+    wrong = [row for row in rows if row.reasons and row.method not in DEFAULT_RULED]
+    notes = [f"- {row.model}, {row.method}: {why}." for row in wrong for why in row.reasons]
+    return "\n".join(
+        [
+            "Precision / recall / AUC over heads; *interchange accuracy*: of the trained models, "
+            "with all components outside the circuit swapped at once:",
+            "",
+            *table(rows),
+            "",
+            f"The lowest precision / recall of each method. {_paths(rows)} *Other seeds*: models "
+            "made the same way, on which the rules for small models were not set; *default*: by "
+            "the rules for large ones.",
+            "",
+            *summary(rows, unseen),
+            "",
+            "Where a search of paths is wrong about a head, by which path:",
+            "",
+            *(notes or ["- nowhere."]),
+            "",
+            f"16 prompts, seed {measured['seed']}; torch {machine['torch']}, transformer-lens "
+            f"{machine['transformer-lens']}. Written by `python -m benchmarks.truth_table` on "
+            f"commit {machine['commit']}.",
+        ]
+    )
+
+
+def main(
+    seed: int = 0,
+    directory: Path = KEPT,
+    unseen: Annotated[list[Path] | None, typer.Option(help="Models of another seed.")] = None,
+    out: Path = RESULTS,
+    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+) -> None:
+    """Run every method on every model, and write the figures as JSON and as a table."""
+    rows = run_truth(list_truths(), directory, seed=seed, tell=_say)
+    exact = [contestant for contestant in CONTESTANTS if contestant.name in _EXACT]
+    others: list[dict[str, Any]] = []
+    for data in unseen or ():
+        kept, names = directory / data.name, list_truths(data)
+        found = run_truth(names, kept, contestants=exact, seed=seed, tell=_say, data=data)
+        others += [row | {"model": f"{data.name}/{row['model']}"} for row in as_json(found)]
+    measured = {
+        "seed": seed,
+        "machine": describe_machine(),
+        "digests": {name: truth_digest(name) for name in list_truths()},
+        "rows": as_json(rows),
+        "unseen": others or _written_before(out),
+    }
+    section = "truth table" if write_into_readme else None
+    publish(measured, out, markdown(measured), section)
+
+
+def _say(line: str, done: float) -> None:
+    Console(stderr=True, soft_wrap=True).print(f"{done:4.0%} {line}")
+
+
+def _written_before(out: Path) -> list[dict[str, Any]]:
+    """The rows of other seeds, which are not made anew each time."""
+    return json.loads(out.read_text())["unseen"] if out.is_file() else []
+
+
+def _head(*titles: str) -> list[str]:
+    return [_line(*titles), "|---" + "|--:" * (len(titles) - 1) + "|"]
+
+
+def _line(*cells: str) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _figures(row: TruthRow) -> str:
+    return f"{_share(row.precision)} / {row.recall:.2f} / {row.auc:.2f}"
+
+
+def _share(figure: float | None) -> str:
+    return "none found" if figure is None else f"{figure:.2f}"
+
+
+def _lowest(rows: Sequence[TruthRow]) -> str:
+    """The lowest precision, where anything was found, and the lowest recall."""
+    if not rows:
+        return ""
+    precision = min((r.precision for r in rows if r.precision is not None), default=None)
+    return f"{_share(precision)} / {min(row.recall for row in rows):.2f}"
+
+
+def _paths(rows: Sequence[TruthRow]) -> str:
+    """The lowest figures of the dense exact search over paths."""
+    known = [row.paths for row in rows if row.paths and row.method == "path-patching-exact"]
+    precision = min(paths.precision or 0.0 for paths in known)
+    recall = min(paths.recall for paths in known)
+    return (
+        f"Paths, on the {len(known)} models whose true ones are known: {precision:.2f} / "
+        f"{recall:.2f} or better by `path-patching-exact`."
+    )
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,92 @@
+"""An evaluation kept beside the run it is of."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from xxhash import xxh3_128_hexdigest
+
+from circuits.circuit import Circuit
+from circuits.components import Head
+from circuits.evaluation.config import EvaluationConfig
+from circuits.evaluation.report import Evaluation
+from circuits.files import write_atomically
+
+EVALUATION_FILE = "evaluation.json"
+
+
+@dataclass(frozen=True)
+class SavedEvaluation:
+    """Figures of a circuit, and how they were taken.
+
+    Attributes:
+        circuit: A hash of the circuit, for a directory can get another one.
+        config: Every setting.
+        evaluation: The figures.
+
+    """
+
+    circuit: str
+    config: EvaluationConfig
+    evaluation: Evaluation
+
+    @classmethod
+    def of(
+        cls, circuit: Circuit, config: EvaluationConfig, evaluation: Evaluation
+    ) -> SavedEvaluation:
+        """What to keep of an evaluation."""
+        return cls(_digest(circuit), config, evaluation)
+
+    def is_of(self, circuit: Circuit) -> bool:
+        """Whether it is this circuit that was evaluated."""
+        return self.circuit == _digest(circuit)
+
+    def save(self, directory: str | Path) -> Path:
+        """Write `evaluation.json` into a run's directory, in place of an earlier one."""
+        path = Path(directory) / EVALUATION_FILE
+        data = {
+            "circuit": self.circuit,
+            "config": asdict(self.config),
+            "evaluation": self.evaluation.to_dict(),
+        }
+        write_atomically({path: json.dumps(data, indent=1).encode()})
+        return path
+
+    @classmethod
+    def load(cls, directory: str | Path) -> SavedEvaluation | None:
+        """Read what `save` wrote; None where nothing is.
+
+        Raises:
+            ValueError: The file is damaged.
+
+        """
+        path = Path(directory) / EVALUATION_FILE
+        if not path.is_file():
+            return None
+        try:
+            return _ADAPTER.validate_python(_parsed(path.read_bytes()))
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"{path} is damaged: {where}: {first['msg']}") from error
+        except (ValueError, TypeError, AttributeError, KeyError) as error:
+            raise ValueError(f"{path} is damaged: {error}") from error
+
+
+def _parsed(content: bytes) -> Any:
+    """The JSON, names of heads as heads."""
+    data = json.loads(content)
+    figures = data["evaluation"]
+    figures["minimality"] = {Head.parse(k): cost for k, cost in figures["minimality"].items()}
+    return data
+
+
+def _digest(circuit: Circuit) -> str:
+    return xxh3_128_hexdigest(circuit.to_json().encode())
+
+
+_ADAPTER = TypeAdapter(SavedEvaluation)

@@ -1,0 +1,56 @@
+"""Where a head looks."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from circuits.figures.style import Theme, colour_bar, palette_of, plain, styled
+from circuits.model import AttentionPattern
+
+_CELL, _AROUND, _LONGEST = 24, 190, 1000
+
+
+def attention_figure(
+    pattern: AttentionPattern, title: str | None = None, *, theme: Theme = "transparent"
+) -> go.Figure:
+    """Draw the attention pattern of a head on a prompt as a heat map, tokens on both axes.
+
+    A row is a token that looks; its cells say how much it takes from each token up to itself.
+
+    Args:
+        pattern: One of `circuits.model.attention_patterns`.
+        title: By default the head.
+        theme: "transparent", "light" or "dark".
+
+    """
+    palette = palette_of(theme)
+    n_tokens = len(pattern.tokens)
+    cells = [
+        [round(weight, 4) if key <= query else None for key, weight in enumerate(row)]
+        for query, row in enumerate(pattern.weights.tolist())
+    ]
+    names = [_visible(token) for token in pattern.tokens]
+    heat = go.Heatmap(
+        z=cells,
+        text=[[f"{query} → {key}" for key in names] for query in names],
+        hovertemplate="%{text}<br>attention %{z:.3f}<extra></extra>",
+        hoverongaps=False,
+        colorscale=palette.sequential,
+        zmin=0,
+        zmax=1,
+        xgap=1,
+        ygap=1,
+        colorbar=colour_bar("attention"),
+    )
+    size = min(_AROUND + _CELL * n_tokens, _LONGEST)
+    title = title or f"Attention of head {pattern.head}"
+    figure = styled(go.Figure(heat), title, palette, height=size, width=size + 100)
+    # By number: a token can occur twice.
+    ticks = {"tickvals": list(range(n_tokens)), "ticktext": names, "showgrid": False}
+    figure.update_xaxes(**ticks, tickangle=-60, title_text="is looked at (key)")
+    return figure.update_yaxes(**ticks, autorange="reversed", title_text="looks (query)")
+
+
+def _visible(token: str) -> str:
+    """A token whose spaces and line breaks can be seen."""
+    return plain(token.replace(" ", "·").replace("\n", "⏎").replace("\t", "⇥")) or "∅"

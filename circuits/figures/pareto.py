@@ -1,0 +1,97 @@
+"""Size against performance for the many circuits of a search."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import plotly.graph_objects as go
+
+from circuits.figures.style import (
+    Palette,
+    Theme,
+    message,
+    palette_of,
+    shown,
+    styled,
+)
+from circuits.search_record import SearchPoint, SearchRecord
+
+
+@runtime_checkable
+class Search(Protocol):
+    """A `Grid` or a `Study`; a protocol, because Optuna takes long to import."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Every circuit as plain data."""
+        ...
+
+
+def pareto_figure(
+    search: Search | SearchRecord, title: str | None = None, *, theme: Theme = "transparent"
+) -> go.Figure:
+    """Draw performance against size for every circuit of a search, with their Pareto front.
+
+    Args:
+        search: A `Grid`, a `Study`, or what a saved run keeps of one (`SearchRecord.load`).
+        title: By default the number of circuits.
+        theme: "transparent", "light" or "dark".
+
+    """
+    palette = palette_of(theme)
+    record = search if isinstance(search, SearchRecord) else SearchRecord.of(search.to_dict())
+    if not record.points:
+        return message("The search has no circuits.", title or "Size against performance", palette)
+    figure = go.Figure()
+    figure.add_hline(y=record.keep, line={"color": palette.muted, "width": 1, "dash": "dash"})
+    front = sorted((p for p in record.points if p.pareto), key=lambda p: len(p.heads))
+    others = [point for point in record.points if not point.pareto]
+    if others:
+        figure.add_trace(_markers(others, "other circuits", palette.muted, "circle-open"))
+    figure.add_trace(_front(front, palette))
+    figure.add_trace(_chosen([point for point in record.points if point.chosen], palette))
+    title = title or f"Size against performance of {_count(record)}"
+    subtitle = f"dashed: the {record.keep:g} % that were asked for"
+    styled(figure, title, palette, height=420, subtitle=subtitle)
+    figure.update_xaxes(title_text="heads in the circuit", rangemode="tozero")
+    figure.update_yaxes(title_text="performance, % of the full model", rangemode="tozero")
+    return figure
+
+
+def _count(record: SearchRecord) -> str:
+    n_circuits = len({point.heads for point in record.points})
+    tried = record.n_trials or len(record.points)
+    return f"{n_circuits} circuit{'s' * (n_circuits != 1)} of {tried} settings"
+
+
+def _markers(points: list[SearchPoint], name: str, colour: str, symbol: str) -> go.Scatter:
+    return go.Scatter(
+        x=[len(point.heads) for point in points],
+        y=[shown(point.performance) for point in points],
+        mode="markers",
+        marker={"size": 9, "color": colour, "symbol": symbol},
+        name=name,
+        hovertext=[_describe(point) for point in points],
+        hovertemplate="%{hovertext}<extra></extra>",
+        showlegend=True,
+    )
+
+
+def _front(points: list[SearchPoint], palette: Palette) -> go.Scatter:
+    front = _markers(points, "Pareto front", palette.series[0], "circle")
+    # A circuit of a size in between keeps what the next smaller one keeps.
+    return front.update(mode="lines+markers", line={"shape": "hv", "width": 2})
+
+
+def _chosen(points: list[SearchPoint], palette: Palette) -> go.Scatter:
+    ring = _markers(points, "chosen", palette.series[1], "circle-open")
+    return ring.update(marker={"size": 18, "line": {"width": 2.5}})
+
+
+def _describe(point: SearchPoint) -> str:
+    rule = point.rule
+    return (
+        f"<b>{len(point.heads)} heads, {point.n_edges} edges</b>"
+        f"<br>performance {point.performance:.1f} %"
+        f"<br>threshold {rule.threshold:.3g}, for the logits {rule.logits_threshold:.3g}"
+        f"<br>smallest effect {rule.min_effect:.2g}"
+    )

@@ -1,0 +1,91 @@
+"""Attention patterns of single heads, from the forward pass in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from einops import rearrange
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from circuits.components import Head
+from circuits.model.layers import Layer, LayeredModel
+from circuits.model.runs import LayerRun, run_heads
+from circuits.model.tokenizers import tokenizer_of
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionPattern:
+    """Where one head looks on one prompt.
+
+    Attributes:
+        head: The head.
+        tokens: The prompt's tokens as text.
+        weights: How much each token (query) takes from each one up to it (key); rows sum to 1.
+
+    """
+
+    head: Head
+    tokens: tuple[str, ...]
+    weights: Float[Tensor, "query key"]
+
+
+def attention_patterns(
+    bridge: TransformerBridge, prompt: str, heads: Iterable[Head | str]
+) -> tuple[AttentionPattern, ...]:
+    """Run a prompt, as far up as needed, and return the attention pattern of each head.
+
+    Args:
+        bridge: From `load_model`, or your own.
+        prompt: Text; tokenized as tasks are.
+        heads: Query heads, or their names ("9.6").
+
+    Raises:
+        ValueError: The model has no such head, or the prompt has no tokens.
+        ModelError: The model has no tokenizer.
+        UnsupportedModelError: The model's blocks cannot be taken apart.
+
+    """
+    model = LayeredModel.of(bridge)
+    wanted = [Head.parse(head) if isinstance(head, str) else head for head in heads]
+    for head in wanted:
+        if head.layer >= model.n_layers or head.index >= model.n_heads:
+            raise ValueError(
+                f"no head {head} in a model of {model.n_layers} layers x {model.n_heads} heads"
+            )
+    tokenizer = tokenizer_of(bridge)
+    ids = list(tokenizer(prompt)["input_ids"])
+    if not ids:
+        raise ValueError(f"the prompt {prompt!r} has no tokens")
+    tokens = tuple(str(tokenizer.decode([token])) for token in ids)
+    found = _weights(model, torch.tensor([ids], device=model.device), wanted)
+    return tuple(AttentionPattern(head, tokens, found[head]) for head in wanted)
+
+
+def _weights(
+    model: LayeredModel, ids: Tensor, heads: list[Head]
+) -> dict[Head, Float[Tensor, "query key"]]:
+    found: dict[Head, Tensor] = {}
+    last = max((head.layer for head in heads), default=-1)
+    with torch.no_grad():
+        resid = model.embed(ids)
+        for number, layer in enumerate(model.layers[: last + 1]):
+            run = run_heads(layer, resid)
+            here = {head for head in heads if head.layer == number}
+            if here:
+                patterns = _patterns(layer, run)
+                found |= {head: patterns[head.index].float().cpu() for head in here}
+            resid = layer.finish(resid, layer.attention_output(run.z))
+    return found
+
+
+def _patterns(layer: Layer, run: LayerRun) -> Float[Tensor, "head query key"]:
+    """Those of all heads on the only prompt of a run."""
+    length = run.resid_pre.shape[1]
+    positions = torch.arange(length, device=run.resid_pre.device)
+    allowed = layer.allowed(rearrange(positions, "pos -> 1 pos"), length)
+    grouped = layer.pattern(run.queries, run.keys, allowed)
+    return rearrange(grouped, "1 kv_head group query key -> (kv_head group) query key")

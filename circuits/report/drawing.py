@@ -1,0 +1,171 @@
+"""The figures of a page, each in two themes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import plotly.graph_objects as go
+
+from circuits.components import Receiver
+from circuits.figures import (
+    Theme,
+    circuit_figure,
+    cost_figure,
+    faithfulness_figure,
+    head_scores_figure,
+    pareto_figure,
+    receiver_effects_figure,
+    sparsity_curve_figure,
+)
+from circuits.pruning import PruningRule
+from circuits.report import facts
+from circuits.report.saved_run import SavedRun
+from circuits.result import Discovery
+
+Draw = Callable[[Theme], go.Figure]
+_PAGE_THEMES: tuple[Theme, ...] = ("light", "dark")
+_SHOWN_RECEIVERS = 3
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure for a page.
+
+    Attributes:
+        name: Unique on the page.
+        caption: What to see.
+        alternative: The same for those who cannot see it.
+        themes: By "light" and "dark", the figure as plain data.
+        height: In pixels.
+
+    """
+
+    name: str
+    caption: str
+    alternative: str
+    themes: dict[str, Any]
+    height: int
+
+    @classmethod
+    def of(cls, name: str, draw: Draw, caption: str, alternative: str = "") -> Drawing:
+        """Draw in both themes."""
+        themes = {theme: draw(theme) for theme in _PAGE_THEMES}
+        layout: Any = themes["light"].layout
+        plain = {theme: json.loads(str(figure.to_json())) for theme, figure in themes.items()}
+        return cls(name, caption, alternative or caption, plain, int(layout.height))
+
+
+def drawings(run: SavedRun) -> dict[str, tuple[Drawing, ...]]:
+    """Every figure of a run, by the section that shows it."""
+    found = run.found
+    if found.refusal:
+        nothing = dict.fromkeys(("circuit", "pruning", "effects", "evaluation", "search"), ())
+        return {**nothing, "cost": (_cost(found),)}
+    by_section: dict[str, Iterable[Drawing]] = {
+        "circuit": [_circuit(found)],
+        "pruning": _pruning(found),
+        "effects": _effects(found),
+        "evaluation": _evaluation(run),
+        "search": _search(run),
+        "cost": [_cost(found)],
+    }
+    return {section: tuple(drawn) for section, drawn in by_section.items()}
+
+
+def named(drawn: Drawing, prefix: str) -> Drawing:
+    """The same figure under a name that is unique on a page of several runs."""
+    return replace(drawn, name=f"{prefix}-{drawn.name}")
+
+
+def _circuit(found: Discovery) -> Drawing:
+    circuit = found.circuit
+    strongest = "; ".join(map(str, facts.strongest(circuit, 5)))
+    return Drawing.of(
+        "circuit",
+        lambda theme: circuit_figure(circuit, theme=theme),
+        "Heads by layer, the logits on top. Point at a head or an edge for its numbers; click on "
+        "an input in the legend to hide the edges into it. Pale heads have no edge among those "
+        "drawn.",
+        f"Graph of {len(circuit)} heads and {len(circuit.edges)} edges. Strongest: {strongest}. "
+        "All are in the tables below.",
+    )
+
+
+def _pruning(found: Discovery) -> Iterable[Drawing]:
+    rule = found.config.pruning_rule
+    if any(len(pruning.sparsities) > 1 for pruning in found.prunings.values()):
+        yield Drawing.of(
+            "sweep",
+            lambda theme: sparsity_curve_figure(found.prunings, theme=theme),
+            "Heads are removed from the lowest score upward; a ring marks the cut. Kept are "
+            f"{_kept_by(rule)}.",
+        )
+    for number, (name, scores) in enumerate(sorted(found.scores.items())):
+        pruning = found.prunings.get(name)
+        yield Drawing.of(
+            f"scores-{number}",
+            lambda theme, name=name, scores=scores, pruning=pruning: head_scores_figure(
+                scores, pruning and pruning.candidates, f"Scores of {name}", theme=theme
+            ),
+            f"Scores by {name}; framed heads are kept by it: {_kept_by(rule)}.",
+        )
+
+
+def _kept_by(rule: PruningRule) -> str:
+    """Which heads a rule keeps."""
+    if rule.cliff == "share":
+        return f"the best, which hold {100 * rule.score_share:.3g} % of the scores above 0"
+    if rule.cliff == "fixed":
+        return f"the best {100 * (1 - rule.fixed_sparsity):.3g} % of the model's"
+    return "those left just before performance drops, or at the end where it never does"
+
+
+def _effects(found: Discovery) -> Iterable[Drawing]:
+    if found.effects is None:
+        return
+    effects = found.effects
+    ranked = [edge.receiver for edge in facts.strongest(found.circuit)]
+    receivers = list(dict.fromkeys([Receiver.logits(), *ranked]))[:_SHOWN_RECEIVERS]
+    for number, receiver in enumerate(receivers):
+        yield Drawing.of(
+            f"effects-{number}",
+            lambda theme, receiver=receiver: receiver_effects_figure(
+                effects, receiver, found.circuit, theme=theme
+            ),
+            f"What corrupting each head's path to {receiver} does: blue, it helps the answer; red, "
+            "it hurts it. Framed paths are edges of the circuit.",
+        )
+
+
+def _evaluation(run: SavedRun) -> Iterable[Drawing]:
+    curves = run.evaluation.evaluation.curves if run.evaluation else {}
+    if curves:
+        named_curves = {str(name): curve for name, curve in curves.items()}
+        yield Drawing.of(
+            "faithfulness",
+            lambda theme: faithfulness_figure(named_curves, theme=theme),
+            "Faithfulness of ever more of the best heads, bands are intervals over prompts.",
+        )
+
+
+def _search(run: SavedRun) -> Iterable[Drawing]:
+    search = run.search
+    if search is not None:
+        yield Drawing.of(
+            "search",
+            lambda theme: pareto_figure(search, theme=theme),
+            "Every circuit of the search by size and performance; on the front, no other circuit "
+            "is both smaller and better.",
+        )
+
+
+def _cost(found: Discovery) -> Drawing:
+    return Drawing.of(
+        "cost",
+        lambda theme: cost_figure(found.cost, theme=theme),
+        "Floating-point operations of each stage, in forward passes over the same prompts, and "
+        "seconds on the machine it ran on.",
+    )

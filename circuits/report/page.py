@@ -1,0 +1,96 @@
+"""The page: templates filled, scripts and figures inlined."""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64encode
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
+from pathlib import Path
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from plotly.offline import get_plotlyjs
+
+from circuits.figures.style import palette_of
+from circuits.files import write_atomically
+from circuits.report import settings
+from circuits.report.comparing import RunComparison
+from circuits.report.saved_run import SavedRun
+from circuits.report.sections import RunSections
+
+Reproduce = Callable[[SavedRun], str]
+"""From a run to what makes it again, for a reader to copy."""
+
+
+def python_code(run: SavedRun) -> str:
+    """The run in Python."""
+    return settings.python_code(run.found)
+
+
+def write_report(
+    runs: Sequence[str | Path], output: str | Path, reproduce: Reproduce = python_code
+) -> Path:
+    """Write saved runs as one HTML page that opens without a network.
+
+    Args:
+        runs: Their directories.
+        output: The file to write; its directory is created.
+        reproduce: What to show under "How to reproduce it"; Python by default.
+
+    Raises:
+        FileNotFoundError: A directory holds no saved run.
+        ValueError: There is no run, or a file of one is damaged.
+
+    """
+    page = render_report([SavedRun.load(run) for run in runs], reproduce)
+    path = Path(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically({path: page.encode()})
+    return path
+
+
+def render_report(runs: Sequence[SavedRun], reproduce: Reproduce = python_code) -> str:
+    """The page as text. Raises ValueError without a run."""
+    if not runs:
+        raise ValueError("a report needs at least one run, got none")
+    scripts = [_script(get_plotlyjs()), _script(_asset("report.js"))]
+    return (
+        _environment()
+        .get_template("report.html")
+        .render(
+            title=runs[0].title if len(runs) == 1 else f"{len(runs)} circuits compared",
+            runs=[
+                RunSections.of(run, f"run-{number}", reproduce(run))
+                for number, run in enumerate(runs)
+            ],
+            comparison=RunComparison.of(runs),
+            scripts=[source for source, _ in scripts],
+            script_hashes=[digest for _, digest in scripts],
+            style=Markup(_asset("report.css")),
+            colours={theme: palette_of(theme) for theme in ("light", "dark")},
+        )
+    )
+
+
+@cache
+def _environment() -> Environment:
+    # Every value is escaped, whatever the template is called; only what is ours is `Markup`.
+    return Environment(
+        loader=PackageLoader("circuits.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def _asset(name: str) -> str:
+    return (resources.files("circuits.report") / "templates" / name).read_text(encoding="utf-8")
+
+
+def _script(source: str) -> tuple[Markup, str]:
+    """A script of ours, and the hash by which the page allows it and no other."""
+    digest = hashlib.sha256(source.encode()).digest()
+    return Markup(source), f"'sha256-{b64encode(digest).decode()}'"

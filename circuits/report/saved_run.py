@@ -1,0 +1,59 @@
+"""Everything that a run's directory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from xxhash import xxh3_128_hexdigest
+
+from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
+from circuits.result import CIRCUIT_FILE, RUN_FILE, SEARCH_FILES, TENSOR_FILE, Discovery
+from circuits.search_record import SearchRecord
+
+_FILES = (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE, *SEARCH_FILES, EVALUATION_FILE)
+
+
+@dataclass(frozen=True)
+class SavedRun:
+    """A saved run and what was kept with it.
+
+    Attributes:
+        name: The directory, as it was given.
+        found: The discovery.
+        evaluation: That of its circuit; None where none was kept, or only one of another circuit.
+        search: The grid or study that it was chosen by, if any.
+        digests: The hash (xxh3-128) of each file.
+
+    """
+
+    name: str
+    found: Discovery
+    evaluation: SavedEvaluation | None
+    search: SearchRecord | None
+    digests: Mapping[str, str]
+
+    @classmethod
+    def load(cls, directory: str | Path) -> SavedRun:
+        """Read a run's directory.
+
+        Raises:
+            FileNotFoundError: It holds no saved run.
+            ValueError: A file is damaged.
+
+        """
+        path = Path(directory)
+        found = Discovery.load(path)
+        evaluation = SavedEvaluation.load(path)
+        if evaluation is not None and not evaluation.is_of(found.circuit):
+            evaluation = None
+        there = [name for name in _FILES if (path / name).is_file()]
+        digests = {name: xxh3_128_hexdigest((path / name).read_bytes()) for name in there}
+        return cls(str(directory), found, evaluation, SearchRecord.load(path), digests)
+
+    @property
+    def title(self) -> str:
+        """What was looked for, and where."""
+        source = self.found.provenance
+        return f"{source.task} on {source.model.name}"

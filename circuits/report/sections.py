@@ -1,0 +1,161 @@
+"""What the page says of one run."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import groupby
+
+from circuits.report import certainty, facts, settings
+from circuits.report.drawing import Drawing, drawings, named
+from circuits.report.saved_run import SavedRun
+from circuits.result import Discovery, Provenance
+from tasks import PromptPair, Task, TaskError, get_task
+from tasks.sources import HUB
+
+_SHOWN_EDGES = 15
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked for.
+
+    Attributes:
+        description: What the task is; empty where it is not known here.
+        example: One pair of such prompts.
+        model: The model's name, shape and weights.
+        settings: Every setting.
+
+    """
+
+    description: str
+    example: PromptPair | None
+    model: facts.Facts
+    settings: facts.Facts
+
+    @classmethod
+    def of(cls, found: Discovery) -> Asked:
+        """Ask the task, where it is known."""
+        task = _task(found.provenance)
+        description = "" if task is None else task.description
+        example = None if task is None else task.example(found.config.seed)
+        config = replace(found.config, pruning=found.config.pruning_rule)
+        return cls(description, example, _model(found), dict(settings.rows(config)))
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation that was kept with the run."""
+
+    on: str
+    kept: facts.Table
+    figures: facts.Facts
+    curves: Mapping[str, facts.Table]
+    minimality: facts.Table
+
+    @classmethod
+    def of(cls, run: SavedRun) -> Evaluated | None:
+        """None where none was kept."""
+        if run.evaluation is None:
+            return None
+        evaluation, found = run.evaluation.evaluation, run.found
+        return cls(
+            on=facts.evaluated_on(evaluation, evaluation.prompts),
+            kept=facts.kept(evaluation, found.config.metric),
+            figures=facts.evaluated(evaluation, found.circuit),
+            curves={facts.curve_title(one): facts.curve(one) for one in evaluation.curves.values()},
+            minimality=facts.minimality(evaluation),
+        )
+
+
+@dataclass(frozen=True)
+class RunSections:
+    """Everything that the page shows of one run, in words, tables and drawings."""
+
+    id: str
+    run: SavedRun
+    asked: Asked
+    key_figures: facts.Facts
+    behaviour: facts.Facts
+    does_the_task: facts.Answer
+    circuit: facts.Facts
+    heads: facts.Table
+    strongest: facts.Table
+    edges: facts.Table
+    certainty: facts.Facts
+    evaluated: Evaluated | None
+    how_to_evaluate: str
+    cost: facts.Table
+    reproduce: str
+    drawings: Mapping[str, tuple[Drawing, ...]]
+
+    @classmethod
+    def of(cls, run: SavedRun, id: str, reproduce: str) -> RunSections:
+        """Put a run into words, tables and drawings; `id` is unique on the page."""
+        found = run.found
+        drawn = drawings(run)
+        return cls(
+            id=id,
+            run=run,
+            asked=Asked.of(found),
+            key_figures=_key_figures(found),
+            behaviour=facts.behaviour(found),
+            does_the_task=facts.does_the_task(found),
+            circuit=facts.circuit(found),
+            heads=_heads(found),
+            strongest=facts.edges(found.circuit, _SHOWN_EDGES),
+            edges=facts.edges(found.circuit),
+            certainty=certainty.rows(found),
+            evaluated=Evaluated.of(run),
+            how_to_evaluate=shlex.join(["circuits", "evaluate", run.name]),
+            cost=facts.cost(found.cost),
+            reproduce=reproduce,
+            drawings={key: tuple(named(one, id) for one in some) for key, some in drawn.items()},
+        )
+
+
+def _task(source: Provenance) -> Task | None:
+    """The task, where it can be had without a network and still has the rows of the run."""
+    if source.task.startswith(HUB):
+        return None
+    try:
+        task = get_task(source.task)
+    except TaskError:
+        return None
+    return task if task.digest == source.task_digest else None
+
+
+def _key_figures(found: Discovery) -> facts.Facts:
+    circuit = found.circuit
+    of_circuit = {
+        "heads": f"{len(circuit)} of {circuit.n_layers * circuit.n_heads}",
+        "edges": f"{len(circuit.edges)}",
+        "performance kept": facts.percent(found.performance),
+    }
+    return {
+        **({"circuit": "none"} if found.refusal else of_circuit),
+        "model right": facts.percent(100 * found.behaviour.accuracy),
+        "forward passes": f"{found.cost.forward_passes:,.0f}",
+    }
+
+
+def _model(found: Discovery) -> facts.Facts:
+    model = found.provenance.model
+    heads = f"{model.n_heads} heads each"
+    if model.n_kv_heads != model.n_heads:
+        heads = f"{heads}, on {model.n_kv_heads} keys and values"
+    return {
+        "model": model.name,
+        "architecture": model.architecture,
+        "layers": f"{model.n_layers}, {heads} of {model.d_head} dimensions",
+        "residual stream": f"{model.d_model} dimensions",
+        "precision": model.dtype,
+        "weights (xxh3-128)": model.weight_hash,
+    }
+
+
+def _heads(found: Discovery) -> facts.Table:
+    by_layer = groupby(sorted(found.circuit.heads), key=lambda head: head.layer)
+    rows = tuple((str(layer), "  ".join(map(str, heads))) for layer, heads in by_layer)
+    return facts.Table((">layer", "heads"), rows)

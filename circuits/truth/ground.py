@@ -1,0 +1,185 @@
+"""Small models whose circuits are known by construction, and where they are kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
+from safetensors.torch import load, save
+from torch import Tensor
+from xxhash import xxh3_128_hexdigest
+
+from circuits.circuit import Circuit
+from circuits.components import Connection, Head, HeadSet, Receiver
+from circuits.files import write_atomically
+from circuits.model import TransformerBridge
+from circuits.model.native import NativeShape, native_model
+from circuits.truth.tasks import SmallTask, small_task
+
+DATA = Path(__file__).parent / "data"
+Kind = Literal["hand-wired", "siit", "compiled"]
+
+
+def _parse_connections(value: Any) -> Any:
+    if isinstance(value, list):
+        ends = (item.split(" -> ") for item in value)
+        return frozenset(Connection(Head.parse(a), Receiver.parse(b)) for a, b in ends)
+    return value
+
+
+ConnectionSet = Annotated[
+    frozenset[Connection],
+    BeforeValidator(_parse_connections),
+    PlainSerializer(lambda found: [str(connection) for connection in sorted(found)]),
+]
+"""A set of paths; in JSON a sorted list of "sender -> receiver"."""
+
+
+@dataclass(frozen=True)
+class Interchange:
+    """Interchange-intervention accuracy of a trained model (Geiger et al. 2022, arXiv 2112.00826).
+
+    Each figure is the share of random pairs of prompts on which model and causal model agree:
+    every right answer is likelier than every other token.
+
+    Attributes:
+        behaviour: Without any intervention.
+        variables: For each variable of the causal model, with its head's output from another
+            prompt.
+        single: With the output of one component outside the circuit from another prompt; the
+            component with the lowest share.
+        joint: With the outputs of all components outside the circuit from another prompt.
+        n_prompts: Pairs of prompts drawn.
+        seed: Of the draw.
+
+    """
+
+    behaviour: float
+    variables: dict[str, float]
+    single: float
+    joint: float
+    n_prompts: int
+    seed: int
+
+    @property
+    def lowest(self) -> float:
+        """The lowest of all figures."""
+        return min(self.behaviour, self.single, self.joint, *self.variables.values())
+
+
+@dataclass(frozen=True)
+class TruthRecord:
+    """All that is known of a model, but for its weights.
+
+    Attributes:
+        name: What the model is known by.
+        kind: How the circuit came about: written by hand, trained for, or compiled.
+        task: Name of its small task.
+        shape: Sizes of the model.
+        heads: The heads of the circuit.
+        connections: The paths of the circuit; None where the construction does not fix them.
+        made_by: The command that makes the model.
+        source: Publication that the construction follows.
+        mlps: Layers whose MLPs were free to take part; those of a trained model's other layers must
+            not matter. Nothing is said of them where nothing was trained.
+        interchange: Measured on the shipped weights; None where nothing was trained.
+
+    """
+
+    name: str
+    kind: Kind
+    task: str
+    shape: NativeShape
+    heads: HeadSet
+    connections: ConnectionSet | None
+    made_by: str
+    source: str
+    mlps: tuple[int, ...] = ()
+    interchange: Interchange | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class GroundTruth:
+    """A model with its task and its true circuit.
+
+    Attributes:
+        model: The model.
+        task: The task that the circuit carries out, in the model's own words.
+        record: The true heads, the true paths where they are known, and where all that is from.
+
+    """
+
+    model: TransformerBridge
+    task: SmallTask
+    record: TruthRecord
+
+    @property
+    def name(self) -> str:
+        """What the model is known by."""
+        return self.record.name
+
+    @property
+    def heads(self) -> frozenset[Head]:
+        """The true heads."""
+        return self.record.heads
+
+    @property
+    def connections(self) -> frozenset[Connection] | None:
+        """The true paths; None where the construction does not fix them."""
+        return self.record.connections
+
+    @property
+    def circuit(self) -> Circuit:
+        """The true heads as a circuit, for `Circuit.compare`."""
+        shape = self.record.shape
+        return Circuit(self.heads, frozenset(), shape.n_layers, shape.n_heads)
+
+
+_RECORD: TypeAdapter[TruthRecord] = TypeAdapter(TruthRecord)
+
+
+def list_truths(directory: Path = DATA) -> tuple[str, ...]:
+    """The names of all models whose circuits are known."""
+    return tuple(sorted(path.stem for path in directory.glob("*.json")))
+
+
+def load_truth(name: str, directory: Path = DATA) -> GroundTruth:
+    """Load a model whose circuit is known.
+
+    Raises:
+        ValueError: There is none of that name.
+
+    """
+    record = truth_record(name, directory)
+    task = small_task(record.task)
+    weights = load((directory / f"{name}.safetensors").read_bytes())
+    return GroundTruth(native_model(record.shape, weights, task.words, name), task, record)
+
+
+def truth_record(name: str, directory: Path = DATA) -> TruthRecord:
+    """What is known of a model, without loading it. Raises ValueError naming the known ones."""
+    known = list_truths(directory)
+    if name not in known:
+        raise ValueError(f"no model {name!r} with a known circuit; there are {', '.join(known)}")
+    return _RECORD.validate_json((directory / f"{name}.json").read_bytes())
+
+
+def truth_digest(name: str, directory: Path = DATA) -> str:
+    """A hash of record and weights: rows of a benchmark belong to what was measured."""
+    files = (directory / f"{name}.{kind}" for kind in ("json", "safetensors"))
+    return xxh3_128_hexdigest(b"".join(path.read_bytes() for path in files))
+
+
+def save_truth(
+    record: TruthRecord, weights: dict[str, Tensor], directory: Path = DATA
+) -> tuple[Path, Path]:
+    """Write a record and the weights; both or none."""
+    directory.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_RECORD.dump_python(record, mode="json"), indent=1) + "\n"
+    paths = directory / f"{record.name}.json", directory / f"{record.name}.safetensors"
+    tensors = {name: tensor.contiguous() for name, tensor in weights.items()}
+    write_atomically({paths[0]: text.encode(), paths[1]: save(tensors)})
+    return paths

@@ -1,0 +1,125 @@
+"""What a method found on a model whose circuit is known, beside the truth."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor, stack
+
+from circuits.circuit import Overlap
+from circuits.comparison import head_strengths, rank_heads
+from circuits.components import Head, HeadSet
+from circuits.result import Discovery
+from circuits.truth.ground import ConnectionSet, GroundTruth, Kind
+from circuits.truth.reasons import reasons
+
+
+@dataclass(frozen=True)
+class PathScore:
+    """How the found paths agree with the true ones.
+
+    Attributes:
+        precision: Share of the found paths that are true; None where none was found.
+        recall: Share of the true paths that were found.
+        missed: True paths that were not.
+        false: Found paths that are not true.
+
+    """
+
+    precision: float | None
+    recall: float
+    missed: ConnectionSet
+    false: ConnectionSet
+
+
+@dataclass(frozen=True)
+class TruthRow:
+    """What one method found on one model.
+
+    Attributes:
+        model: Name of the model.
+        kind: How its circuit came about.
+        method: Name of the method.
+        precision: Share of the found heads that are true; None where none was found.
+        recall: Share of the true heads that were found.
+        auc: How often the method's scores put a true head above another one: the strongest effect
+            of a head's paths, or its pruning score.
+        performance: Percent of the model's metric that the found heads keep alone.
+        true_performance: Percent of it that the true heads keep alone.
+        candidates: Heads that pruning left.
+        true_heads: The heads of the true circuit.
+        found: The heads that were found.
+        paths: The same for paths; None where none was sought, or the construction fixes none.
+        reasons: For every head that a search of paths missed, or found in vain: by which path.
+
+    """
+
+    model: str
+    kind: Kind
+    method: str
+    precision: float | None
+    recall: float
+    auc: float
+    performance: float
+    true_performance: float
+    candidates: int
+    true_heads: HeadSet
+    found: HeadSet
+    paths: PathScore | None
+    reasons: tuple[str, ...]
+
+    @property
+    def missed(self) -> frozenset[Head]:
+        """True heads that were not found."""
+        return self.true_heads - self.found
+
+    @property
+    def false(self) -> frozenset[Head]:
+        """Found heads that are not true."""
+        return self.found - self.true_heads
+
+
+def row_of(truth: GroundTruth, method: str, found: Discovery) -> TruthRow:
+    """Compare what was found with the truth. Raises ValueError for a discovery that was loaded."""
+    if found.evaluator is None:
+        raise ValueError("a discovery that was loaded has no model: run it again")
+    overlap = found.circuit.compare(truth.circuit)
+    return TruthRow(
+        model=truth.name,
+        kind=truth.record.kind,
+        method=method,
+        precision=overlap.precision if found.circuit.heads else None,
+        recall=overlap.recall,
+        auc=rank_heads(_scores(found), truth.heads).auc,
+        performance=found.performance,
+        true_performance=found.evaluator.performance(truth.heads),
+        candidates=len(found.candidates),
+        true_heads=truth.heads,
+        found=found.circuit.heads,
+        paths=_paths(truth, found),
+        reasons=reasons(truth, found),
+    )
+
+
+def _scores(found: Discovery) -> Float[Tensor, "layer head"]:
+    """What a method ranks heads by.
+
+    A head without a measured path, because pruning left it out or the search did not get there, has
+    strength 0. Of merged prunings a head's better score counts: both are standardised.
+    """
+    if found.effects is not None:
+        return head_strengths(found.effects)
+    return stack(list(found.scores.values())).amax(0)
+
+
+def _paths(truth: GroundTruth, found: Discovery) -> PathScore | None:
+    if found.effects is None or truth.connections is None:
+        return None
+    overlap = Overlap.of(found.circuit.connections, truth.connections)
+    return PathScore(
+        precision=overlap.precision if found.circuit.edges else None,
+        recall=overlap.recall,
+        missed=overlap.false_negatives,
+        false=overlap.false_positives,
+    )
