@@ -8,7 +8,10 @@ import subprocess
 import sys
 from importlib import import_module
 from importlib.util import find_spec
+from inspect import isclass, isfunction
 from pathlib import Path
+from pkgutil import walk_packages
+from typing import Any
 
 import pytest
 import torch
@@ -28,16 +31,6 @@ ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_COMMANDS = [*PAGES, ROOT / "README.md"]
 REFERENCE = sorted((ROOT / "docs/reference").glob("*.md"))
-WHOLE_MODULES = (
-    "circuits",
-    "circuits.comparison",
-    "circuits.evaluation",
-    "circuits.figures",
-    "circuits.patching",
-    "circuits.references",
-    "circuits.seeds",
-    "tasks",
-)
 N_LAYERS, N_HEADS, D_HEAD = 4, 6, 24
 REMOTE = re.compile(r"""<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:""")
 
@@ -58,6 +51,19 @@ def commands(path: Path) -> list[str]:
     return [line for line in lines if line.startswith("circuits ")]
 
 
+def parsed(line: str) -> tuple[str, dict[str, Any]]:
+    """The command that a line calls, subcommands included, and the values of its options."""
+    command, context = get_command(app), None
+    name, *words = shlex.split(line, comments=True)
+    while True:
+        context = command.make_context(name, words, parent=context)
+        if not hasattr(command, "resolve_command"):
+            return name, context.params
+        name, command, words = command.resolve_command(
+            context, [*context._protected_args, *context.args]
+        )
+
+
 def documented() -> list[str]:
     """Identifiers that the reference gives the docstrings of."""
     return [
@@ -70,6 +76,25 @@ def documented() -> list[str]:
 def resolve(identifier: str) -> object:
     module, _, name = identifier.rpartition(".")
     return getattr(import_module(module), name)
+
+
+def public_packages() -> list[str]:
+    """Every package that says what is public, but for the command line."""
+    roots = [import_module(name) for name in ("circuits", "tasks")]
+    below = [
+        import_module(found.name)
+        for root in roots
+        for found in walk_packages(root.__path__, f"{root.__name__}.")
+        if found.ispkg
+    ]
+    found = [package.__name__ for package in (*roots, *below) if hasattr(package, "__all__")]
+    return [name for name in found if name != "circuits.cli"]
+
+
+def is_foreign(thing: object) -> bool:
+    """Whether a class or function is of another library, whose documentation has it."""
+    is_defined = isclass(thing) or isfunction(thing)
+    return is_defined and thing.__module__.partition(".")[0] not in ("circuits", "tasks")
 
 
 @pytest.fixture(scope="module")
@@ -123,20 +148,18 @@ def test_examples_run_in_order(path, model, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("path", WITH_COMMANDS, ids=page_name)
 def test_commands_parse(path):
-    program = get_command(app)
     lines = commands(path)
     assert lines
     for line in lines:
-        _, name, *arguments = shlex.split(line, comments=True)
-        command = program.commands[name]
-        given = command.make_context(name, arguments).params
+        name, given = parsed(line)
         if name == "discover":
             discovery_config({key: value for key, value in given.items() if key != "task"})
 
 
-def test_an_unknown_option_would_be_noticed():
+@pytest.mark.parametrize("line", ["circuits discover ioi --treshold 1", "circuits tasks check --x"])
+def test_an_unknown_option_would_be_noticed(line):
     with pytest.raises(Exception, match="No such option"):
-        get_command(app).commands["discover"].make_context("discover", ["ioi", "--treshold", "1"])
+        parsed(line)
 
 
 def test_the_reference_names_what_exists_and_each_once():
@@ -146,14 +169,22 @@ def test_the_reference_names_what_exists_and_each_once():
         assert resolve(name) is not None
 
 
-@pytest.mark.parametrize("module", WHOLE_MODULES)
-def test_the_reference_leaves_out_no_public_name(module):
-    shown = [resolve(name) for name in documented()]
-    for name in import_module(module).__all__:
-        thing = resolve(f"{module}.{name}")
-        assert any(thing is other for other in shown), (
-            f"add `::: {module}.{name}` to docs/reference"
-        )
+def test_every_public_package_is_asked_for():
+    packages = public_packages()
+    assert {"circuits", "circuits.evaluation", "circuits.interchange", "tasks"} <= {*packages}
+    assert "circuits.cli" not in packages
+
+
+@pytest.mark.parametrize("package", public_packages())
+def test_the_reference_leaves_out_no_public_name(package):
+    shown = {id(resolve(name)) for name in documented()}
+    public = {name: resolve(f"{package}.{name}") for name in import_module(package).__all__}
+    missing = [
+        f"::: {package}.{name}"
+        for name, thing in public.items()
+        if id(thing) not in shown and not is_foreign(thing)
+    ]
+    assert not missing, "\n".join(("add to a page in docs/reference:", *missing))
 
 
 @pytest.mark.skipif(
