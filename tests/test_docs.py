@@ -9,6 +9,7 @@ import sys
 from importlib import import_module
 from importlib.util import find_spec
 from inspect import isclass, isfunction
+from itertools import chain
 from pathlib import Path
 from pkgutil import walk_packages
 from typing import Any
@@ -26,12 +27,13 @@ from circuits.cli import app
 from circuits.cli.actions import discovery_config
 from circuits.model import load_tokenizer
 from circuits.model.tokenizers import remember_tokenizer
+from tasks import IOI
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 WITH_COMMANDS = [*PAGES, ROOT / "README.md"]
 REFERENCE = sorted((ROOT / "docs/reference").glob("*.md"))
-N_LAYERS, N_HEADS, D_HEAD = 4, 6, 24
+N_LAYERS, N_HEADS, D_HEAD = 2, 6, 24
 REMOTE = re.compile(r"""<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:""")
 
 
@@ -101,9 +103,11 @@ def is_foreign(thing: object) -> bool:
 def model() -> TransformerBridge:
     """A tiny model of random weights, but for one head that does IOI.
 
-    It attends to all positions alike and makes what it saw less likely: the repeated name more so.
+    It attends to all positions alike, sees names alone, and makes what it saw less likely: the
+    repeated name more so.
     """
     torch.manual_seed(0)
+    tokenizer = load_tokenizer("smollm2-135m")
     width = N_HEADS * D_HEAD
     config = LlamaConfig(
         vocab_size=49152,
@@ -118,18 +122,22 @@ def model() -> TransformerBridge:
     network = LlamaForCausalLM(config)
     network.set_attn_implementation("eager")
     with torch.no_grad():
-        network.model.embed_tokens.weight.normal_()
+        embedding = network.model.embed_tokens.weight.normal_()
+        names = tokenizer([f" {name}" for name in IOI.word_lists["name"]])["input_ids"]
+        is_name = torch.zeros(len(embedding), 1)
+        is_name[list(chain.from_iterable(names))] = 1
+        embedding[:, :D_HEAD] *= is_name
         attention = network.model.layers[0].self_attn
         attention.q_proj.weight[:D_HEAD] = 0
         attention.v_proj.weight[:D_HEAD] = torch.eye(D_HEAD, width)
-        attention.o_proj.weight[:, :D_HEAD] = -10 * torch.eye(width, D_HEAD)
+        attention.o_proj.weight[:, :D_HEAD] = -40 * torch.eye(width, D_HEAD)
     bridge = build_bridge_from_module(
         network.eval().requires_grad_(False),
         "LlamaForCausalLM",
         hf_config=config,
         model_name="smollm2-135m",
     )
-    remember_tokenizer(bridge, load_tokenizer("smollm2-135m"))
+    remember_tokenizer(bridge, tokenizer)
     return bridge
 
 
