@@ -29,6 +29,7 @@ from circuits.evaluation.intervals import Bootstrap, Estimate
 from circuits.evaluation.ranking import HeadScores, rank_heads
 
 MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
+"""Shares of the heads at which MIB takes its areas."""
 
 
 @dataclass(frozen=True)

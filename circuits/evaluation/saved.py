@@ -17,6 +17,7 @@ from circuits.evaluation.report import Evaluation
 from circuits.files import write_atomically
 
 EVALUATION_FILE = "evaluation.json"
+"""The file of a run's directory that keeps its evaluation."""
 
 
 @dataclass(frozen=True)

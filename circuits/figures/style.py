@@ -17,6 +17,7 @@ import plotly.graph_objects as go
 Theme = Literal["transparent", "light", "dark"]
 """`transparent` has no page of its own, and middle tones that can be read on light and dark."""
 THEMES: tuple[Theme, ...] = get_args(Theme)
+"""Every theme."""
 ColourScale = tuple[tuple[float, str], ...]
 
 

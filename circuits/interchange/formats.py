@@ -18,7 +18,9 @@ from circuits.interchange.networks import from_node_link, to_node_link
 from circuits.patching import EffectTable
 
 Format = Literal["json", "networkx", "dot", "csv", "eap-ig"]
+"""What `export_circuit` writes and `import_circuit` reads."""
 FORMATS: tuple[Format, ...] = get_args(Format)
+"""Every format."""
 _WRITERS: dict[str, Callable[[Circuit], Exported]] = {
     "json": lambda circuit: Exported(circuit.to_json() + "\n"),
     "networkx": to_node_link,

@@ -16,6 +16,7 @@ from circuits.model.errors import DownloadError, UnknownModelError, cause
 from circuits.model.weights import Progress, default_model_directory
 
 DEFAULT_MODEL = "smollm2-135m"
+"""What is loaded where no model is named."""
 HUB = "needs the Hugging Face hub"
 
 _HUB_TIMEOUT_SECONDS = 10

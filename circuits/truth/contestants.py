@@ -57,6 +57,7 @@ CONTESTANTS = (
     Contestant("merged-flap", "merged-flap"),
     Contestant("path-patching-exact-default", "path-patching", default_rules=True),
 )
+"""Every method of the benchmark."""
 
 DEFAULT_RULED = frozenset(one.name for one in CONTESTANTS if one.default_rules)
 """Names of those that take the rules for models of hundreds of heads."""
