@@ -2,7 +2,7 @@
 
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.model.attention import AttentionPattern, attention_patterns
+from circuits.model.attention import AttentionPattern, attention_patterns, patterns_by_layer
 from circuits.model.catalogue import DEFAULT_MODEL, CatalogueEntry, list_models
 from circuits.model.check import check_reproduces
 from circuits.model.errors import ModelError
@@ -31,5 +31,6 @@ __all__ = [
     "load_model",
     "load_tokenizer",
     "paired_runs",
+    "patterns_by_layer",
     "tokenizer_of",
 ]

@@ -1,13 +1,13 @@
-"""Attention patterns of single heads, from the forward pass in pieces."""
+"""Attention patterns, from the forward pass in pieces."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
-from jaxtyping import Float
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -65,27 +65,32 @@ def attention_patterns(
     return tuple(AttentionPattern(head, tokens, found[head]) for head in wanted)
 
 
+def patterns_by_layer(
+    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
+) -> Iterator[Float[Tensor, "prompt head query key"]]:
+    """The attention patterns of all heads, layer by layer, run no further than they are asked."""
+    resid = model.embed(tokens)
+    for layer in model.layers:
+        run = run_heads(layer, resid)
+        yield _patterns(layer, run)
+        resid = layer.finish(resid, layer.attention_output(run.z))
+
+
 def _weights(
-    model: LayeredModel, ids: Tensor, heads: list[Head]
+    model: LayeredModel, ids: Int[Tensor, "1 pos"], heads: list[Head]
 ) -> dict[Head, Float[Tensor, "query key"]]:
     found: dict[Head, Tensor] = {}
-    last = max((head.layer for head in heads), default=-1)
+    n_layers = max((head.layer + 1 for head in heads), default=0)
     with torch.no_grad():
-        resid = model.embed(ids)
-        for number, layer in enumerate(model.layers[: last + 1]):
-            run = run_heads(layer, resid)
+        for number, patterns in zip(range(n_layers), patterns_by_layer(model, ids), strict=False):
             here = {head for head in heads if head.layer == number}
-            if here:
-                patterns = _patterns(layer, run)
-                found |= {head: patterns[head.index].float().cpu() for head in here}
-            resid = layer.finish(resid, layer.attention_output(run.z))
+            found |= {head: patterns[0, head.index].float().cpu() for head in here}
     return found
 
 
-def _patterns(layer: Layer, run: LayerRun) -> Float[Tensor, "head query key"]:
-    """Those of all heads on the only prompt of a run."""
-    length = run.resid_pre.shape[1]
+def _patterns(layer: Layer, run: LayerRun) -> Float[Tensor, "prompt head query key"]:
+    n_prompts, length = run.resid_pre.shape[:2]
     positions = torch.arange(length, device=run.resid_pre.device)
-    allowed = layer.allowed(rearrange(positions, "pos -> 1 pos"), length)
-    grouped = layer.pattern(run.queries, run.keys, allowed)
-    return rearrange(grouped, "1 kv_head group query key -> (kv_head group) query key")
+    slots = repeat(positions, "query -> prompt query", prompt=n_prompts)
+    grouped = layer.pattern(run.queries, run.keys, layer.allowed(slots, length))
+    return rearrange(grouped, "prompt kv_head group query key -> prompt (kv_head group) query key")

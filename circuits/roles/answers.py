@@ -1,0 +1,134 @@
+"""What heads do where the answer is read: look at the answers in the prompt, and write the logits.
+
+The direct effect is direct logit attribution (Elhage et al. 2021, "A Mathematical Framework for
+Transformer Circuits"; Wang et al. 2022, arXiv 2211.00593, section 3.1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from circuits.metrics import logit_diff
+from circuits.model import LayeredModel, patterns_by_layer
+from circuits.model.norms import HeldNorm
+from circuits.model.runs import LayerRun, at_end, run_layers, trim
+from tasks import PromptPairs
+
+_PROMPTS_AT_ONCE = 32
+
+
+@dataclass(frozen=True, eq=False)
+class AnswerAttention:
+    """How much each head attends, on average, from where the answer is read to the answers.
+
+    Attributes:
+        correct: To tokens of the prompt that are correct answers.
+        wrong: To tokens of the prompt that are wrong answers.
+
+    Only prompts that hold such a token count; all are NaN where none does.
+
+    """
+
+    correct: Float[Tensor, "layer head"]
+    wrong: Float[Tensor, "layer head"]
+
+
+def answer_attention(model: LayeredModel, pairs: PromptPairs) -> AnswerAttention:
+    """Run the clean prompts and average attention from the tokens where answers are read."""
+    seen: dict[str, list[Tensor]] = {"correct": [], "wrong": []}
+    with torch.no_grad():
+        for part in _batches(model, pairs):
+            last = _last_rows(model, part)
+            for name, answers in (("correct", part.correct), ("wrong", part.wrong)):
+                is_answer = _occurrences(part, answers)
+                to_answers = einsum(
+                    last, is_answer.to(last.dtype), "layer p head key, p key -> p layer head"
+                )
+                seen[name].append(to_answers[is_answer.any(-1)].float().cpu())
+    return AnswerAttention(*(torch.cat(seen[name]).mean(0) for name in ("correct", "wrong")))
+
+
+@dataclass(frozen=True, eq=False)
+class DirectEffects:
+    """What each head writes into the logits by itself.
+
+    Attributes:
+        heads: What it adds to the mean logit of the correct answers minus that of the wrong ones,
+            when nothing above reads its output at the last token.
+        logit_diff: That difference, of which the heads' are parts: the rest is embeddings', MLPs'
+            and biases'.
+
+    """
+
+    heads: Float[Tensor, "prompt layer head"]
+    logit_diff: Float[Tensor, " prompt"]
+
+
+def direct_effects(model: LayeredModel, pairs: PromptPairs) -> DirectEffects:
+    """Attribute the logit difference of each clean prompt, before a soft cap, to heads.
+
+    Heads write through the final norm, whose scale is held at what it is on the whole stream.
+
+    Raises:
+        UnsupportedModelError: A norm on the way is neither a layer norm nor an RMS norm.
+
+    """
+    parts = [_direct(model, part) for part in _batches(model, pairs)]
+    return DirectEffects(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
+
+
+def _batches(model: LayeredModel, pairs: PromptPairs) -> Iterator[PromptPairs]:
+    for rows in torch.arange(len(pairs)).split(_PROMPTS_AT_ONCE):
+        yield trim(pairs[rows].to(model.device))
+
+
+def _last_rows(model: LayeredModel, pairs: PromptPairs) -> Float[Tensor, "layer prompt head key"]:
+    """Attention of the token where the answer is read."""
+    layers = patterns_by_layer(model, pairs.clean)
+    queries_first = (rearrange(p, "prompt head query key -> prompt query head key") for p in layers)
+    return torch.stack([at_end(patterns, pairs) for patterns in queries_first])
+
+
+def _occurrences(
+    pairs: PromptPairs, answers: Int[Tensor, "prompt answer"]
+) -> Bool[Tensor, "prompt key"]:
+    """Which tokens of the clean prompts, up to where the answer is read, are among the answers."""
+    positions = torch.arange(pairs.clean.shape[1], device=pairs.clean.device)
+    within = positions <= rearrange(pairs.end, "prompt -> prompt 1")
+    tokens = rearrange(pairs.clean, "prompt key -> prompt key 1")
+    same = tokens == rearrange(answers, "prompt answer -> prompt 1 answer")
+    return same.any(-1) & within
+
+
+def _direct(
+    model: LayeredModel, pairs: PromptPairs
+) -> tuple[Float[Tensor, "prompt layer head"], Float[Tensor, " prompt"]]:
+    with torch.no_grad():
+        runs, resid = run_layers(model, pairs.clean)
+        final = at_end(resid, pairs)
+        norm = HeldNorm.at(model.norm_final, final)
+        layers = [_written(model, index, run, pairs) for index, run in enumerate(runs)]
+        written = torch.stack([norm(heads) for heads in layers])
+        normed = model.norm_final(final)
+    with torch.enable_grad():
+        difference = logit_diff(model.unembed_weights(normed.requires_grad_()), pairs)
+        (direction,) = torch.autograd.grad(difference.sum(), normed)
+    heads = einsum(written, direction, "layer head prompt d, prompt d -> prompt layer head")
+    return heads, difference.detach()
+
+
+def _written(
+    model: LayeredModel, index: int, run: LayerRun, pairs: PromptPairs
+) -> Float[Tensor, "head prompt d_model"]:
+    """What each head of a layer adds to the residual stream where the answer is read."""
+    layer, z = model.layers[index], at_end(run.z, pairs)
+    heads = layer.output.per_head(z, list(range(layer.n_heads)))
+    if layer.norm_attention_output is None:
+        return heads
+    return HeldNorm.at(layer.norm_attention_output, layer.output(z))(heads)

@@ -1,0 +1,120 @@
+"""Where heads look in text that is repeated: at the token before, at itself, or behind itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from einops import reduce
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.model import LayeredModel, ModelError, patterns_by_layer, tokenizer_of
+from tasks.tokenization import token_ids
+
+_N_TOKENS = 25
+
+
+@dataclass(frozen=True, eq=False)
+class RepeatScores:
+    """How much each head attends, on average, in random tokens that are repeated once.
+
+    The last is the prefix matching score of Olsson et al. 2022 ("In-context Learning and Induction
+    Heads"); Wang et al. 2022 (arXiv 2211.00593) check the heads of IOI by all three.
+
+    Attributes:
+        previous_token: From every token to the one before it.
+        duplicate_token: From every token of the second half to the same token in the first.
+        induction: From every token of the second half to the one behind the same token in the
+            first: the token that followed it last time.
+
+    """
+
+    previous_token: Float[Tensor, "layer head"]
+    duplicate_token: Float[Tensor, "layer head"]
+    induction: Float[Tensor, "layer head"]
+
+
+@dataclass(frozen=True, eq=False)
+class RepeatedTokens:
+    """Random tokens twice over, behind the token, if any, that begins all text.
+
+    Attributes:
+        tokens: Token ids of whole sequences.
+        first: Where the random tokens begin.
+        n_tokens: How many they are before they are repeated.
+
+    """
+
+    tokens: Int[Tensor, "prompt pos"]
+    first: int
+    n_tokens: int
+
+    @classmethod
+    def draw(
+        cls, model: LayeredModel, n_prompts: int, n_tokens: int | None, seed: int
+    ) -> RepeatedTokens:
+        """Tokens that the model's tokenizer has, but no special ones."""
+        ordinary, begin = _vocabulary(model)
+        most = (model.bridge.cfg.n_ctx - len(begin)) // 2
+        n_tokens = min(_N_TOKENS, most) if n_tokens is None else n_tokens
+        if n_prompts < 1 or not 2 <= n_tokens <= most:
+            raise ValueError(
+                f"repeated text needs at least 1 prompt of 2 to {most} tokens, which the model "
+                f"reads twice; got {n_prompts} of {n_tokens}"
+            )
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randint(len(ordinary), (n_prompts, n_tokens), generator=generator)
+        drawn = ordinary[chosen]
+        before = torch.tensor(begin, dtype=torch.long).expand(n_prompts, -1)
+        tokens = torch.cat([before, drawn, drawn], dim=1).to(model.device)
+        return cls(tokens, len(begin), n_tokens)
+
+
+def repeat_scores(
+    model: LayeredModel, n_prompts: int = 8, n_tokens: int | None = None, seed: int = 0
+) -> RepeatScores:
+    """Run `n_prompts` sequences of `n_tokens` random tokens, each twice over.
+
+    Without `n_tokens` they are 25, or as many as the model reads twice.
+
+    Raises:
+        ValueError: There are fewer than one prompt or two tokens, or the model cannot read so many.
+
+    """
+    repeated = RepeatedTokens.draw(model, n_prompts, n_tokens, seed)
+    begin, n_tokens = repeated.first, repeated.n_tokens
+    rows = []
+    with torch.no_grad():
+        for patterns in patterns_by_layer(model, repeated.tokens):
+            seen = patterns[:, :, begin:, begin:]
+            second_half = seen[:, :, n_tokens:]
+            rows.append(
+                (
+                    _along_diagonal(seen[:, :, 1:], 0),
+                    _along_diagonal(second_half, 0),
+                    _along_diagonal(second_half, 1),
+                )
+            )
+    return RepeatScores(*(torch.stack(scores).float().cpu() for scores in zip(*rows, strict=True)))
+
+
+def _along_diagonal(
+    patterns: Float[Tensor, "prompt head query key"], offset: int
+) -> Float[Tensor, " head"]:
+    """Mean attention of the first query to the key at `offset`, of the second to the next, ..."""
+    diagonal = patterns.diagonal(offset, dim1=-2, dim2=-1)
+    return reduce(diagonal, "prompt head query -> head", "mean")
+
+
+def _vocabulary(model: LayeredModel) -> tuple[Int[Tensor, " token"], list[int]]:
+    """All tokens but special ones, and the token, if any, that the tokenizer puts before text."""
+    ids = torch.arange(model.bridge.cfg.d_vocab)
+    try:
+        tokenizer = tokenizer_of(model.bridge)
+    except ModelError:
+        return ids, []
+    ids = ids[: len(tokenizer)]
+    special = torch.tensor(tokenizer.all_special_ids, dtype=torch.long)
+    begins = [token for token in token_ids(tokenizer, "a")[:1] if token == tokenizer.bos_token_id]
+    return ids[~torch.isin(ids, special)], begins
