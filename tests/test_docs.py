@@ -7,7 +7,6 @@ import shlex
 import subprocess
 import sys
 from importlib import import_module
-from importlib.util import find_spec
 from inspect import isclass, isfunction
 from itertools import chain
 from pathlib import Path
@@ -195,9 +194,6 @@ def test_the_reference_leaves_out_no_public_name(package):
     assert not missing, "\n".join(("add to a page in docs/reference:", *missing))
 
 
-@pytest.mark.skipif(
-    find_spec("mkdocs") is None, reason="mkdocs is not installed; `make docs` installs it"
-)
 def test_it_builds_without_warnings_and_loads_nothing_remote(tmp_path):
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path)]
     built = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
