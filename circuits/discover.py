@@ -25,6 +25,7 @@ def discover_circuit(
     prune_by: PruneBy = "attribution",
     engine: Engine = "sweep",
     verify: bool = True,
+    n_sampled_paths: int = 32,
     n_prompts: int = 16,
     seed: int = 0,
     metric: str = "logit_diff",
@@ -57,6 +58,7 @@ def discover_circuit(
             "merged-flap".
         engine: "sweep" (estimates every path at once), "exact" or "reference".
         verify: Run paths of the sweep exactly whose selection could flip, and a random sample.
+        n_sampled_paths: About how many paths that sample has.
         n_prompts: Prompt pairs to discover on.
         seed: Seed of the prompts; the same seed gives the same circuit.
         metric: "logit_diff" or "prob_diff".
@@ -86,6 +88,7 @@ def discover_circuit(
         prune_by=prune_by,
         engine=engine,
         verify=verify,
+        n_sampled_paths=n_sampled_paths,
         n_prompts=n_prompts,
         seed=seed,
         metric=metric,

@@ -1,4 +1,7 @@
-"""README, CONTRIBUTING and CHANGELOG as pages of the documentation, links to and from them kept."""
+"""README, CONTRIBUTING and CHANGELOG as pages of the documentation, links to and from them kept.
+
+Notebooks are copied, for README links to them, too.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,9 @@ NAMES = ("README", "CONTRIBUTING", "CHANGELOG")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Add the files of the repository's root."""
+    """Add the files of the repository's root, and the notebooks."""
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        files.append(File.generated(config, f"notebooks/{path.name}", abs_src_path=str(path)))
     for name in NAMES:
         text = re.sub(r"(?<=\]\()docs/", "", (ROOT / f"{name}.md").read_text(encoding="utf-8"))
         files.append(File.generated(config, f"{name.lower()}.md", content=text))

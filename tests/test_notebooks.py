@@ -1,13 +1,14 @@
 """Every notebook runs from top to bottom, and is committed with its outputs.
 
-`python -m tests.test_notebooks` runs all of them again and writes their outputs; figures are then
-kept as plotly and as PNG, which needs kaleido and a Chromium (`BROWSER_PATH`).
+`python -m tests.test_notebooks [NAME ...]` runs them again, all or some, and writes their outputs;
+figures are then kept as plotly and as PNG, which needs kaleido and a Chromium (`BROWSER_PATH`).
 """
 
 from __future__ import annotations
 
 import os
 import re
+import sys
 import tempfile
 from pathlib import Path
 from unittest import mock
@@ -70,7 +71,13 @@ def texts(output: NotebookNode) -> list[str]:
 
 
 def test_there_are_notebooks():
-    assert "01_quickstart" in {path.stem for path in NOTEBOOKS}
+    assert [path.stem for path in NOTEBOOKS] == [
+        "01_quickstart",
+        "02_how_it_works",
+        "03_five_tasks",
+        "04_your_own_task",
+        "05_reading_a_circuit",
+    ]
 
 
 @each_notebook
@@ -125,5 +132,6 @@ def rewrite(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    for each in NOTEBOOKS:
-        rewrite(each)
+    wanted = sys.argv[1:] or [path.stem for path in NOTEBOOKS]
+    for name in wanted:
+        rewrite(next(path for path in NOTEBOOKS if path.stem == name))

@@ -24,6 +24,7 @@ def head_scores_figure(
     candidates: Collection[Head] | None = None,
     title: str = "Head scores",
     *,
+    framed: str = "candidate",
     theme: Theme = "transparent",
 ) -> go.Figure:
     """Draw head scores as a heat map, layers across and heads upward; candidates are framed.
@@ -32,6 +33,7 @@ def head_scores_figure(
         scores: One number for each head; NaN leaves its place empty.
         candidates: Heads to frame, for example `Discovery.candidates`.
         title: Title of the figure.
+        framed: What to call these heads.
         theme: "transparent", "light" or "dark".
 
     """
@@ -39,7 +41,7 @@ def head_scores_figure(
     values = np.asarray(scores.detach().cpu() if isinstance(scores, Tensor) else scores, float)
     if not np.isfinite(values).any():
         return message("There are no scores.", title, palette)
-    return _head_map(values, "score", frozenset(candidates or ()), "candidate", title, palette)
+    return _head_map(values, "score", frozenset(candidates or ()), framed, title, palette)
 
 
 def receiver_effects_figure(

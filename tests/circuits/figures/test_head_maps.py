@@ -39,6 +39,11 @@ class TestHeadScores:
         assert framed(figure, "candidate") == {(0, 0), (1, 2)}
         assert heat.text[2][1] == "1.2 (candidate)"
 
+    def test_frames_may_mean_something_else(self):
+        figure = head_scores_figure(self.scores, [Head(1, 2)], framed="in the circuit")
+        assert framed(figure, "in the circuit") == {(1, 2)}
+        assert figure.data[0].text[2][1] == "1.2 (in the circuit)"
+
     def test_arrays_and_all_zero_scores_are_drawn(self):
         assert survives_json(head_scores_figure(np.zeros((2, 3))))
         assert survives_json(head_scores_figure(self.scores.numpy(), title="WIFN"))
