@@ -194,7 +194,7 @@ class Discovery:
         own = self.evaluator
         if own is None or model is not None:
             bridge = self._load_model() if model is None else model
-            self._check_model(bridge)
+            self.check_model(bridge)
             own = Evaluator(
                 bridge, *sample_pairs(bridge, task, self.config), get_metric(self.config.metric)
             )
@@ -202,6 +202,16 @@ class Discovery:
             return evaluate_circuit(self.circuit, own, None, scores, config, progress)
         other = self._held_out(own, task, config)
         return evaluate_circuit(self.circuit, other, own, scores, config, progress)
+
+    def check_model(self, bridge: TransformerBridge) -> None:
+        """Raise ValueError unless a model has the weights that the circuit was discovered on."""
+        found = identify(bridge)
+        if found.weight_hash != self.provenance.model.weight_hash:
+            raise ValueError(
+                f"the circuit was discovered on {self.provenance.model.name} with weights "
+                f"{self.provenance.model.weight_hash[:12]}, but {found.name} has "
+                f"{found.weight_hash[:12]}; load the same model and pass it"
+            )
 
     def _held_out(self, own: Evaluator, task: Task, config: EvaluationConfig) -> Evaluator:
         """The model on prompts that are none of the discovery's, with means over such."""
@@ -292,15 +302,6 @@ class Discovery:
                 f"the circuit was discovered on {self.provenance.task}, and "
                 f"{task.spec or task.name} has other rows than that had; give the same rows, or "
                 "discover anew"
-            )
-
-    def _check_model(self, bridge: TransformerBridge) -> None:
-        found = identify(bridge)
-        if found.weight_hash != self.provenance.model.weight_hash:
-            raise ValueError(
-                f"the circuit was discovered on {self.provenance.model.name} with weights "
-                f"{self.provenance.model.weight_hash[:12]}, but {found.name} has "
-                f"{found.weight_hash[:12]}; load the same model and pass it"
             )
 
 

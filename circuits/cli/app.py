@@ -206,6 +206,34 @@ def compare(
 
 @app.command(
     epilog=_examples(
+        "circuits roles runs/ioi",
+        "circuits roles ioi-smollm2-135m --n-prompts 64",
+        "circuits roles theirs.json --task ioi --model gpt2 --json",
+    )
+)
+def roles(
+    circuit: saved_options.AnyCircuit,
+    task: saved_options.ReadTask = None,
+    n_prompts: saved_options.ReadPromptCount = None,
+    seed: saved_options.ReadSeed = None,
+    attention: saved_options.NamingAttention = 0.4,
+    direct: saved_options.NamingShare = 0.05,
+    threads: options.Threads = None,
+    model: saved_options.SavedModel = None,
+    device: options.Device = None,
+    json: options.Json = False,
+) -> None:
+    """Show what the heads of a circuit look at and write, and names for them by that."""
+    from circuits.cli.actions import ModelSource
+    from circuits.cli.roles import Prompts, roles
+
+    source = ModelSource(model, device, None, threads)
+    rule = {"attention": attention, "direct": direct}
+    roles(circuit, Prompts(task, n_prompts, seed), source, rule, json)
+
+
+@app.command(
+    epilog=_examples(
         "circuits report runs/ioi",
         "circuits report runs/ioi runs/ioi-exact --output comparison.html",
     )

@@ -33,6 +33,39 @@ ComparedWith = Annotated[
         help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
     ),
 ]
+AnyCircuit = Annotated[
+    str,
+    typer.Argument(
+        metavar="CIRCUIT",
+        help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
+    ),
+]
+ReadTask = Annotated[
+    str | None,
+    typer.Option(metavar="TASK", help="Whose prompts to read heads on; for a circuit as JSON."),
+]
+ReadPromptCount = Annotated[
+    int | None,
+    typer.Option(
+        "--n-prompts", metavar="N", min=1, help="Prompts; default the discovery's, or 16."
+    ),
+]
+ReadSeed = Annotated[
+    int | None,
+    typer.Option("--seed", metavar="N", help="Seed of these; default the discovery's, or 0."),
+]
+NamingAttention = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE", help="Attention that a name takes to what it says a head looks at."
+    ),
+]
+NamingShare = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE", help="Share of the logit difference that a name takes to say it writes."
+    ),
+]
 Runs = Annotated[
     list[Path],
     typer.Argument(

@@ -77,12 +77,13 @@ def name_heads(
             f"the circuit is of a model of {circuit.n_layers} x {circuit.n_heads} heads, and "
             f"the reading of one of {reading.shape[0]} x {reading.shape[1]}; read that model's"
         )
-    holds = _own_names(reading, rule or RoleRule())
+    rule = rule or RoleRule()
+    holds = _own_names(reading, rule)
     names = {
         head: frozenset(role for role in ROLES[:-1] if holds[role][head.layer, head.index])
         for head in circuit.heads
     }
-    silent = _looks_at_wrong_and_writes_nothing(reading, rule or RoleRule())
+    silent = _looks_at_wrong_and_writes_nothing(reading, rule)
     for edge in circuit.edges:
         reader, sender = edge.receiver.head, edge.sender
         steers = edge.receiver.input == "q" and reader and names[reader] & _ANSWERING

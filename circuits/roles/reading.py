@@ -47,11 +47,11 @@ class HeadReading:
     def measures(self) -> dict[str, Float[Tensor, "layer head"]]:
         """Every measure by its name, attention and the direct effect as shares."""
         return {
-            "previous token": self.repeats.previous_token,
-            "duplicate token": self.repeats.duplicate_token,
+            "previous_token": self.repeats.previous_token,
+            "duplicate_token": self.repeats.duplicate_token,
             "induction": self.repeats.induction,
-            "to correct": self.attention.correct,
-            "to wrong": self.attention.wrong,
+            "to_correct": self.attention.correct,
+            "to_wrong": self.attention.wrong,
             "direct": self.direct_share(),
         }
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from einops import reduce
+from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
@@ -84,27 +84,26 @@ def repeat_scores(
     """
     repeated = RepeatedTokens.draw(model, n_prompts, n_tokens, seed)
     begin, n_tokens = repeated.first, repeated.n_tokens
-    rows = []
     with torch.no_grad():
-        for patterns in patterns_by_layer(model, repeated.tokens):
-            seen = patterns[:, :, begin:, begin:]
-            second_half = seen[:, :, n_tokens:]
-            rows.append(
-                (
-                    _along_diagonal(seen[:, :, 1:], 0),
-                    _along_diagonal(second_half, 0),
-                    _along_diagonal(second_half, 1),
-                )
-            )
-    return RepeatScores(*(torch.stack(scores).float().cpu() for scores in zip(*rows, strict=True)))
+        layers = [
+            _repeat_attention(patterns[:, :, begin:, begin:], n_tokens)
+            for patterns in patterns_by_layer(model, repeated.tokens)
+        ]
+    by_score = rearrange(torch.stack(layers), "layer score head -> score layer head")
+    return RepeatScores(*by_score.float().cpu())
 
 
-def _along_diagonal(
-    patterns: Float[Tensor, "prompt head query key"], offset: int
-) -> Float[Tensor, " head"]:
-    """Mean attention of the first query to the key at `offset`, of the second to the next, ..."""
-    diagonal = patterns.diagonal(offset, dim1=-2, dim2=-1)
-    return reduce(diagonal, "prompt head query -> head", "mean")
+def _repeat_attention(
+    patterns: Float[Tensor, "prompt head query key"], n_tokens: int
+) -> Float[Tensor, "score head"]:
+    """Mean attention to the token before, to the same one earlier, and to what followed that."""
+    second_half = patterns[:, :, n_tokens:]
+    looks = [
+        patterns[:, :, 1:].diagonal(0, dim1=-2, dim2=-1),
+        second_half.diagonal(0, dim1=-2, dim2=-1),
+        second_half.diagonal(1, dim1=-2, dim2=-1),
+    ]
+    return torch.stack([reduce(look, "prompt head query -> head", "mean") for look in looks])
 
 
 def _vocabulary(model: LayeredModel) -> tuple[Int[Tensor, " token"], list[int]]:

@@ -17,11 +17,11 @@ def test_every_measure_of_every_head(bridge, pairs):
     assert reading.shape == (N_LAYERS, N_HEADS)
     measures = reading.measures()
     assert list(measures) == [
-        "previous token",
-        "duplicate token",
+        "previous_token",
+        "duplicate_token",
         "induction",
-        "to correct",
-        "to wrong",
+        "to_correct",
+        "to_wrong",
         "direct",
     ]
     assert all(scores.shape == (N_LAYERS, N_HEADS) for scores in measures.values())
