@@ -6,10 +6,12 @@ figures are then kept as plotly and as PNG, which needs kaleido and a Chromium (
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import sys
 import tempfile
+from importlib import import_module
 from pathlib import Path
 from unittest import mock
 
@@ -92,6 +94,20 @@ class TestCommitted:
             "display_data",
             "execute_result",
         }
+
+    def test_it_uses_the_public_interface_alone(self, path):
+        code = "\n".join(cell.source for cell in code_cells(nbformat.read(path, as_version=4)))
+        used = [
+            (node.module, alias.name)
+            for node in ast.walk(ast.parse(code))
+            if isinstance(node, ast.ImportFrom) and node.module
+            for alias in node.names
+            if node.module.partition(".")[0] in ("circuits", "tasks")
+        ]
+        assert used
+        for module, name in used:
+            assert name in import_module(module).__all__, f"{module}.{name} is not public"
+        assert "import circuits" not in code
 
     def test_figures_are_kept_for_live_and_for_still_viewers(self, path):
         data = [output.get("data", {}) for output in outputs(nbformat.read(path, as_version=4))]
