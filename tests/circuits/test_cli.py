@@ -330,6 +330,7 @@ def test_defects_ask_for_a_report_and_show_a_traceback_on_request(monkeypatch):
     [
         (ModelError("no such model.\nsecond line"), "error: no such model"),
         (torch.OutOfMemoryError("CUDA"), "error: out of memory; lower --memory-budget"),
+        (RuntimeError("[enforce fail] can't allocate memory: 9 bytes"), "error: out of memory"),
         (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
         (ValueError("wrong"), "error: wrong"),
     ],
