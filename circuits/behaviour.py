@@ -14,7 +14,7 @@ from circuits.metrics import Metric, accuracy, logit_diff, top_1
 from circuits.model import TransformerBridge
 from circuits.model.runs import at_end, trim
 from circuits.significance import least_p_value, prompts_needed, sign_flip_p_values
-from tasks import PromptPairs
+from tasks import PromptPairs, TaskError
 
 LOWEST_ACCURACY = 0.6
 LEVEL = 0.01
@@ -127,7 +127,11 @@ def measure_behaviour(
     batch: int = 32,
     progress: Callable[[float], None] = lambda fraction: None,
 ) -> Behaviour:
-    """Run both prompts of every pair through the model itself, a few pairs at a time."""
+    """Run both prompts of every pair through the model itself, a few pairs at a time.
+
+    Raises TaskError where a prompt is longer than the model can read.
+    """
+    _check_lengths(model, pairs)
     device = next(model.parameters()).device
     rows = torch.arange(len(pairs)).split(batch)
     parts = [trim(pairs[index].to(device)) for index in rows]
@@ -152,6 +156,16 @@ def measure_behaviour(
         chance_p_value=chance,
         corruption_p_value=corruption,
     )
+
+
+def _check_lengths(model: TransformerBridge, pairs: PromptPairs) -> None:
+    longest = int(pairs.end.argmax())
+    n_tokens, most = int(pairs.end[longest]) + 1, model.cfg.n_ctx
+    if n_tokens > most:
+        raise TaskError(
+            f"a prompt of {n_tokens:,} tokens is longer than the {most:,} that the model reads: "
+            f"{pairs.clean_text[longest][:60]!r}...; shorten it, or take it out"
+        )
 
 
 def answer_logits(

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from circuits.components import Connection, Edge, Head, Receiver
+from circuits.components import Connection, Edge, Head, Receiver, parse_effect
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -191,7 +191,7 @@ class Overlap(Generic[Item]):
 
 def _edge(entry: Any) -> Edge:
     sender, receiver = Head.parse(entry["sender"]), Receiver.parse(entry["receiver"])
-    return Edge(sender, receiver, float(entry["effect"]))
+    return Edge(sender, receiver, parse_effect(entry["effect"]))
 
 
 def _list(value: Any, name: str) -> list[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import total_ordering
+from math import isfinite, nan
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -120,6 +121,17 @@ class Edge:
 
     def __str__(self) -> str:
         return f"{self.sender} -> {self.receiver} ({self.effect:+.3f})"
+
+
+def parse_effect(value: Any) -> float:
+    """An edge's effect from a file. Raises ValueError where it is no finite number."""
+    try:
+        effect = float(value)
+    except (TypeError, ValueError, OverflowError):
+        effect = nan
+    if not isfinite(effect):
+        raise ValueError(f"its effect must be a number, got {value!r}")
+    return effect
 
 
 def all_heads(n_layers: int, n_heads: int) -> tuple[Head, ...]:

@@ -311,6 +311,8 @@ def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def _reason(error: Exception) -> str:
     """One line that says what is wrong and where."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{RUN_FILE} is no JSON: {error}"
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{RUN_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}"

@@ -220,7 +220,7 @@ def _draft(row: Row, columns: Columns, has_templates: bool) -> tuple[dict[str, A
 
 def _prompt(cell: Any) -> str:
     if not _is_text(cell):
-        raise ValueError(f"must be text, got {_shown(cell)}")
+        raise ValueError(f"must be text, got {shown(cell)}")
     if not cell.strip():
         raise ValueError("is empty")
     return cell
@@ -229,7 +229,7 @@ def _prompt(cell: Any) -> str:
 def _answers(cell: Any) -> tuple[str, ...]:
     answers = [cell] if isinstance(cell, str) else cell
     if not isinstance(answers, list | tuple) or not all(map(_is_text, answers)):
-        raise ValueError(f"must be a text or a list of texts, got {_shown(cell)}")
+        raise ValueError(f"must be a text or a list of texts, got {shown(cell)}")
     if not answers or "" in answers:
         raise ValueError("is empty" if len(answers) < 2 else "has an empty answer")
     return tuple(dict.fromkeys(answers))
@@ -242,7 +242,7 @@ def _is_text(cell: Any) -> bool:
 
 def _label(cell: Any) -> int | str:
     if isinstance(cell, bool) or not isinstance(cell, int | str):
-        raise ValueError(f"must be a number or a text, got {_shown(cell)}")
+        raise ValueError(f"must be a number or a text, got {shown(cell)}")
     if cell == "":
         raise ValueError("is empty")
     return cell
@@ -256,6 +256,7 @@ def _template_numbers(labels: Sequence[int | str | None]) -> list[int]:
     return [place[str(label)] for label in labels]
 
 
-def _shown(cell: Any) -> str:
+def shown(cell: Any) -> str:
+    """A cell for an error: as Python writes it, cut where it is long."""
     text = repr(cell)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tasks.pairs import PromptPair, TaskError
-from tasks.rows import Columns, Row, RowProblem, Table
+from tasks.rows import Columns, Row, RowProblem, Table, shown
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -26,6 +26,7 @@ JSONL_SUFFIXES, CSV_SUFFIX = (".jsonl", ".ndjson"), ".csv"
 FILE_SUFFIXES = (*JSONL_SUFFIXES, CSV_SUFFIX)
 _COLUMNS: tuple[str, ...] = ("clean", "corrupted", "correct", "wrong", "template")
 _LONGEST_CELL = 2**30
+_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
 
 def read_file(path: Path, columns: Columns) -> Table:
@@ -98,6 +99,9 @@ def _cells(pair: PromptPair) -> dict[str, Any]:
 
 
 def _read_jsonl(text: str) -> Table:
+    if _is_one_list(text):
+        whole = "the file is one JSON list; write one object ({...}) on each line, without the list"
+        return Table((), (), (RowProblem(None, whole),))
     rows: list[Row] = []
     problems: list[RowProblem] = []
     names: dict[str, None] = {}
@@ -107,15 +111,15 @@ def _read_jsonl(text: str) -> Table:
             continue
         try:
             cells = json.loads(line)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
+            # Not only JSONDecodeError: Python also refuses numbers of thousands of digits.
             problems.append(RowProblem(number, f"is no JSON: {error}"))
             continue
         if isinstance(cells, dict):
             rows.append(Row(number, cells))
             names.update(dict.fromkeys(cells))
         else:
-            found = type(cells).__name__
-            problems.append(RowProblem(number, f"must be a JSON object ({{...}}), got a {found}"))
+            problems.append(RowProblem(number, f"must be a JSON object, got {shown(cells)}"))
     return Table(tuple(names), tuple(rows), tuple(problems))
 
 
@@ -128,6 +132,10 @@ def _read_csv(text: str, columns: Columns) -> Table:
     if twice := sorted({name for name in header if header.count(name) > 1}):
         named = ", ".join(map(repr, twice))
         return Table(tuple(header), (), (RowProblem(None, f"columns have the same name: {named}"),))
+    if separator := _other_separator(header):
+        name = _SEPARATORS[separator]
+        whole = f"columns are separated by {name}, and must be by commas; save the file with commas"
+        return Table(tuple(header), (), (RowProblem(None, whole),))
     rows: list[Row] = []
     problems: list[RowProblem] = []
     for number, record in records:
@@ -139,6 +147,22 @@ def _read_csv(text: str, columns: Columns) -> Table:
         else:
             rows.append(Row(number, _csv_cells(dict(zip(header, record, strict=True)), columns)))
     return Table(tuple(header), tuple(rows), tuple(problems))
+
+
+def _is_one_list(text: str) -> bool:
+    """Whether the lines are those of a single JSON list of objects, not rows."""
+    if not text.lstrip().startswith("["):
+        return False
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return bool(found) and all(isinstance(row, dict) for row in found)
+
+
+def _other_separator(header: Sequence[str]) -> str | None:
+    """What separates the names of a header that was read as one name; spreadsheets differ."""
+    return next((mark for mark in _SEPARATORS if len(header) == 1 and mark in header[0]), None)
 
 
 def _records(text: str) -> Iterator[tuple[int, Any]]:

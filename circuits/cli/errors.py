@@ -77,13 +77,19 @@ def _expected_message(error: Exception) -> str | None:
     """What to tell about an error that input or surroundings explain; None for one of ours."""
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+    if _is_out_of_memory(error):
         return "out of memory; lower --memory-budget or --n-prompts, or choose a smaller --dtype"
     if isinstance(error, ValueError | OSError | SaveError):
         return str(error)
     from circuits.model import ModelError
 
     return str(error) if isinstance(error, ModelError) else None
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # On a GPU torch has an error of its own for it, on a CPU only a text.
+    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def _unexpected_message(error: Exception, words: list[str]) -> str:

@@ -98,11 +98,15 @@ def _task(task: Task) -> RenderableType:
     }
     return Group(
         Text.assemble((task.name, HEADING), f"  {task.description}"),
-        Padding(
-            Text(f"{task.source}; {task.n_variants} variants", "dim"), (0, 0, 0, 2), expand=False
-        ),
+        Padding(Text(_origin(task), "dim"), (0, 0, 0, 2), expand=False),
         Padding(figures(rows), (0, 0, 1, 2), expand=False),
     )
+
+
+def _origin(task: Task) -> str:
+    """Where a task is from, as far as it says, and its templates."""
+    variants = f"{task.n_variants} variant{'s' * (task.n_variants != 1)}"
+    return f"{task.source}; {variants}" if task.source else variants
 
 
 def _shortened(answers: Sequence[str]) -> str:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
+from typing import Any
+
 import plotly.graph_objects as go
 
 from circuits.figures.style import Theme, colour_bar, palette_of, plain, styled
 from circuits.model import AttentionPattern
 
 _CELL, _AROUND, _LONGEST = 24, 190, 1000
+_LARGEST_LETTER, _SMALLEST_LETTER = 13, 7
 
 
 def attention_figure(
@@ -45,10 +49,22 @@ def attention_figure(
     size = min(_AROUND + _CELL * n_tokens, _LONGEST)
     title = title or f"Attention of head {pattern.head}"
     figure = styled(go.Figure(heat), title, palette, height=size, width=size + 100)
-    # By number: a token can occur twice.
-    ticks = {"tickvals": list(range(n_tokens)), "ticktext": names, "showgrid": False}
+    ticks = _ticks(names, (size - _AROUND) / n_tokens)
     figure.update_xaxes(**ticks, tickangle=-60, title_text="is looked at (key)")
     return figure.update_yaxes(**ticks, autorange="reversed", title_text="looks (query)")
+
+
+def _ticks(names: list[str], cell: float) -> dict[str, Any]:
+    """A name for each row and column of `cell` pixels, or for every so many: none on another."""
+    letter = min(max(cell, _SMALLEST_LETTER), _LARGEST_LETTER)
+    every = ceil(letter / cell)
+    # By number: a token can occur twice.
+    return {
+        "tickvals": list(range(0, len(names), every)),
+        "ticktext": names[::every],
+        "tickfont": {"size": floor(letter)},
+        "showgrid": False,
+    }
 
 
 def _visible(token: str) -> str:

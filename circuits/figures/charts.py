@@ -50,6 +50,8 @@ def sparsity_curve_figure(
     _add_ring_to_legend(figure, "cut", palette)
     styled(figure, title, palette, height=380)
     figure.update_xaxes(title_text="sparsity (share of heads removed)", tickformat=".0%")
+    # Around a single point plotly would draw an axis from below 0 % to above 100 %.
+    figure.update_xaxes(minallowed=0, maxallowed=1)
     figure.update_yaxes(title_text="performance, % of the full model", rangemode="tozero")
     return figure
 
@@ -106,11 +108,11 @@ def cost_figure(cost: Cost, title: str | None = None, *, theme: Theme = "transpa
     if title is None:
         title = f"Cost: {cost.forward_passes:,.0f} forward passes, {cost.seconds:,.1f} s"
     figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.05)
-    passes = [round(stage.flops / cost.forward_pass_flops, 2) for stage in cost.stages]
-    seconds = [round(stage.seconds, 2) for stage in cost.stages]
+    passes = [stage.flops / cost.forward_pass_flops for stage in cost.stages]
+    seconds = [stage.seconds for stage in cost.stages]
     for column, values in enumerate((passes, seconds), start=1):
         figure.add_bar(
-            x=values,
+            x=[shown(value) for value in values],
             y=[plain(stage.stage) for stage in cost.stages],
             orientation="h",
             text=[f"{value:,.1f}" for value in values],

@@ -12,7 +12,8 @@ from circuits.components import Edge, Head
 from circuits.figures.layout import Layout, arrange, bend
 from circuits.figures.style import Palette, Theme, message, mix, palette_of, styled
 
-_DASHES = {"q": "solid", "k": "dash", "v": "dot", "logits": "solid"}
+_DASHES = {"q": "solid", "k": "9px,5px", "v": "3px,4px", "logits": "solid"}
+"""In pixels: plotly's own grow with the width, and a short wide edge would be two blots."""
 _PORTS = {"q": -0.1, "k": 0.0, "v": 0.1, "logits": 0.0}
 _INPUT_NAMES = {"q": "query input", "k": "key input", "v": "value input"}
 _POINTS = 17
@@ -80,7 +81,7 @@ def _arranged(heads: tuple[Head, ...], edges: tuple[Edge, ...]) -> Layout:
 
 
 def _title(circuit: Circuit, n_shown: int) -> str:
-    text = f"{len(circuit.heads)} heads, {len(circuit.edges)} edges"
+    text = f"{len(circuit.heads)} heads, {len(circuit.edges):,} edges"
     hidden = n_shown < len(circuit.edges)
     return f"{text}; the {n_shown} strongest are drawn" if hidden else text
 
@@ -164,7 +165,7 @@ def _head_traces(
                 "line": {"color": palette.rim, "width": 1},
             },
             text=[str(head) for head in group],
-            textfont={"color": ink, "size": max(8, round(size * 0.36))},
+            textfont={"color": ink, "size": _letter_size(group, size)},
             hovertext=[_describe(head, circuit) for head in group],
             hovertemplate="%{hovertext}<extra></extra>",
             name="heads",
@@ -173,6 +174,12 @@ def _head_traces(
         for group, fill, ink in groups
         if group
     ]
+
+
+def _letter_size(heads: list[Head], size: float) -> int:
+    """Letters with which the longest name fits into its circle."""
+    longest = max(len(str(head)) for head in heads)
+    return max(8, round(size * min(0.36, 1.6 / longest)))
 
 
 def _describe(head: Head, circuit: Circuit, most: int = 5) -> str:

@@ -11,6 +11,7 @@ from circuits.figures.style import Palette, Theme, message, palette_of, plain, s
 from circuits.seeds import Distribution, SeedStudy
 
 _COLUMNS = 2
+_MARGIN = 0.03
 
 
 def seeds_figure(
@@ -37,7 +38,7 @@ def seeds_figure(
         _add_histogram(figure, distribution, study.reported, where, palette, is_first=place == 0)
     styled(figure, title, palette, height=130 + 190 * rows)
     figure.update_annotations(font={"size": 13})
-    figure.update_yaxes(rangemode="tozero", tickformat="d")
+    figure.update_yaxes(rangemode="tozero", tickformat="d", title_text="seeds")
     return figure.update_layout(bargap=0)
 
 
@@ -56,7 +57,9 @@ def _add_histogram(
         x=[round((a + b) / 2, 6) for a, b in zip(lefts, rights, strict=True)],
         y=list(counts),
         width=[b - a for a, b in zip(lefts, rights, strict=True)],
-        marker={"color": palette.series[0], "line": {"color": palette.muted, "width": 0.5}},
+        marker={"color": palette.series[0], "line": {"color": palette.rim, "width": 1}},
+        # Lines must stand out from the bars that they cross.
+        opacity=0.5,
         hovertext=[
             f"{a:.4g} to {b:.4g}: {count} seed{'s' * (count != 1)}"
             for a, b, count in zip(lefts, rights, counts, strict=True)
@@ -66,9 +69,14 @@ def _add_histogram(
         showlegend=False,
         **where,
     )
-    marks = {"mean": (distribution.mean, palette.muted, "dot")}
+    marks = {"mean": (distribution.mean, palette.ink, "dot")}
     if reported in distribution.known:
         marks[f"seed {reported}"] = (distribution.known[reported], palette.hurts, "solid")
+    # A mark at the very end would be cut in half.
+    margin = _MARGIN * (edges[-1] - edges[0])
+    figure.update_xaxes(
+        range=[edges[0] - margin, edges[-1] + margin], row=where["row"], col=where["col"]
+    )
     for name, (value, colour, dash) in marks.items():
         figure.add_scatter(
             x=[value, value],

@@ -65,6 +65,7 @@ class _Graph:
     members: Scores
     has_edges: bool
     has_scores: bool
+    has_neurons: bool
 
 
 def from_eap_graph(text: str, reading: GraphReading | None = None) -> Imported:
@@ -119,6 +120,7 @@ def _read(text: str, n_kv_heads: int | None) -> _Graph:
         members={edge: scores[edge] or 0.0 for edge in members},
         has_edges=ours.get("has_edges") is not False,
         has_scores=any(scores[edge] is not None for edge in members),
+        has_neurons=any(isinstance(node, dict) and "neurons" in node for node in nodes.values()),
     )
 
 
@@ -271,6 +273,9 @@ def _notes(
         f"{with_others:,} edges with MLPs or the embedding were left out: both belong to the paths "
         f"here{through}": with_others > 0,
         f"{outside:,} edges of heads that are not in the graph were left out": outside > 0,
+        "which neurons of a node are in the graph was left out: a head here is whole": (
+            graph.has_neurons
+        ),
         f"{shared:,} edges were added into keys and values that heads share": shared > 0,
     }
     return tuple(note for note, holds in candidates.items() if holds)

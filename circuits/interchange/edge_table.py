@@ -11,7 +11,7 @@ import csv
 import io
 
 from circuits.circuit import Circuit
-from circuits.components import Edge, Head, Receiver
+from circuits.components import Edge, Head, Receiver, parse_effect
 from circuits.interchange.messages import Exported, Imported
 
 _COLUMNS = ("sender", "receiver", "effect", "n_layers", "n_heads")
@@ -46,7 +46,8 @@ def from_csv(text: str) -> Imported:
         missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
             raise ValueError(
-                f"column {', '.join(missing)} is missing; a circuit's are {', '.join(_COLUMNS)}"
+                f"column {', '.join(missing)} is missing; a circuit's are {', '.join(_COLUMNS)}, "
+                f"the file's are {', '.join(map(repr, reader.fieldnames or ())) or 'none'}"
             )
         for number, row in enumerate(reader, start=2):
             try:
@@ -58,9 +59,11 @@ def from_csv(text: str) -> Imported:
             sizes.setdefault(shape, number)
     except csv.Error as error:
         raise ValueError(f"line {reader.line_num + 1} is no CSV: {error}") from error
-    if len(sizes) != 1:
+    if not sizes:
+        raise ValueError("no row follows the header; an empty circuit has one, with its model's")
+    if len(sizes) > 1:
         where = ", ".join(f"{shape} in row {number}" for shape, number in sizes.items())
-        raise ValueError(f"n_layers and n_heads must be the same in every row, got {where or None}")
+        raise ValueError(f"n_layers and n_heads must be the same in every row, got {where}")
     return Imported(Circuit(frozenset(heads), frozenset(edges), *next(iter(sizes))))
 
 
@@ -71,11 +74,7 @@ def _read_row(row: dict[str, str | None]) -> tuple[Edge | set[Head], tuple[int, 
     shape = _whole(row, "n_layers"), _whole(row, "n_heads")
     if not receiver and not effect:
         return ({Head.parse(sender)} if sender else set()), shape
-    try:
-        number = float(effect)
-    except ValueError:
-        raise ValueError(f"effect must be a number, got {effect!r}") from None
-    return Edge(Head.parse(sender), Receiver.parse(receiver), number), shape
+    return Edge(Head.parse(sender), Receiver.parse(receiver), parse_effect(effect)), shape
 
 
 def _whole(row: dict[str, str | None], name: str) -> int:

@@ -82,6 +82,8 @@ def import_circuit(
         ValueError: The format is unknown, or the text is malformed, and where.
 
     """
+    if not text.strip():
+        raise ValueError("there is nothing in it")
     format = format or format_of_text(text)
     _check_format(format)
     return from_eap_graph(text, reading) if format == "eap-ig" else _READERS[format](text)
@@ -91,21 +93,21 @@ def format_of_path(path: Path) -> Format | None:
     """The format that a file's name tells; None where its content must. Raises ValueError."""
     if path.suffix.lower() in _PICKLES:
         raise ValueError(
-            f"{path} is a pickle, which can run code and is not read here; load it where it was "
-            "made, and save it as JSON (EAP-IG: Graph.from_pt(FILE).to_json(FILE))"
+            f"{path} is a pickle, which can run code and is not read or written here; one that was "
+            "made elsewhere becomes JSON there (EAP-IG: Graph.from_pt(FILE).to_json(FILE))"
         )
     return _BY_SUFFIX.get(path.suffix.lower())
 
 
 def format_of_text(text: str) -> Format:
     """JSON by its keys, DOT by its first word, else CSV."""
-    if not text.lstrip().startswith(("{", "[")):
-        is_dot = "{" in text and "graph" in text.partition("{")[0].lower()
-        return "dot" if is_dot else "csv"
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError):
-        return "json"
+    except (ValueError, RecursionError):
+        if text.lstrip().startswith(("{", "[")):
+            return "json"
+        is_dot = "{" in text and "graph" in text.partition("{")[0].lower()
+        return "dot" if is_dot else "csv"
     keys = data.keys() if isinstance(data, dict) else set()
     if "cfg" in keys:
         return "eap-ig"

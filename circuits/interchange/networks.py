@@ -11,7 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from circuits.circuit import Circuit
-from circuits.components import Edge, Head, Receiver
+from circuits.components import Edge, Head, Receiver, parse_effect
 from circuits.interchange.messages import Exported, Imported
 
 if TYPE_CHECKING:
@@ -126,13 +126,14 @@ def _receiver(child: str, data: dict[str, Any]) -> Receiver:
 def _effect(data: dict[str, Any]) -> float:
     if "effect" not in data:
         raise ValueError("it has no effect")
-    try:
-        return float(data["effect"])
-    except (TypeError, ValueError):
-        raise ValueError(f"its effect must be a number, got {data['effect']!r}") from None
+    return parse_effect(data["effect"])
 
 
 def _count(name: str, value: Any) -> int:
+    if value is None:
+        raise ValueError(
+            f"the graph has no {name}: it must say n_layers and n_heads of the circuit's model"
+        )
     try:
         return int(str(value))
     except (TypeError, ValueError):

@@ -135,8 +135,8 @@ def _effects(found: Discovery) -> Iterable[Drawing]:
             lambda theme, receiver=receiver: receiver_effects_figure(
                 effects, receiver, found.circuit, theme=theme
             ),
-            f"What corrupting each head's path to {receiver} does: blue, it helps the answer; red, "
-            "it hurts it. Framed paths are edges of the circuit.",
+            f"What corrupting each head's path to {receiver} does. Blue: the path helps the "
+            "answer; red: it hurts it. Framed paths are edges of the circuit.",
         )
 
 

@@ -226,7 +226,7 @@ def edges(of: Circuit, most: int | None = None) -> Table:
     """Edges by the size of their effects, the strongest first."""
     ranked = strongest(of, most)
     rows = tuple((str(e.sender), f"→ {e.receiver}", f"{e.effect:+.3f}") for e in ranked)
-    legend = "effect of corrupting it: -1 undoes the task, above 0 it helps"
+    legend = "effect of corrupting it: -1 undoes the task; above 0 the path hurts the answer"
     return Table(("sender", "receiver", ">effect"), rows, legend)
 
 

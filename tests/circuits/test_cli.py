@@ -21,7 +21,8 @@ from circuits.metrics import METRICS
 from circuits.model import DEFAULT_MODEL, ModelError, list_models
 from circuits.pruning import CliffRule
 from circuits.search import Distance, RuleKind
-from tasks import list_tasks
+from tasks import list_tasks, registry
+from tasks.ioi import IOI
 from tests.circuits.command_line import FEW, circuits, error_of
 
 COMMANDS = (
@@ -330,6 +331,7 @@ def test_defects_ask_for_a_report_and_show_a_traceback_on_request(monkeypatch):
     [
         (ModelError("no such model.\nsecond line"), "error: no such model"),
         (torch.OutOfMemoryError("CUDA"), "error: out of memory; lower --memory-budget"),
+        (RuntimeError("[enforce fail] can't allocate memory: 9 bytes"), "error: out of memory"),
         (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
         (ValueError("wrong"), "error: wrong"),
     ],
@@ -349,6 +351,15 @@ def test_tasks_are_listed_with_examples():
     listed = json.loads(circuits("tasks", "--json").stdout)
     assert [task["name"] for task in listed] == list(list_tasks())
     assert listed[0]["example"]["clean"]
+
+
+def test_a_task_without_a_source_is_listed_without_one(monkeypatch):
+    class Bare(IOI):
+        name, source, n_variants = "bare", "", 1
+
+    monkeypatch.setitem(registry._TASKS, "bare", Bare)
+    after = circuits("tasks").stdout.partition("bare  ")[2].splitlines()
+    assert after[1].strip() == "1 variant"
 
 
 def test_tasks_tries_a_model(tiny):

@@ -137,6 +137,11 @@ class TestDamage:
         with pytest.raises(ValueError, match="is damaged"):
             Discovery.load(saved)
 
+    def test_which_file_is_shortened_is_told(self, saved: Path) -> None:
+        (saved / "run.json").write_text("{")
+        with pytest.raises(ValueError, match=r"run\.json is no JSON"):
+            Discovery.load(saved)
+
     def test_a_setting_that_is_none(self, saved: Path) -> None:
         record = json.loads((saved / "run.json").read_text())
         record["config"]["method"] = "magic"

@@ -1,5 +1,6 @@
 """Reading and writing JSONL, CSV and datasets."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -70,9 +71,31 @@ def test_lines_of_jsonl_that_are_no_rows(tmp_path):
     assert table.columns == ("clean", "wrong")
     first, *others = told(table)
     assert first.startswith("row 3: is no JSON: ")
-    assert others[0] == "row 4: must be a JSON object ({...}), got a list"
-    assert others[1] == "row 7: must be a JSON object ({...}), got a str"
+    assert others[0] == "row 4: must be a JSON object, got [1]"
+    assert others[1] == "row 7: must be a JSON object, got 'x'"
     assert others[2].startswith("row 8: is no JSON")
+
+
+def test_a_number_that_python_refuses_is_a_problem_of_its_row(tmp_path):
+    table = read(tmp_path / "a.jsonl", '{"clean": ' + "9" * 5000 + '}\n{"clean": "a"}\n')
+    assert [row.number for row in table.rows] == [2]
+    assert told(table)[0].startswith("row 1: is no JSON")
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_one_json_list_is_told_once(tmp_path, indent):
+    table = read(tmp_path / "a.jsonl", json.dumps([{"clean": "a"}, {"clean": "b"}], indent=indent))
+    assert told(table) == [
+        "the file is one JSON list; write one object ({...}) on each line, without the list"
+    ]
+
+
+@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
+def test_other_separators_are_told_once(tmp_path, mark, name):
+    table = read(tmp_path / "a.csv", f"clean{mark}wrong\na, b{mark}c\nd{mark}e\n")
+    assert told(table) == [
+        f"columns are separated by {name}, and must be by commas; save the file with commas"
+    ]
 
 
 def test_rows_of_csv_are_counted_as_a_spreadsheet_does(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from circuits import Head
@@ -38,3 +39,13 @@ def test_a_lower_precision_and_a_long_prompt():
     weights = torch.tril(torch.ones(n, n)).div(torch.arange(1, n + 1)[:, None]).bfloat16()
     figure = attention_figure(AttentionPattern(Head(0, 0), ("x",) * n, weights))
     assert figure.layout.height <= 1000
+
+
+@pytest.mark.parametrize(("n", "every"), [(10, 1), (60, 1), (300, 3)])
+def test_names_of_a_long_prompt_do_not_overlap(n, every):
+    figure = attention_figure(AttentionPattern(Head(0, 0), ("x",) * n, torch.eye(n)))
+    axis = figure.layout.yaxis
+    assert list(axis.tickvals) == list(range(0, n, every))
+    assert len(axis.ticktext) == len(axis.tickvals)
+    cell = (figure.layout.height - 190) / n
+    assert 7 <= axis.tickfont.size <= every * cell

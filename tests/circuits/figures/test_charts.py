@@ -43,6 +43,8 @@ class TestSparsityCurve:
         curve, cut, _ = figure.data
         assert (list(curve.x), list(curve.y)) == (list(cut.x), list(cut.y)) == ([0.75], [60.0])
         assert in_legend(figure) == ["attribution: 2 heads left at 75%", "cut"]
+        axis = figure.layout.xaxis
+        assert (axis.minallowed, axis.maxallowed) == (0, 1), "no sparsity is outside"
 
     def test_nothing_pruned_gives_a_message(self):
         assert notes(sparsity_curve_figure({})) == ["Nothing was pruned."]
@@ -61,6 +63,11 @@ class TestCost:
         assert heading(figure) == "Cost: 9 forward passes, 7.5 s"
         assert "peak memory 2 MiB" in passes.hovertext[1]
         assert survives_json(figure)
+
+    def test_numbers_are_rounded_once(self):
+        """The report's table says 0.5 of such a stage, too."""
+        cost = Cost((StageCost("pruning", 5463, 61.8478, 0),), 10_000)
+        assert [trace.text[0] for trace in cost_figure(cost).data] == ["0.5", "61.8"]
 
     def test_stages_that_took_nothing(self):
         assert survives_json(cost_figure(Cost((StageCost("pruning", 0, 0.0, 0),), 100)))

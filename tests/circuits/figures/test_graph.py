@@ -76,6 +76,17 @@ class TestCircuit:
         }
         assert {"helps the answer (effect < 0)", "hurts it (effect > 0)"} <= legend.keys()
 
+    def test_dashes_keep_their_length_on_wide_edges(self):
+        """Plotly's own grow with the width: a short wide edge would be one blot or none."""
+        lines = [trace.line.dash for trace in edge_traces(self.figure).values()]
+        assert all(dash == "solid" or dash.endswith("px") for dash in lines)
+
+    def test_long_names_fit_their_circles(self):
+        for name, circle in (("3.1", 0.36), ("31.31", 0.32)):
+            circuit = Circuit(frozenset({Head.parse(name)}), frozenset(), 32, 32)
+            (heads,) = (t for t in circuit_figure(circuit).data if t.name == "heads")
+            assert heads.textfont.size <= circle * heads.marker.size + 0.5
+
     def test_edges_run_upward_from_the_sender(self):
         places = {
             text: (x, y)

@@ -46,7 +46,17 @@ def test_marks_have_the_colours_of_the_theme(study, theme) -> None:
     bar, mean, reported = seeds_figure(study, theme=theme).data[:3]
     palette = palette_of(theme)
     assert bar.marker.color == palette.series[0]
-    assert (mean.line.color, reported.line.color) == (palette.muted, palette.hurts)
+    assert (mean.line.color, reported.line.color) == (palette.ink, palette.hurts)
+
+
+def test_marks_at_the_ends_are_inside_and_bars_stay_behind_them(study) -> None:
+    figure = seeds_figure(study)
+    bars = [trace for trace in figure.data if isinstance(trace, go.Bar)]
+    assert all(bar.opacity <= 0.5 for bar in bars)
+    for number, distribution in enumerate(study.figures.values(), start=1):
+        axis = figure.layout["xaxis" if number == 1 else f"xaxis{number}"]
+        low, high = axis.range
+        assert low < distribution.histogram.edges[0] and distribution.histogram.edges[-1] < high
 
 
 def test_nothing_to_draw_is_said(study) -> None:

@@ -39,6 +39,14 @@ class TestImport:
             "1 edges with MLPs or the embedding were left out: both belong to the paths here",
         )
 
+    def test_neurons_of_a_node_are_told_of(self, data):
+        """Graphs by neuron hold less of a head than a circuit here."""
+        self.mark(data, **{"a0.h0->logits": 1.0})
+        data["nodes"]["a0.h0"] |= {"neurons": [True, False], "neurons_scores": [1.0, 0.0]}
+        imported = read(data)
+        assert imported.circuit == circuit_of(("0.0", "logits", -1.0))
+        assert any("which neurons of a node" in note for note in imported.notes)
+
     def test_paths_through_mlps_on_request(self, data):
         edges = {"a0.h0->m0": -3.0, "m0->m1": 1.0, "m1->a2.h1<v>": 2.0, "a2.h1->logits": 1.0}
         self.mark(data, **edges)

@@ -114,7 +114,7 @@ class TestNetworkx:
 
     def test_nodes_and_sizes_that_are_none(self):
         graph = nx.DiGraph(n_layers=3)
-        with pytest.raises(ValueError, match="n_heads must be a whole number, got None"):
+        with pytest.raises(ValueError, match="the graph has no n_heads"):
             from_networkx(graph)
         graph = nx.DiGraph(n_layers=3, n_heads=2)
         graph.add_node("mlp 3")
@@ -166,7 +166,11 @@ class TestDot:
             ("digraph {\n 0.1 [label }", "line 2: = must stand here, got '}'"),
             ("digraph {\n 0.1 [label=<b>] }", "line 2: '<b>] }' is no DOT"),
             ("digraph {} }", "nothing must follow the graph, got '}'"),
-            ("digraph { n_heads=2 }", "n_layers must be a whole number, got None"),
+            (
+                "digraph { n_heads=2 }",
+                "the graph has no n_layers: it must say n_layers and n_heads",
+            ),
+            ("digraph { n_layers=x }", "n_layers must be a whole number, got 'x'"),
             (
                 "digraph { n_layers=3 n_heads=2\n a9 }",
                 "line 2, node 'a9': a head is written layer.index",
@@ -198,14 +202,14 @@ class TestCsv:
         [
             ("", "column sender, receiver, effect, n_layers, n_heads is missing"),
             ("sender,receiver,n_layers,n_heads\n", "column effect is missing"),
-            ("0.1,2.0.q,x,3,2", "row 2: effect must be a number, got 'x'"),
+            ("0.1,2.0.q,x,3,2", "row 2: its effect must be a number, got 'x'"),
             ("0.1,2.0,1,3,2", "row 2: a receiver is written 9.6.q"),
             ("0.1,,,3,2\n,2.0.q,1,3,2", "row 3: a head is written layer.index"),
             ("0.1,,,3", "row 2: it must have as many cells as the header"),
             ("0.1,,,3,2,9", "row 2: it must have as many cells as the header"),
             ("0.1,,,three,2", "row 2: n_layers must be a whole number, got 'three'"),
             ("0.1,,,3,2\n1.0,,,4,2", r"the same in every row, got \(3, 2\) in row 2, \(4, 2\) in"),
-            ("", "must be the same in every row, got None"),
+            ("", "no row follows the header"),
             ('"0.1"x,,,3,2', "line 2 is no CSV"),
             ("5.1,,,3,2", "head 5.1 is outside a model of 3"),
         ],
@@ -230,3 +234,26 @@ def test_formats_by_name_and_by_suffix(tmp_path):
     for text in ("{", "[" * 100_000):
         with pytest.raises(ValueError, match="a circuit must be JSON"):
             import_circuit(text)
+
+
+@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize("effect", [float("nan"), float("-inf")])
+def test_an_effect_that_is_no_number_is_refused(name, effect):
+    broken = Edge(Head(0, 1), Receiver.logits(), effect)
+    text = export_circuit(Circuit(frozenset({Head(0, 1)}), frozenset({broken}), 3, 2), name).text
+    with pytest.raises(ValueError, match="effect must be a number, got"):
+        import_circuit(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (" \n", "there is nothing in it"),
+        ("null", "a circuit needs .* got NoneType"),
+        ("5", "a circuit needs .* got int"),
+        ("sender;receiver\n", "the file's are 'sender;receiver'"),
+    ],
+)
+def test_files_of_no_format_say_what_they_are(text, message):
+    with pytest.raises(ValueError, match=message):
+        import_circuit(text)
