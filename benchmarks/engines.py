@@ -14,12 +14,12 @@ import typer
 from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
-from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.machine import describe_machine
 from benchmarks.publish import publish
 from circuits import Head, Receiver, load_model
 from circuits.components import all_heads
+from circuits.cost import FlopCounter
 from circuits.model import DEFAULT_MODEL, LayeredModel, tokenizer_of
 from circuits.patching import effect_table, path_effects
 from tasks import PromptPairs, get_task
@@ -31,9 +31,9 @@ COST_RECEIVERS = ("11.4.q", "23.3.q", "logits")
 
 def counted(function: Callable[[], Any]) -> tuple[Any, int]:
     """A function's result and the FLOPs it executed."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounter() as counter:
         result = function()
-    return result, counter.get_total_flops()
+    return result, counter.flops
 
 
 def cost_against_reference(

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import HEAD_INPUTS, Head, Receiver
+from circuits.cost import FlopCounter
 from circuits.metrics import logit_diff
 from circuits.model import LayeredModel
 from circuits.model.runs import PairedRun
@@ -23,9 +23,9 @@ from tasks import PromptPairs
 
 def counted(function: Callable[[], Any]) -> tuple[Any, int]:
     """A function's result and the FLOPs it executed."""
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounter() as counter:
         result = function()
-    return result, counter.get_total_flops()
+    return result, counter.flops
 
 
 def forward_flops(model: LayeredModel, pairs: PromptPairs) -> int:
@@ -77,9 +77,9 @@ def _carrying(run: PairedRun) -> list[int]:
     """FLOPs of taking one sender through each layer."""
     tokens = ActivePositions.between_difference_and_end(run.pairs)
     steps, before = [], 0
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+    with torch.no_grad(), FlopCounter() as counter:
         for _ in carried(run, run.model.n_layers - 1, tokens, (Head(0, 0),), 1 << 30):
-            steps.append(counter.get_total_flops() - before)
+            steps.append(counter.flops - before)
             before += steps[-1]
     return steps
 

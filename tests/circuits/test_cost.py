@@ -2,8 +2,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
 
-from circuits.cost import Cost, CostMeter, StageCost, peak_memory
+from circuits.attribution import attribution_scores
+from circuits.cost import Cost, CostMeter, FlopCounter, StageCost, peak_memory
+from circuits.metrics import logit_diff
+from circuits.model import LayeredModel, paired_runs
+from circuits.patching import effect_table
 
 
 def test_counts_matrix_products() -> None:
@@ -29,6 +34,21 @@ def test_backward_passes_count() -> None:
     with meter.stage("both"):
         (torch.ones(3, 5) @ weight).sum().backward()
     assert meter.stages[0].flops == 2 * (2 * 3 * 5 * 7)
+
+
+def test_torch_counts_the_same(bridge, pairs) -> None:
+    def work() -> None:
+        model = LayeredModel.of(bridge)
+        effect_table(model, pairs)
+        attribution_scores(paired_runs(model, pairs, logit_diff))
+        bridge(pairs.clean)
+
+    work()
+    with FlopCounter() as counter:
+        work()
+    with FlopCounterMode(display=False) as slow:
+        work()
+    assert counter.flops == slow.get_total_flops() > 0
 
 
 def test_progress_of_a_stage() -> None:
