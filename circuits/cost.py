@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, no_type_check
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -85,6 +85,8 @@ class FlopCounter(TorchDispatchMode):
         super().__init__()
         self.flops = 0
 
+    # Called for every operation: checking its types in tests would take longer than most of them.
+    @no_type_check
     def __torch_dispatch__(
         self,
         func: Any,
