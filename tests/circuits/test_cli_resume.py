@@ -1,6 +1,7 @@
 """Runs that are cut off, go on, and begin anew."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,9 +32,34 @@ main()
 """
 
 
-@pytest.fixture
+SPLIT = ("--memory-budget", "1")
+
+
+@pytest.fixture(scope="module")
 def command(tiny):
     return ("discover", "ioi", "--model", tiny, *FEW, *LOW, "--out")
+
+
+@pytest.fixture(scope="module")
+def finished(command, tmp_path_factory):
+    """A run that was never cut off; leave it as it is."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    assert circuits(*command, directory).exit_code == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def split(command, tmp_path_factory):
+    """The same, prompt by prompt."""
+    directory = tmp_path_factory.mktemp("split") / "run"
+    assert circuits(*command, directory, *SPLIT).exit_code == 0
+    return directory
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of it, to go on with."""
+    return shutil.copytree(finished, tmp_path / "run")
 
 
 @pytest.fixture
@@ -49,17 +75,15 @@ def interrupt(*_, **__):
 @pytest.mark.parametrize(
     ("step", "count"), [("keep_pruned", 1), ("keep_sweep", 2), ("_learn", 1), ("_learn", 4)]
 )
-def test_killed_and_run_again_it_finds_the_same(command, tmp_path, step, count):
-    split = ("--memory-budget", "1")
-    assert circuits(*command, tmp_path / "whole", *split).exit_code == 0
-    arguments = [*map(str, command), str(tmp_path / "cut"), *split]
+def test_killed_and_run_again_it_finds_the_same(command, split, tmp_path, step, count):
+    arguments = [*map(str, command), str(tmp_path / "cut"), *SPLIT]
     killed = subprocess.run(
         [sys.executable, "-c", KILLED, step, str(count), *arguments], capture_output=True
     )
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["work"]
-    assert circuits(*command, tmp_path / "cut", *split, "--resume").exit_code == 0
-    whole, again = (tmp_path / name / "circuit.json" for name in ("whole", "cut"))
+    assert circuits(*command, tmp_path / "cut", *SPLIT, "--resume").exit_code == 0
+    whole, again = (run / "circuit.json" for run in (split, tmp_path / "cut"))
     assert again.read_bytes() == whole.read_bytes()
     assert len(Discovery.load(tmp_path / "cut").circuit) > 2
 
@@ -75,9 +99,8 @@ def test_nothing_known_is_measured_again(command, tmp_path):
         assert stages[1][stage] == 0
 
 
-def test_another_threshold_goes_on_from_there(command, tmp_path):
-    assert circuits(*command, tmp_path / "run").exit_code == 0
-    other = circuits(*command, tmp_path / "run", "--threshold", "0.6", "--resume")
+def test_another_threshold_goes_on_from_there(command, run):
+    other = circuits(*command, run, "--threshold", "0.6", "--resume")
     assert other.exit_code == 0
     assert "begins anew" not in other.stderr
 
@@ -98,22 +121,20 @@ def test_resume_needs_a_begun_run(no_model, tmp_path):
         (("--engine", "reference"), "another engine"),
     ],
 )
-def test_another_run_is_not_resumed_but_replaced(command, tmp_path, options, difference):
-    assert circuits(*command, tmp_path / "run").exit_code == 0
-    refused = error_of(*command, tmp_path / "run", *options, "--resume", code=2)
+def test_another_run_is_not_resumed_but_replaced(command, run, options, difference):
+    refused = error_of(*command, run, *options, "--resume", code=2)
     assert f"but it has {difference}" in refused
-    assert circuits(*command, tmp_path / "run", "--resume").exit_code == 0, "nothing was lost"
-    replaced = circuits(*command, tmp_path / "run", *options)
+    assert circuits(*command, run, "--resume").exit_code == 0, "nothing was lost"
+    replaced = circuits(*command, run, *options)
     assert replaced.exit_code == 0
     notes = [line for line in replaced.stderr.splitlines() if "begins anew" in line]
     assert len(notes) == 1
     assert difference in notes[0]
-    assert circuits(*command, tmp_path / "run", *options, "--resume").exit_code == 0
+    assert circuits(*command, run, *options, "--resume").exit_code == 0
 
 
-def test_another_model_and_task_are_named(command, tiny, tmp_path):
-    assert circuits(*command, tmp_path / "run").exit_code == 0
-    other = ("discover", "induction", *command[2:], tmp_path / "run", "--dtype", "float64")
+def test_another_model_and_task_are_named(command, run):
+    other = ("discover", "induction", *command[2:], run, "--dtype", "float64")
     refused = error_of(*other, "--resume", code=2)
     assert "another task, other model weights or dtype, other prompts" in refused
 
