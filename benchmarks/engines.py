@@ -5,7 +5,6 @@ python -m benchmarks.engines
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -16,10 +15,10 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.machine import describe_machine
+from benchmarks.path_costs import counted
 from benchmarks.publish import publish
 from circuits import Head, Receiver, load_model
 from circuits.components import all_heads
-from circuits.cost import FlopCounter
 from circuits.model import DEFAULT_MODEL, LayeredModel, tokenizer_of
 from circuits.patching import effect_table, path_effects
 from tasks import PromptPairs, get_task
@@ -27,13 +26,6 @@ from tasks import PromptPairs, get_task
 RESULTS = Path(__file__).parent / "results" / "engines.json"
 RECEIVERS = ("23.3.q", "20.0.q", "17.0.k", "20.0.v", "11.4.q", "11.4.v")
 COST_RECEIVERS = ("11.4.q", "23.3.q", "logits")
-
-
-def counted(function: Callable[[], Any]) -> tuple[Any, int]:
-    """A function's result and the FLOPs it executed."""
-    with FlopCounter() as counter:
-        result = function()
-    return result, counter.flops
 
 
 def cost_against_reference(

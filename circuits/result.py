@@ -190,7 +190,7 @@ class Discovery:
         config = config or EvaluationConfig()
         scores = choose_scores(self.effects, self.scores, config.score)
         task = task or self.task or get_task(self.provenance.task)
-        self._check_task(task)
+        self.check_task(task)
         own = self.evaluator
         if own is None or model is not None:
             bridge = self._load_model() if model is None else model
@@ -211,6 +211,15 @@ class Discovery:
                 f"the circuit was discovered on {self.provenance.model.name} with weights "
                 f"{self.provenance.model.weight_hash[:12]}, but {found.name} has "
                 f"{found.weight_hash[:12]}; load the same model and pass it"
+            )
+
+    def check_task(self, task: Task) -> None:
+        """Raise ValueError unless a task has the rows that the circuit was discovered on."""
+        if task.digest != self.provenance.task_digest:
+            raise ValueError(
+                f"the circuit was discovered on {self.provenance.task}, and "
+                f"{task.spec or task.name} has other rows than that had; give the same rows, or "
+                "discover anew"
             )
 
     def _held_out(self, own: Evaluator, task: Task, config: EvaluationConfig) -> Evaluator:
@@ -295,14 +304,6 @@ class Discovery:
 
     def _load_model(self) -> TransformerBridge:
         return load_model(self.provenance.model.name, dtype=self.provenance.model.dtype)
-
-    def _check_task(self, task: Task) -> None:
-        if task.digest != self.provenance.task_digest:
-            raise ValueError(
-                f"the circuit was discovered on {self.provenance.task}, and "
-                f"{task.spec or task.name} has other rows than that had; give the same rows, or "
-                "discover anew"
-            )
 
 
 def _named(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -24,7 +24,7 @@ from circuits.references import Reference
 from circuits.report.facts import Table
 from circuits.result import Discovery
 from circuits.roles import HeadReading, RoleRule, name_heads, read_heads
-from tasks import PromptPairs, get_task
+from tasks import PromptPairs, Task, get_task
 
 _READING = "reading"
 
@@ -61,50 +61,58 @@ class Prompts:
     n: int | None
     seed: int | None
 
-    def sample(self, subject: _Subject, bridge: TransformerBridge) -> PromptPairs:
-        """The prompts. Raises UsageError where nothing says of which task."""
+    def task_of(self, subject: _Subject) -> Task:
+        """The task. Raises UsageError where nothing says which, ValueError where it changed."""
+        name = self.task or subject.task
+        if name is None:
+            raise UsageError("a circuit alone does not say whose prompts to read: add --task")
+        task = get_task(name)
+        if subject.found and self.task is None:
+            subject.found.check_task(task)
+        return task
+
+    def sample(self, task: Task, subject: _Subject, bridge: TransformerBridge) -> PromptPairs:
+        """The prompts of that task."""
         config = subject.found.config if subject.found else DiscoveryConfig()
-        return get_task(self.task_of(subject)).sample(
+        return task.sample(
             tokenizer_of(bridge),
             n=config.n_prompts if self.n is None else self.n,
             seed=config.seed if self.seed is None else self.seed,
             n_templates=config.n_templates,
         )
 
-    def task_of(self, subject: _Subject) -> str:
-        """The task's name, or where it is."""
-        task = self.task or subject.task
-        if task is None:
-            raise UsageError("a circuit alone does not say whose prompts to read: add --task")
-        return task
-
 
 def roles(
-    given: str, prompts: Prompts, source: ModelSource, rule: Mapping[str, float], as_json: bool
+    given: str,
+    prompts: Prompts,
+    source: ModelSource,
+    rule: Mapping[str, float | None],
+    as_json: bool,
 ) -> None:
     """Print the measures and names of a circuit's heads."""
     subject = _Subject.of(given)
     with usage_errors():
-        get_task(task := prompts.task_of(subject))
-        thresholds = RoleRule(**rule)
+        task = prompts.task_of(subject)
+        thresholds = RoleRule(**{name: of for name, of in rule.items() if of is not None})
     source = replace(source, name=source.name or subject.model, dtype=subject.dtype)
     with show_progress((LOADING, _READING)) as progress:
         bridge = source.load(progress)
         if subject.found:
             subject.found.check_model(bridge)
         progress.stage(_READING, 0.0)
-        pairs = prompts.sample(subject, bridge)
+        pairs = prompts.sample(task, subject, bridge)
         reading = read_heads(bridge, pairs)
         names = name_heads(reading, subject.circuit, thresholds)
+    shown = task.spec or task.name
     heads = [
         {"head": str(head), **_measures(reading, head), "roles": list(found)}
         for head, found in names.items()
     ]
     if as_json:
-        print_json({"task": task, "n_prompts": len(pairs), "seed": pairs.seed, "heads": heads})
+        print_json({"task": shown, "n_prompts": len(pairs), "seed": pairs.seed, "heads": heads})
         return
     title = Text.assemble(
-        (f"{task} on {source.name or DEFAULT_MODEL}", "bold"),
+        (f"{shown} on {source.name or DEFAULT_MODEL}", "bold"),
         (f"   {len(pairs)} prompts, seed {pairs.seed}", "dim"),
     )
     out.print(Group(title, Text(), tables.table(_table(heads, reading, thresholds))))

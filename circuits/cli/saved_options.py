@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 _MODEL, _OUTPUT = "Model", "Output"
+_ANY_CIRCUIT = "A run's directory, a circuit as JSON, or a name of `circuits references`."
 
 Run = Annotated[
     Path,
@@ -30,14 +31,14 @@ ComparedWith = Annotated[
     str,
     typer.Argument(
         metavar="REFERENCE",
-        help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
+        help=_ANY_CIRCUIT,
     ),
 ]
 AnyCircuit = Annotated[
     str,
     typer.Argument(
         metavar="CIRCUIT",
-        help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
+        help=_ANY_CIRCUIT,
     ),
 ]
 ReadTask = Annotated[
@@ -55,15 +56,17 @@ ReadSeed = Annotated[
     typer.Option("--seed", metavar="N", help="Seed of these; default the discovery's, or 0."),
 ]
 NamingAttention = Annotated[
-    float,
+    float | None,
     typer.Option(
-        metavar="SHARE", help="Attention that a name takes to what it says a head looks at."
+        metavar="SHARE",
+        help="Attention that a name takes to what it says a head looks at; default 0.4.",
     ),
 ]
 NamingShare = Annotated[
-    float,
+    float | None,
     typer.Option(
-        metavar="SHARE", help="Share of the logit difference that a name takes to say it writes."
+        metavar="SHARE",
+        help="Share of the logit difference that a name takes to say it writes; default 0.05.",
     ),
 ]
 Runs = Annotated[

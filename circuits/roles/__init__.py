@@ -1,6 +1,6 @@
 """What the heads of a circuit do: measured on prompts, and named by what was measured."""
 
-from circuits.roles.answers import AnswerAttention, DirectEffects, answer_attention, direct_effects
+from circuits.roles.answers import AnswerAttention, DirectEffects, read_answers
 from circuits.roles.naming import ROLES, Role, RoleRule, name_heads
 from circuits.roles.reading import HeadReading, read_heads
 from circuits.roles.repeats import RepeatScores, repeat_scores
@@ -13,9 +13,8 @@ __all__ = [
     "RepeatScores",
     "Role",
     "RoleRule",
-    "answer_attention",
-    "direct_effects",
     "name_heads",
+    "read_answers",
     "read_heads",
     "repeat_scores",
 ]

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel, patterns_by_layer
+from circuits.model import Layer, LayeredModel
 from circuits.model.norms import HeldNorm
 from circuits.model.runs import LayerRun, at_end, run_layers, trim
 from tasks import PromptPairs
@@ -39,21 +39,6 @@ class AnswerAttention:
     wrong: Float[Tensor, "layer head"]
 
 
-def answer_attention(model: LayeredModel, pairs: PromptPairs) -> AnswerAttention:
-    """Run the clean prompts and average attention from the tokens where answers are read."""
-    seen: dict[str, list[Tensor]] = {"correct": [], "wrong": []}
-    with torch.no_grad():
-        for part in _batches(model, pairs):
-            last = _last_rows(model, part)
-            for name, answers in (("correct", part.correct), ("wrong", part.wrong)):
-                is_answer = _occurrences(part, answers)
-                to_answers = einsum(
-                    last, is_answer.to(last.dtype), "layer p head key, p key -> p layer head"
-                )
-                seen[name].append(to_answers[is_answer.any(-1)].float().cpu())
-    return AnswerAttention(*(torch.cat(seen[name]).mean(0) for name in ("correct", "wrong")))
-
-
 @dataclass(frozen=True, eq=False)
 class DirectEffects:
     """What each head writes into the logits by itself.
@@ -70,17 +55,21 @@ class DirectEffects:
     logit_diff: Float[Tensor, " prompt"]
 
 
-def direct_effects(model: LayeredModel, pairs: PromptPairs) -> DirectEffects:
-    """Attribute the logit difference of each clean prompt, before a soft cap, to heads.
+def read_answers(model: LayeredModel, pairs: PromptPairs) -> tuple[AnswerAttention, DirectEffects]:
+    """Run each clean prompt once; see how heads attend to the answers, and what they write.
 
-    Heads write through the final norm, whose scale is held at what it is on the whole stream.
+    The logit difference is attributed before a soft cap. Heads write through the final norm, whose
+    scale is held at what it is on the whole stream.
 
     Raises:
         UnsupportedModelError: A norm on the way is neither a layer norm nor an RMS norm.
 
     """
-    parts = [_direct(model, part) for part in _batches(model, pairs)]
-    return DirectEffects(*(torch.cat(each).float().cpu() for each in zip(*parts, strict=True)))
+    parts = [_read(model, part) for part in _batches(model, pairs)]
+    correct, wrong, heads, difference = (
+        torch.cat(each).float().cpu() for each in zip(*parts, strict=True)
+    )
+    return AnswerAttention(correct.mean(0), wrong.mean(0)), DirectEffects(heads, difference)
 
 
 def _batches(model: LayeredModel, pairs: PromptPairs) -> Iterator[PromptPairs]:
@@ -88,11 +77,34 @@ def _batches(model: LayeredModel, pairs: PromptPairs) -> Iterator[PromptPairs]:
         yield trim(pairs[rows].to(model.device))
 
 
-def _last_rows(model: LayeredModel, pairs: PromptPairs) -> Float[Tensor, "layer prompt head key"]:
+def _read(model: LayeredModel, pairs: PromptPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Attention to correct and to wrong answers, direct effects and the logit difference."""
+    with torch.no_grad():
+        runs, resid = run_layers(model, pairs.clean)
+        last = torch.stack(
+            [_last_row(layer, run, pairs) for layer, run in zip(model.layers, runs, strict=True)]
+        )
+        attention = [_to_answers(last, pairs, each) for each in (pairs.correct, pairs.wrong)]
+    return *attention, *_direct(model, runs, at_end(resid, pairs), pairs)
+
+
+def _last_row(layer: Layer, run: LayerRun, pairs: PromptPairs) -> Float[Tensor, "prompt head key"]:
     """Attention of the token where the answer is read."""
-    layers = patterns_by_layer(model, pairs.clean)
-    queries_first = (rearrange(p, "prompt head query key -> prompt query head key") for p in layers)
-    return torch.stack([at_end(patterns, pairs) for patterns in queries_first])
+    queries = rearrange(at_end(run.queries, pairs), "prompt head d -> prompt 1 head d")
+    end = rearrange(pairs.end, "prompt -> prompt 1")
+    pattern = layer.pattern(queries, run.keys, layer.allowed(end, run.keys.shape[1]))
+    return rearrange(pattern, "prompt kv_head group 1 key -> prompt (kv_head group) key")
+
+
+def _to_answers(
+    last: Float[Tensor, "layer prompt head key"],
+    pairs: PromptPairs,
+    answers: Int[Tensor, "prompt answer"],
+) -> Float[Tensor, "answered layer head"]:
+    """Attention to answers, on the prompts that hold one."""
+    is_answer = _occurrences(pairs, answers)
+    seen = einsum(last, is_answer.to(last.dtype), "layer p head key, p key -> p layer head")
+    return seen[is_answer.any(-1)]
 
 
 def _occurrences(
@@ -107,13 +119,16 @@ def _occurrences(
 
 
 def _direct(
-    model: LayeredModel, pairs: PromptPairs
+    model: LayeredModel,
+    runs: tuple[LayerRun, ...],
+    final: Float[Tensor, "prompt d_model"],
+    pairs: PromptPairs,
 ) -> tuple[Float[Tensor, "prompt layer head"], Float[Tensor, " prompt"]]:
     with torch.no_grad():
-        runs, resid = run_layers(model, pairs.clean)
-        final = at_end(resid, pairs)
         norm = HeldNorm.at(model.norm_final, final)
-        layers = [_written(model, index, run, pairs) for index, run in enumerate(runs)]
+        layers = [
+            _written(layer, run, pairs) for layer, run in zip(model.layers, runs, strict=True)
+        ]
         written = torch.stack([norm(heads) for heads in layers])
         normed = model.norm_final(final)
     with torch.enable_grad():
@@ -124,10 +139,10 @@ def _direct(
 
 
 def _written(
-    model: LayeredModel, index: int, run: LayerRun, pairs: PromptPairs
+    layer: Layer, run: LayerRun, pairs: PromptPairs
 ) -> Float[Tensor, "head prompt d_model"]:
     """What each head of a layer adds to the residual stream where the answer is read."""
-    layer, z = model.layers[index], at_end(run.z, pairs)
+    z = at_end(run.z, pairs)
     heads = layer.output.per_head(z, list(range(layer.n_heads)))
     if layer.norm_attention_output is None:
         return heads

@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.model import LayeredModel, TransformerBridge, in_float32
-from circuits.roles.answers import AnswerAttention, DirectEffects, answer_attention, direct_effects
+from circuits.roles.answers import AnswerAttention, DirectEffects, read_answers
 from circuits.roles.repeats import RepeatScores, repeat_scores
 from tasks import PromptPairs
 
@@ -59,7 +59,7 @@ class HeadReading:
 def read_heads(
     model: TransformerBridge, pairs: PromptPairs, *, n_repeats: int = 8, seed: int = 0
 ) -> HeadReading:
-    """Measure what every head looks at and writes: three forward passes.
+    """Measure what every head looks at and writes: two forward passes.
 
     Args:
         model: From `load_model`, or your own.
@@ -75,8 +75,5 @@ def read_heads(
     if not len(pairs):
         raise ValueError("reading heads needs at least one prompt, got none")
     layered = in_float32(LayeredModel.of(model))
-    return HeadReading(
-        repeat_scores(layered, n_prompts=n_repeats, seed=seed),
-        answer_attention(layered, pairs),
-        direct_effects(layered, pairs),
-    )
+    repeats = repeat_scores(layered, n_prompts=n_repeats, seed=seed)
+    return HeadReading(repeats, *read_answers(layered, pairs))

@@ -11,7 +11,7 @@ import torch
 from circuits.components import Head, all_heads
 from circuits.metrics import logit_diff
 from circuits.model import LayeredModel
-from circuits.roles import answer_attention, direct_effects
+from circuits.roles import read_answers
 from tasks import PromptPairs
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS
@@ -49,7 +49,7 @@ def looped(bridge, pairs, answers, head: Head) -> float:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_attention_to_answers(family, answered):
     bridge = shared_model(family)
-    found = answer_attention(LayeredModel.of(bridge), answered)
+    found, _ = read_answers(LayeredModel.of(bridge), answered)
     for head in HEADS[::3]:
         place = head.layer, head.index
         for name in ("correct", "wrong"):
@@ -60,7 +60,7 @@ def test_attention_to_answers(family, answered):
 def test_no_answer_in_any_prompt_is_no_number(attention_only, pairs):
     answers = torch.full_like(pairs.wrong, 77).where(pairs.wrong >= 0, -1)
     clean = pairs.clean.where(pairs.clean != 77, 78)
-    found = answer_attention(
+    found, _ = read_answers(
         LayeredModel.of(attention_only), replace(pairs, clean=clean, wrong=answers)
     )
     assert bool(found.wrong.isnan().all())
@@ -69,7 +69,7 @@ def test_no_answer_in_any_prompt_is_no_number(attention_only, pairs):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_direct_effects(family, pairs):
     bridge = shared_model(family)
-    found = direct_effects(LayeredModel.of(bridge), pairs)
+    _, found = read_answers(LayeredModel.of(bridge), pairs)
     assert found.heads.shape == (len(pairs), N_LAYERS, N_HEADS)
     assert float(found.heads.abs().min()) > 0
     for row, head in zip([0, 1, 2, 3, 4], HEADS[2::2], strict=True):
@@ -82,13 +82,13 @@ def test_the_whole_that_heads_are_a_part_of(family, pairs):
     bridge = shared_model(family)
     with torch.no_grad():
         logits = bridge(pairs.clean)[torch.arange(len(pairs)), pairs.end]
-    found = direct_effects(LayeredModel.of(bridge), pairs)
+    _, found = read_answers(LayeredModel.of(bridge), pairs)
     torch.testing.assert_close(found.logit_diff, logit_diff(logits, pairs), atol=1e-5, rtol=1e-4)
 
 
 def test_many_prompts_in_batches(llama, pairs):
     model = LayeredModel.of(llama)
     many = pairs[torch.arange(40) % len(pairs)]
-    few, more = direct_effects(model, pairs), direct_effects(model, many)
+    (_, few), (_, more) = read_answers(model, pairs), read_answers(model, many)
     torch.testing.assert_close(more.heads[35:], few.heads)
     assert not math.isnan(float(more.heads.sum()))
