@@ -6,7 +6,7 @@ from typing import Any
 
 from benchmarks.searches import Searches
 from circuits import Discovery, Head
-from circuits.verification import receivers_of
+from circuits.search.verification import receivers_of
 
 
 def agreement(dense: Searches, app: Searches, exact: Discovery) -> dict[str, Any]:

@@ -30,12 +30,13 @@ from benchmarks.cost_report import table
 from benchmarks.machine import describe_machine
 from benchmarks.publish import publish
 from circuits import SelectionRule, load_model
-from circuits.config import DiscoveryConfig
 from circuits.discover import run_discovery
-from circuits.model import DEFAULT_MODEL, TransformerBridge
-from circuits.run import Run
-from circuits.setting import Setting
-from tasks import Task, get_task, list_tasks
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.run import Run
+from circuits.discovery.session import Setting
+from circuits.forward import TransformerBridge
+from circuits.model import DEFAULT_MODEL
+from circuits.tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "chance.json"
 RANDOM_WEIGHTS = "random weights"

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from circuits.model import load_tokenizer
 from circuits.model.catalogue import model_directory
 from circuits.model.tokenizers import remember_tokenizer
-from tasks import PromptPair, PromptPairs, Task, Tokenizer, Words
+from circuits.tasks import PromptPair, PromptPairs, Task, Tokenizer, Words
 
 
 class Control(Task):

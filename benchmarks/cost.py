@@ -29,11 +29,12 @@ from benchmarks.path_costs import distinct, every_receiver, exact_flops, naive_p
 from benchmarks.publish import publish
 from benchmarks.searches import Searches, grid_row, row_of
 from circuits import Discovery, load_model
-from circuits.config import DiscoveryConfig, Method
-from circuits.model import DEFAULT_MODEL, LayeredModel, TransformerBridge
-from circuits.result import sample_pairs
-from circuits.verification import receivers_of
-from tasks import Task, get_task, list_tasks
+from circuits.discovery.config import DiscoveryConfig, Method
+from circuits.discovery.result import sample_pairs
+from circuits.forward import LayeredModel, TransformerBridge
+from circuits.model import DEFAULT_MODEL
+from circuits.search.verification import receivers_of
+from circuits.tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "cost.json"
 METHODS: tuple[Method, Method] = ("path-patching", "app")

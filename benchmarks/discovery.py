@@ -17,7 +17,7 @@ from benchmarks.publish import publish
 from circuits import Discovery, discover_circuit, load_model
 from circuits.discover import STAGES
 from circuits.model import DEFAULT_MODEL
-from tasks import list_tasks
+from circuits.tasks import list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "discovery.json"
 

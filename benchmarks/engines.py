@@ -19,9 +19,10 @@ from benchmarks.path_costs import counted
 from benchmarks.publish import publish
 from circuits import Head, Receiver, load_model
 from circuits.components import all_heads
-from circuits.model import DEFAULT_MODEL, LayeredModel, tokenizer_of
+from circuits.forward import LayeredModel
+from circuits.model import DEFAULT_MODEL, tokenizer_of
 from circuits.patching import effect_table, path_effects
-from tasks import PromptPairs, get_task
+from circuits.tasks import PromptPairs, get_task
 
 RESULTS = Path(__file__).parent / "results" / "engines.json"
 RECEIVERS = ("23.3.q", "20.0.q", "17.0.k", "20.0.v", "11.4.q", "11.4.v")

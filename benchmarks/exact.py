@@ -16,8 +16,8 @@ import typer
 from rich.console import Console
 
 from circuits import Discovery, discover_circuit, load_model
+from circuits.discovery.result import CIRCUIT_FILE
 from circuits.model import DEFAULT_MODEL
-from circuits.result import CIRCUIT_FILE
 
 RESULTS = Path(__file__).parent / "results" / "exact"
 """Prompts are few where sixteen would take hours."""

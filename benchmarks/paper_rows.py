@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from circuits import Circuit, Discovery, DiscoveryConfig, Reference, discover_circuit, discover_grid
-from circuits.config import Method
-from circuits.model import TransformerBridge, identify
-from circuits.result import CIRCUIT_FILE
+from circuits.discovery.config import Method
+from circuits.discovery.result import CIRCUIT_FILE
+from circuits.forward import TransformerBridge
+from circuits.model import identify
 
 TABLE = Path(__file__).parent / "paper_table_2.json"
 DENSE: Method = "path-patching"

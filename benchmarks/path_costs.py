@@ -11,14 +11,14 @@ from typing import Any
 import torch
 
 from circuits.components import HEAD_INPUTS, Head, Receiver
-from circuits.cost import FlopCounter
+from circuits.forward import LayeredModel
+from circuits.forward.activations import PairedRun
+from circuits.forward.positions import ActivePositions
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel
-from circuits.model.runs import PairedRun
 from circuits.patching.exact import SenderStates, metric_changes
-from circuits.patching.positions import ActivePositions
 from circuits.patching.senders import carried
-from tasks import PromptPairs
+from circuits.runtime.cost import FlopCounter
+from circuits.tasks import PromptPairs
 
 
 def counted(function: Callable[[], Any]) -> tuple[Any, int]:

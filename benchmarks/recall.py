@@ -26,17 +26,18 @@ from benchmarks.exact import references
 from benchmarks.machine import describe_machine
 from benchmarks.publish import publish
 from circuits import Discovery, Head, load_model
-from circuits.attribution import attribution_scores
-from circuits.comparison.ranking import rank
-from circuits.config import PruneBy
+from circuits.discovery.config import PruneBy
+from circuits.discovery.result import merged_candidates, sample_pairs
+from circuits.discovery.run import Run
+from circuits.discovery.session import Setting
+from circuits.forward import LayeredModel, TransformerBridge, paired_runs
 from circuits.metrics import get_metric
-from circuits.model import DEFAULT_MODEL, LayeredModel, TransformerBridge, paired_runs
+from circuits.model import DEFAULT_MODEL
 from circuits.pruning import PruningRule, keep_best
-from circuits.result import merged_candidates, sample_pairs
-from circuits.run import Run
 from circuits.scores import HeadStatistics
-from circuits.setting import Setting
-from tasks import get_task
+from circuits.scores.attribution import attribution_scores
+from circuits.statistics.roc import rank
+from circuits.tasks import get_task
 
 RESULTS = Path(__file__).parent / "results" / "recall.json"
 SPARSITIES = (0.6, 0.7, 0.8, 0.9)

@@ -16,9 +16,9 @@ from pydantic import TypeAdapter
 import circuits.references
 from benchmarks.exact import RESULTS, references
 from circuits import Discovery, Reference
-from circuits.files import write_atomically
+from circuits.discovery.result import RunRecord
 from circuits.references import ReferenceEdge
-from circuits.result import RunRecord
+from circuits.runtime.files import write_atomically
 
 SHIPPED = Path(circuits.references.__file__).parent
 REPOSITORY = Path(__file__).parents[1]

@@ -24,9 +24,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.paper_rows import TABLE, Laboratory, Row, as_json, markdown, task_rows
 from benchmarks.publish import publish
 from circuits import Reference, list_references, load_model, load_reference
-from circuits.files import write_atomically
-from circuits.model import DEFAULT_MODEL, ModelError, ModelIdentity, identify
-from tasks import get_task, list_tasks
+from circuits.errors import ModelError
+from circuits.model import DEFAULT_MODEL, ModelIdentity, identify
+from circuits.runtime.files import write_atomically
+from circuits.tasks import get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "paper.json"
 KEPT = Path("runs/paper")

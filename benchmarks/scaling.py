@@ -33,9 +33,9 @@ from benchmarks.path_costs import (
     naive_passes,
 )
 from benchmarks.publish import publish
-from circuits.model import LayeredModel
+from circuits.forward import LayeredModel
 from circuits.patching import effect_table
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 RESULTS = Path(__file__).parent / "results" / "scaling.json"
 _FIRST_DIFFERENCE = 2

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from circuits import Discovery, discover_grid
-from circuits.config import DiscoveryConfig
-from circuits.cost import Cost
 from circuits.discover import run_discovery
-from circuits.grid import PUBLISHED_MIN_EFFECTS, PUBLISHED_THRESHOLDS, Grid
-from circuits.model import TransformerBridge
-from tasks import Task
+from circuits.discovery.config import DiscoveryConfig
+from circuits.forward import TransformerBridge
+from circuits.runtime.cost import Cost
+from circuits.studies.grid import PUBLISHED_MIN_EFFECTS, PUBLISHED_THRESHOLDS, Grid
+from circuits.tasks import Task
 
 T = TypeVar("T")
 

@@ -23,9 +23,10 @@ from benchmarks.cost_report import table
 from benchmarks.machine import describe_machine
 from benchmarks.publish import publish
 from circuits import DiscoveryConfig, discover_seeds, load_model
-from circuits.config import Method
-from circuits.model import DEFAULT_MODEL, TransformerBridge
-from tasks import get_task, list_tasks
+from circuits.discovery.config import Method
+from circuits.forward import TransformerBridge
+from circuits.model import DEFAULT_MODEL
+from circuits.tasks import get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "seeds.json"
 RUNS = Path("runs") / "seeds"

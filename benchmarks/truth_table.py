@@ -22,8 +22,8 @@ from benchmarks.machine import describe_machine
 from benchmarks.publish import publish
 from circuits.truth import CONTESTANTS, TruthRow, list_truths, run_truth, truth_record
 from circuits.truth.bench import as_json, from_json
-from circuits.truth.contestants import DEFAULT_RULED
 from circuits.truth.ground import truth_digest
+from circuits.truth.methods import DEFAULT_RULED
 
 RESULTS = Path(__file__).parent / "results" / "truth.json"
 KEPT = Path("runs/truth")

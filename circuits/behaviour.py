@@ -10,11 +10,12 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.errors import TaskError
+from circuits.forward import TransformerBridge
+from circuits.forward.activations import at_end, trim
 from circuits.metrics import Metric, accuracy, logit_diff, top_1
-from circuits.model import TransformerBridge
-from circuits.model.runs import at_end, trim
-from circuits.significance import least_p_value, prompts_needed, sign_flip_p_values
-from tasks import PromptPairs, TaskError
+from circuits.statistics.significance import least_p_value, prompts_needed, sign_flip_p_values
+from circuits.tasks import PromptPairs
 
 LOWEST_ACCURACY = 0.6
 LEVEL = 0.01

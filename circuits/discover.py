@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from circuits.config import DiscoveryConfig, Engine, Method, PruneBy
-from circuits.model import TransformerBridge
+from circuits.discovery.config import DiscoveryConfig, Engine, Method, PruneBy
+from circuits.discovery.result import Discovery
+from circuits.discovery.run import STAGES, Announce, Progress, Run
+from circuits.discovery.session import Setting
+from circuits.forward import TransformerBridge
 from circuits.pruning import PruningRule
-from circuits.result import Discovery
-from circuits.run import STAGES, Announce, Progress, Run
 from circuits.scores import Contrast
-from circuits.search import SelectionRule
-from circuits.setting import Setting
-from tasks import Task, get_task
+from circuits.search.grow import SelectionRule
+from circuits.tasks import Task, get_task
 
 __all__ = ["STAGES", "discover_circuit", "run_discovery"]
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 Metric = Callable[
     [Float[Tensor, "*batch prompt vocab"], PromptPairs], Float[Tensor, "*batch prompt"]

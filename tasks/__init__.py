@@ -1,24 +1,37 @@
-"""Contrastive prompt pairs for circuit discovery.
+"""Contrastive prompt pairs: IOI, greater-than, induction, docstring, gendered pronouns, your own.
 
 `get_task("ioi").sample(tokenizer, n=64, seed=0)` gives token ids, answers and templates.
 `get_task("mine.jsonl")` reads a task of one's own, `register_task` adds one in Python.
+
+This is the public name of `circuits.tasks`, where the code is: `circuits` itself imports that, so
+that a `tasks.py` of your own beside your script hides this package and breaks nothing.
 """
 
-from tasks.base import Task, Words
-from tasks.custom import RowReport, RowTask, task_from_dataset, task_from_file
-from tasks.pairs import PromptPair, PromptPairs, TaskError
-from tasks.plugins import TaskPluginWarning
-from tasks.registry import get_task, list_tasks, register_task
-from tasks.rows import Columns, RowProblem, RowsError
-from tasks.sources import open_task
-from tasks.tokenization import Tokenizer
-
-# Their order is the order of list_tasks().
-from tasks.ioi import IOI  # isort: skip
-from tasks.greater_than import GreaterThan  # isort: skip
-from tasks.induction import Induction  # isort: skip
-from tasks.docstring import Docstring  # isort: skip
-from tasks.gendered_pronouns import GenderedPronouns  # isort: skip
+from circuits.errors import TaskError
+from circuits.runtime.registry import PluginWarning
+from circuits.tasks import (
+    IOI,
+    Columns,
+    Docstring,
+    GenderedPronouns,
+    GreaterThan,
+    Induction,
+    PromptPair,
+    PromptPairs,
+    RowProblem,
+    RowReport,
+    RowsError,
+    RowTask,
+    Task,
+    Tokenizer,
+    Words,
+    get_task,
+    list_tasks,
+    open_task,
+    register_task,
+    task_from_dataset,
+    task_from_file,
+)
 
 __all__ = [
     "IOI",
@@ -27,6 +40,7 @@ __all__ = [
     "GenderedPronouns",
     "GreaterThan",
     "Induction",
+    "PluginWarning",
     "PromptPair",
     "PromptPairs",
     "RowProblem",
@@ -35,7 +49,6 @@ __all__ = [
     "RowsError",
     "Task",
     "TaskError",
-    "TaskPluginWarning",
     "Tokenizer",
     "Words",
     "get_task",

@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from circuits.cli.threads import usable_cores
+from circuits.runtime.threads import usable_cores
 
 # No deadlines: a busy machine is no failure.
 settings.register_profile(

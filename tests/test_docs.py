@@ -20,13 +20,13 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformers import LlamaConfig, LlamaForCausalLM
 from typer.main import get_command
 
-import circuits.model
-import circuits.result
+import circuits.discovery.result
+import circuits.model.loading
 from circuits.cli import app
 from circuits.cli.actions import discovery_config
 from circuits.model import load_tokenizer
 from circuits.model.tokenizers import remember_tokenizer
-from tasks import IOI
+from circuits.tasks import IOI
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -140,11 +140,11 @@ def model() -> TransformerBridge:
     return bridge
 
 
-@pytest.mark.filterwarnings("ignore::circuits.seeds.LuckySeedWarning")
+@pytest.mark.filterwarnings("ignore::circuits.studies.LuckySeedWarning")
 @pytest.mark.parametrize("path", PAGES, ids=page_name)
 def test_examples_run_in_order(path, model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    for module in (circuits.model, circuits.result):
+    for module in (circuits.model, circuits.discovery.result):
         monkeypatch.setattr(module, "load_model", lambda name, **_: model)
     examples = blocks(path, "python")
     assert examples
@@ -178,7 +178,7 @@ def test_the_reference_names_what_exists_and_each_once():
 
 def test_every_public_package_is_asked_for():
     packages = public_packages()
-    assert {"circuits", "circuits.evaluation", "circuits.interchange", "tasks"} <= {*packages}
+    assert {"circuits", "circuits.evaluation", "circuits.formats", "tasks"} <= {*packages}
     assert "circuits.cli" not in packages
 
 

@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from circuits.truth.tasks import (
+from circuits.truth.small_tasks import (
     LETTERS,
     NAMES,
     NOUNS,

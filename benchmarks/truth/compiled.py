@@ -23,7 +23,7 @@ from torch import Tensor
 
 from circuits.components import Connection, Head, Receiver
 from circuits.model.native import NativeShape, native_module
-from circuits.truth.tasks import START, FewLettersInduction, SkipInduction, SmallTask
+from circuits.truth.small_tasks import START, FewLettersInduction, SkipInduction, SmallTask
 
 _INSTALL = "pip install -c constraints.txt -e '.[compile]'"
 _TOLERANCE = 1e-3

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.truth.wiring import Match, Plan, Wire, one_hot
 from circuits.components import Connection, Head, Receiver
-from circuits.truth.tasks import NAMES, START, SmallInduction, SmallIOI, SmallTask
+from circuits.truth.small_tasks import NAMES, START, SmallInduction, SmallIOI, SmallTask
 
 _SURE = 16.0
 """A score that leaves other positions about a ten-millionth of the attention."""

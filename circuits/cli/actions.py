@@ -13,16 +13,17 @@ from circuits.cli import listings, reports
 from circuits.cli.console import out, print_json, print_warning
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING, StageProgress, show_progress
-from circuits.cli.threads import use_threads
-from circuits.config import DiscoveryConfig
 from circuits.discover import STAGES
+from circuits.discovery.config import DiscoveryConfig
+from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
-from circuits.model import DEFAULT_MODEL, TransformerBridge, load_model, tokenizer_of
+from circuits.model import DEFAULT_MODEL, load_model, tokenizer_of
 from circuits.model import list_models as known_models
 from circuits.pruning import PruningRule
-from circuits.search import SelectionRule
-from tasks import PromptPairs, get_task
-from tasks import list_tasks as known_tasks
+from circuits.runtime.threads import use_threads
+from circuits.search.grow import SelectionRule
+from circuits.tasks import PromptPairs, get_task
+from circuits.tasks import list_tasks as known_tasks
 
 SHOWN_PROMPTS = 4
 

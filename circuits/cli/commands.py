@@ -11,8 +11,8 @@ from typer.main import get_command
 
 from circuits.pruning import PruningRule
 from circuits.report import SavedRun
-from circuits.report.settings import python_code
-from circuits.search_record import SearchRecord
+from circuits.studies.record import SearchRecord
+from circuits.summary.settings import python_code
 
 _WITHOUT_OPTION = ("lowest_sparsity", "highest_sparsity", "step", "fixed_sparsity")
 """Settings that Python alone can change."""

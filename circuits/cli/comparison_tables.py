@@ -6,8 +6,9 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from circuits.cli.tables import names, plain_table, section, table
-from circuits.comparison import Comparison, Ranking
-from circuits.report import facts
+from circuits.comparison import Comparison
+from circuits.statistics import Ranking
+from circuits.summary import tables as facts
 
 
 def comparison(comparison: Comparison, name: str, reference: str) -> RenderableType:

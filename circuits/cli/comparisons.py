@@ -10,8 +10,8 @@ from circuits.cli.console import out, print_json, print_warning
 from circuits.cli.errors import usage_errors
 from circuits.cli.reading import read, read_named
 from circuits.comparison import compare_circuits
+from circuits.discovery.result import Discovery
 from circuits.references import Reference, check_same_shape, list_references, load_reference
-from circuits.result import Discovery
 
 
 def compare(run: Path, reference: str, as_json: bool) -> None:

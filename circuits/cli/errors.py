@@ -81,7 +81,7 @@ def _expected_message(error: Exception) -> str | None:
         return "out of memory; lower --memory-budget or --n-prompts, or choose a smaller --dtype"
     if isinstance(error, ValueError | OSError | SaveError):
         return str(error)
-    from circuits.model import ModelError
+    from circuits.errors import ModelError
 
     return str(error) if isinstance(error, ModelError) else None
 

@@ -14,7 +14,8 @@ from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.evaluations import Subject
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.reading import read_circuit_file
-from circuits.config import DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.result import Discovery
 from circuits.evaluation import (
     Evaluation,
     EvaluationConfig,
@@ -26,8 +27,7 @@ from circuits.evaluation import (
 )
 from circuits.evaluation.config import RANKINGS
 from circuits.model import DEFAULT_MODEL, tokenizer_of
-from circuits.result import Discovery
-from tasks import Task, get_task
+from circuits.tasks import Task, get_task
 
 _EVALUATION = "evaluation"
 _OF_RUNS = ("prompts", "score", "curve_ablation")

@@ -11,7 +11,7 @@ from circuits.circuit import Circuit
 from circuits.cli import tables
 from circuits.evaluation import Evaluation
 from circuits.evaluation.config import Prompts
-from circuits.report import facts
+from circuits.summary import tables as facts
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from circuits.cli.console import print_note, print_text
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.reading import read_named
 from circuits.cli.saving import check_output_file, write_output
-from circuits.interchange import (
+from circuits.discovery.result import Discovery
+from circuits.formats import (
     FORMATS,
     GraphConfig,
     GraphReading,
@@ -22,7 +23,6 @@ from circuits.interchange import (
 )
 from circuits.model import ModelIdentity
 from circuits.references import Reference
-from circuits.result import Discovery
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _export(
 ) -> None:
     """Write a circuit in a format of other tools."""
     from circuits.cli.exchange import ModelFacts, export
-    from circuits.interchange import GraphConfig
+    from circuits.formats import GraphConfig
 
     config = GraphConfig(with_mlps=not without_mlps, plain_nodes=plain_nodes)
     export(circuit, format, output, config, ModelFacts(kv_heads, d_model, parallel_mlp))
@@ -137,7 +137,7 @@ def _import(
     """Read a circuit from a format of other tools, and write it as our JSON."""
     from circuits.cli.errors import usage_errors
     from circuits.cli.exchange import import_file
-    from circuits.interchange import GraphReading
+    from circuits.formats import GraphReading
 
     with usage_errors():
         reading = GraphReading(n_kv_heads=kv_heads, through_mlps=through_mlps, top=top)

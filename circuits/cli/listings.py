@@ -14,7 +14,7 @@ from rich.text import Text
 from circuits.behaviour import Behaviour
 from circuits.cli.tables import HEADING, figures, plain_table, section
 from circuits.model import CatalogueEntry
-from tasks import Task
+from circuits.tasks import Task
 
 _SHOWN_ANSWERS = 3
 _FAMILIES = (

@@ -7,9 +7,9 @@ from rich.text import Text
 
 from circuits.circuit import Circuit
 from circuits.cli import tables
-from circuits.grid import Grid
-from circuits.result import Discovery
-from circuits.search import SelectionRule
+from circuits.discovery.result import Discovery
+from circuits.search.grow import SelectionRule
+from circuits.studies.grid import Grid
 
 CHOSEN = "◀ chosen"
 _ON_FRONT = "◆"

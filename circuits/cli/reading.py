@@ -6,8 +6,8 @@ from pathlib import Path
 
 from circuits.circuit import Circuit
 from circuits.cli.errors import UsageError
+from circuits.discovery.result import Discovery
 from circuits.references import Reference, load_reference
-from circuits.result import Discovery
 
 
 def read(path: Path) -> Discovery | Circuit:

@@ -11,15 +11,16 @@ from pydantic import TypeAdapter
 
 from circuits.behaviour import Behaviour
 from circuits.cli.evaluations import Subject
-from circuits.comparison import Agreement, Chance, Comparison, Ranking
+from circuits.comparison import Agreement, Comparison
 from circuits.components import Connection, Head
+from circuits.discovery.result import Discovery, RunRecord
 from circuits.evaluation import Evaluation
-from circuits.grid import Grid
 from circuits.model import CatalogueEntry
 from circuits.references import Reference
-from circuits.report import certainty
-from circuits.result import Discovery, RunRecord
-from tasks import Task
+from circuits.statistics import Chance, Ranking
+from circuits.studies.grid import Grid
+from circuits.summary import certainty
+from circuits.tasks import Task
 
 Report = dict[str, Any]
 _FIGURES = ("precision", "recall", "f1", "iou")

@@ -18,13 +18,14 @@ from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.reading import read_named
 from circuits.components import Head
-from circuits.config import DiscoveryConfig
-from circuits.model import DEFAULT_MODEL, TransformerBridge, tokenizer_of
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.result import Discovery
+from circuits.forward import TransformerBridge
+from circuits.model import DEFAULT_MODEL, tokenizer_of
 from circuits.references import Reference
-from circuits.report.facts import Table
-from circuits.result import Discovery
 from circuits.roles import HeadReading, RoleRule, name_heads, read_heads
-from tasks import PromptPairs, Task, get_task
+from circuits.summary.tables import Table
+from circuits.tasks import PromptPairs, Task, get_task
 
 _READING = "reading"
 

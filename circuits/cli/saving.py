@@ -11,7 +11,7 @@ from pathlib import Path
 
 from circuits.cli.console import print_note
 from circuits.cli.errors import UsageError
-from circuits.files import write_atomically
+from circuits.runtime.files import write_atomically
 
 
 @contextmanager

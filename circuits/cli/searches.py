@@ -16,13 +16,13 @@ from circuits.cli.console import out, print_json
 from circuits.cli.errors import SaveError, UsageError, usage_errors
 from circuits.cli.progress import LOADING, StageProgress, show_progress
 from circuits.cli.saving import going_on, output_directory, uninterrupted
-from circuits.config import DiscoveryConfig
 from circuits.discover import STAGES, run_discovery
-from circuits.grid import Grid, discover_grid, grid_rules
-from circuits.model import TransformerBridge
-from circuits.result import Discovery
-from circuits.setting import ResumeError, check_begun, is_begun
-from tasks import Task, get_task
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.result import Discovery
+from circuits.discovery.session import ResumeError, check_begun, is_begun
+from circuits.forward import TransformerBridge
+from circuits.studies.grid import Grid, discover_grid, grid_rules
+from circuits.tasks import Task, get_task
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ from circuits.cli import tables
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.reading import read_named
 from circuits.cli.searches import Asked, Search, carry_out
-from circuits.config import METHODS
-from circuits.result import Discovery
-from circuits.seeds import Distribution, SeedStudy, discover_seeds
-from circuits.seeds.discover import (
+from circuits.discovery.config import METHODS
+from circuits.discovery.result import Discovery
+from circuits.statistics import Distribution
+from circuits.studies import SeedStudy, discover_seeds
+from circuits.studies.seeds import (
     SEED_STAGES,
     Against,
     check_against,

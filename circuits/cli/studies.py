@@ -8,7 +8,7 @@ from rich.text import Text
 from circuits.cli import points, reports, tables
 from circuits.cli.errors import usage_errors
 from circuits.cli.searches import Asked, Search, carry_out
-from circuits.study import STUDY_STAGES, Study, Trial, check_study, discover_study
+from circuits.studies.tuning import STUDY_STAGES, Study, Trial, check_study, discover_study
 
 
 def study(asked: Asked, n_trials: int, keep: float) -> None:

@@ -13,9 +13,10 @@ from rich.text import Text
 
 from circuits.circuit import Circuit
 from circuits.components import Head
-from circuits.config import DiscoveryConfig
-from circuits.report import certainty, facts
-from circuits.result import Discovery
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.result import Discovery
+from circuits.summary import certainty
+from circuits.summary import tables as facts
 
 HEADING = "bold cyan"
 _SHOWN_EDGES = 15

@@ -19,8 +19,8 @@ from circuits.cli.saving import check_output_file, write_output
 from circuits.discover import STAGES
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL, load_tokenizer, tokenizer_of
-from tasks import RowReport, RowTask, get_task, open_task
-from tasks.tables import checked_suffix, pairs_to_bytes
+from circuits.tasks import RowReport, RowTask, get_task, open_task
+from circuits.tasks.tables import checked_suffix, pairs_to_bytes
 
 
 def check(

@@ -14,11 +14,11 @@ from circuits.cli.console import out, print_json, print_note
 from circuits.cli.errors import usage_errors
 from circuits.cli.progress import StageProgress, show_progress
 from circuits.cli.saving import output_directory, uninterrupted
-from circuits.cli.threads import use_threads
+from circuits.runtime.threads import use_threads
 from circuits.truth import TruthRow, list_truths, run_truth, truth_record
 from circuits.truth.bench import ROWS_FILE, Tell
 from circuits.truth.bench import as_json as rows_as_json
-from circuits.truth.contestants import DEFAULT_RULED
+from circuits.truth.methods import DEFAULT_RULED
 
 _STAGE = "methods"
 _LEGEND = (

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.circuit import Circuit, Overlap
-from circuits.comparison.chance import Chance
-from circuits.comparison.connections import count_connections, effect_strengths, head_strengths
-from circuits.comparison.ranking import Ranking, rank
+from circuits.comparison.edges import count_connections, effect_strengths, head_strengths
 from circuits.components import Connection, Head, all_heads
+from circuits.discovery.result import Discovery
 from circuits.references import Reference, check_same_shape
-from circuits.result import Discovery
+from circuits.statistics.chance import Chance
+from circuits.statistics.roc import Ranking, rank
 
 Item = TypeVar("Item")
 

@@ -25,8 +25,8 @@ from circuits.ablation import Progress
 from circuits.components import Head
 from circuits.evaluation.config import Ablation, Ranking
 from circuits.evaluation.evaluator import Evaluator
-from circuits.evaluation.intervals import Bootstrap, Estimate
-from circuits.evaluation.ranking import HeadScores, rank_heads
+from circuits.evaluation.ordering import HeadScores, rank_heads
+from circuits.statistics.intervals import Bootstrap, Estimate
 
 MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Shares of the heads at which MIB takes its areas."""

@@ -15,13 +15,13 @@ from circuits.ablation import (
     ZeroOutputs,
     ablated_metric,
 )
+from circuits.ablation.edges import edge_ablated_metric
 from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
 from circuits.evaluation.config import Ablation
-from circuits.evaluation.edges import edge_ablated_metric
+from circuits.forward import LayeredModel, TransformerBridge
 from circuits.metrics import Metric, logit_diff
-from circuits.model import LayeredModel, TransformerBridge
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 _PROMPTS_RESAMPLED_TOGETHER = 32
 

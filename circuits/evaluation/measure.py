@@ -8,15 +8,15 @@ import numpy as np
 from jaxtyping import Float
 
 from circuits.ablation import Progress
+from circuits.ablation.edges import n_distinct, n_paths
 from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.evaluation.config import Ablation, EvaluationConfig, Ranking
 from circuits.evaluation.curve import Curve, faithfulness, faithfulness_curve
-from circuits.evaluation.edges import n_distinct, n_paths
 from circuits.evaluation.evaluator import Evaluator
-from circuits.evaluation.intervals import Bootstrap, Estimate
-from circuits.evaluation.ranking import HeadScores
-from circuits.evaluation.report import Evaluation, Gap, Kept
+from circuits.evaluation.ordering import HeadScores
+from circuits.evaluation.result import Evaluation, Gap, Kept
+from circuits.statistics.intervals import Bootstrap, Estimate
 
 Metrics = Float[np.ndarray, "run _"]
 Means = Float[np.ndarray, "run *resample"]

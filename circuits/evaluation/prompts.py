@@ -6,8 +6,9 @@ from collections.abc import Collection
 
 import torch
 
-from tasks import PromptPairs, Task, TaskError
-from tasks.tokenization import Tokenizer
+from circuits.errors import TaskError
+from circuits.tasks import PromptPairs, Task
+from circuits.tasks.tokenization import Tokenizer
 
 
 def sample_size(task: Task, n_prompts: int, n_mean_prompts: int, n_used: int = 0) -> int:

@@ -13,8 +13,8 @@ from xxhash import xxh3_128_hexdigest
 from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.evaluation.config import EvaluationConfig
-from circuits.evaluation.report import Evaluation
-from circuits.files import write_atomically
+from circuits.evaluation.result import Evaluation
+from circuits.runtime.files import write_atomically
 
 EVALUATION_FILE = "evaluation.json"
 """The file of a run's directory that keeps its evaluation."""

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from circuits.cost import Cost, StageCost
 from circuits.figures.style import (
     Palette,
     Theme,
@@ -18,6 +17,7 @@ from circuits.figures.style import (
     styled,
 )
 from circuits.pruning import Pruning
+from circuits.runtime.cost import Cost, StageCost
 
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up")
 

@@ -14,7 +14,7 @@ from circuits.figures.style import (
     shown,
     styled,
 )
-from circuits.search_record import SearchPoint, SearchRecord
+from circuits.studies.record import SearchPoint, SearchRecord
 
 
 @runtime_checkable

@@ -8,7 +8,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from circuits.files import write_atomically
+from circuits.runtime.files import write_atomically
 
 _FINE = (".svg", ".pdf")
 _GRAINED = (".png", ".jpg", ".webp")

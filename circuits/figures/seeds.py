@@ -8,7 +8,8 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from circuits.figures.style import Palette, Theme, message, palette_of, plain, styled
-from circuits.seeds import Distribution, SeedStudy
+from circuits.statistics import Distribution
+from circuits.studies import SeedStudy
 
 _COLUMNS = 2
 _MARGIN = 0.03

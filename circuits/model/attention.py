@@ -1,19 +1,17 @@
-"""Attention patterns, from the forward pass in pieces."""
+"""Where heads look on a prompt."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head
-from circuits.model.layers import Layer, LayeredModel
-from circuits.model.runs import LayerRun, run_heads
+from circuits.forward import LayeredModel, patterns_by_layer
 from circuits.model.tokenizers import tokenizer_of
 
 
@@ -65,17 +63,6 @@ def attention_patterns(
     return tuple(AttentionPattern(head, tokens, found[head]) for head in wanted)
 
 
-def patterns_by_layer(
-    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
-) -> Iterator[Float[Tensor, "prompt head query key"]]:
-    """The attention patterns of all heads, layer by layer, run no further than they are asked."""
-    resid = model.embed(tokens)
-    for layer in model.layers:
-        run = run_heads(layer, resid)
-        yield _patterns(layer, run)
-        resid = layer.finish(resid, layer.attention_output(run.z))
-
-
 def _weights(
     model: LayeredModel, ids: Int[Tensor, "1 pos"], heads: list[Head]
 ) -> dict[Head, Float[Tensor, "query key"]]:
@@ -86,11 +73,3 @@ def _weights(
             here = {head for head in heads if head.layer == number}
             found |= {head: patterns[0, head.index].float().cpu() for head in here}
     return found
-
-
-def _patterns(layer: Layer, run: LayerRun) -> Float[Tensor, "prompt head query key"]:
-    n_prompts, length = run.resid_pre.shape[:2]
-    positions = torch.arange(length, device=run.resid_pre.device)
-    slots = repeat(positions, "query -> prompt query", prompt=n_prompts)
-    grouped = layer.pattern(run.queries, run.keys, layer.allowed(slots, length))
-    return rearrange(grouped, "prompt kv_head group query key -> prompt (kv_head group) query key")

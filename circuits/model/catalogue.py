@@ -12,8 +12,8 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
-from circuits.model.errors import DownloadError, UnknownModelError, cause
-from circuits.model.weights import Progress, default_model_directory
+from circuits.errors import DownloadError, UnknownModelError, cause
+from circuits.model.default_weights import Progress, default_model_directory
 
 DEFAULT_MODEL = "smollm2-135m"
 """What is loaded where no model is named."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.model.errors import UnsupportedModelError
-from circuits.model.layers import LayeredModel
-from circuits.model.runs import run_layers
+from circuits.errors import UnsupportedModelError
+from circuits.forward.activations import run_layers
+from circuits.forward.layers import LayeredModel
 
 _LONGEST_WINDOW_CHECKED = 128
 

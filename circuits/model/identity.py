@@ -10,7 +10,7 @@ import xxhash
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.model.extraction import has_parallel_mlp
+from circuits.forward.extraction import has_parallel_mlp
 
 _Versions = tuple[tuple[str, int, int], ...]
 _hashes: WeakKeyDictionary[TransformerBridge, tuple[_Versions, str]] = WeakKeyDictionary()

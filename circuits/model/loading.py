@@ -20,11 +20,11 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
+from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
 from circuits.model.catalogue import DEFAULT_MODEL, model_directory
 from circuits.model.check import check_reproduces
-from circuits.model.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
+from circuits.model.default_weights import Progress, quiet_transformers
 from circuits.model.tokenizers import read_tokenizer, remember_tokenizer
-from circuits.model.weights import Progress, quiet_transformers
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _DTYPES |= {"bfloat16": torch.bfloat16, "float16": torch.float16}

@@ -16,7 +16,7 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformer_lens.model_bridge.sources.native import NativeModel
 from transformers import PreTrainedTokenizerFast
 
-from circuits.model.errors import ModelError
+from circuits.errors import ModelError
 from circuits.model.tokenizers import remember_tokenizer
 
 

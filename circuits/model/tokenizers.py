@@ -14,9 +14,9 @@ from weakref import WeakKeyDictionary
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from circuits.errors import ModelError, cause
 from circuits.model.catalogue import DEFAULT_MODEL, has_vocabulary, model_directory
-from circuits.model.errors import ModelError, cause
-from circuits.model.weights import Progress, quiet_transformers
+from circuits.model.default_weights import Progress, quiet_transformers
 
 _originals: WeakKeyDictionary[TransformerBridge, PreTrainedTokenizerBase] = WeakKeyDictionary()
 

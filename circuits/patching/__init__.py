@@ -1,7 +1,5 @@
 """Path patching: the effect of a sender head on a receiver, along the path between them alone."""
 
-from circuits.patching.effects import EffectTable, SweptEffects
-from circuits.patching.known import KnownEffects
-from circuits.patching.paths import effect_table, path_effects
+import lazy_loader
 
-__all__ = ["EffectTable", "KnownEffects", "SweptEffects", "effect_table", "path_effects"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

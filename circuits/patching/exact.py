@@ -13,11 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head, Receiver
-from circuits.model.runs import PairedRun
-from circuits.patching.positions import ActivePositions
+from circuits.forward.activations import PairedRun
+from circuits.forward.gradients import metric_above, read_tokens
+from circuits.forward.positions import ActivePositions
 from circuits.patching.receivers import heads_reading, patched_z
 from circuits.patching.senders import carried
-from circuits.patching.upward import metric_above, read_tokens
 
 
 class SenderStates:

@@ -11,15 +11,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head, Receiver, all_heads
+from circuits.forward import LayeredModel, TransformerBridge
+from circuits.forward.activations import PairedRun
 from circuits.metrics import Metric, logit_diff
-from circuits.model import LayeredModel, TransformerBridge
-from circuits.model.runs import PairedRun
 from circuits.patching import exact, reference
 from circuits.patching.effects import EffectTable, SweptSums, checked_scale
 from circuits.patching.known import KnownEffects
 from circuits.patching.plan import SENDERS_TOGETHER, Plan, plan_work
 from circuits.patching.sweep import sweep
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 PathEngine = Literal["reference", "exact"]
 Progress = Callable[[float], None]

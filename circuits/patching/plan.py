@@ -11,8 +11,8 @@ from jaxtyping import Int
 from torch import Tensor, nn
 
 from circuits.components import Head
-from circuits.model import Layer, LayeredModel
-from tasks import PromptPairs
+from circuits.forward import Layer, LayeredModel
+from circuits.tasks import PromptPairs
 
 SENDERS_TOGETHER = 32
 """Senders whose exact effects are measured at once: enough to keep a processor busy."""

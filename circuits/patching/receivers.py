@@ -7,9 +7,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import HeadInput
-from circuits.model import Layer
-from circuits.model.runs import PairedRun
-from circuits.patching.positions import ActivePositions
+from circuits.forward import Layer
+from circuits.forward.activations import PairedRun
+from circuits.forward.positions import ActivePositions
 
 
 def heads_reading(layer: Layer, head_input: HeadInput, units: list[int]) -> list[int]:

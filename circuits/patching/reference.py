@@ -14,10 +14,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head, Receiver
+from circuits.forward import TransformerBridge
+from circuits.forward.activations import at_end
 from circuits.metrics import Metric
-from circuits.model import TransformerBridge
-from circuits.model.runs import at_end
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 Hook = Callable[..., Tensor | None]
 

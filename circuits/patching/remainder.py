@@ -24,7 +24,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import HeadInput
-from circuits.model import Layer
+from circuits.forward import Layer
 from circuits.patching.receivers import group_sum
 
 

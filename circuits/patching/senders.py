@@ -10,8 +10,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head
-from circuits.model.runs import PairedRun
-from circuits.patching.positions import ActivePositions
+from circuits.forward.activations import PairedRun
+from circuits.forward.positions import ActivePositions
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,14 +18,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import HEAD_INPUTS, Head, HeadInput
-from circuits.model import Layer
-from circuits.model.runs import LayerRun, PairedRun
+from circuits.forward import Layer
+from circuits.forward.activations import LayerRun, PairedRun
+from circuits.forward.gradients import metric_above, metric_gradients, read_tokens
+from circuits.forward.positions import ActivePositions
 from circuits.patching.effects import SweptSums
-from circuits.patching.positions import ActivePositions
 from circuits.patching.receivers import group_sum, heads_reading, patched_z
 from circuits.patching.remainder import remainder_sizes, token_weights, value_weights
 from circuits.patching.senders import SenderState, advance
-from circuits.patching.upward import metric_above, metric_gradients, read_tokens
 
 Progress = Callable[[float], None]
 

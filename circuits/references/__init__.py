@@ -1,12 +1,5 @@
 """Circuits that others published, and ours, with where each was read from."""
 
-from circuits.references.reference import Reference, ReferenceEdge
-from circuits.references.registry import check_same_shape, list_references, load_reference
+import lazy_loader
 
-__all__ = [
-    "Reference",
-    "ReferenceEdge",
-    "check_same_shape",
-    "list_references",
-    "load_reference",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -9,9 +9,9 @@ from itertools import combinations
 from circuits.circuit import Circuit, Overlap
 from circuits.comparison import compare_circuits
 from circuits.figures import overlap_figure
-from circuits.report import facts
 from circuits.report.drawing import Drawing
 from circuits.report.saved_run import SavedRun
+from circuits.summary import tables as facts
 
 _MOST_DRAWN = 10
 """Pairs: those of five runs."""

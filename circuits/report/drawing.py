@@ -10,6 +10,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from circuits.components import Receiver
+from circuits.discovery.result import Discovery
 from circuits.figures import (
     Theme,
     circuit_figure,
@@ -21,9 +22,8 @@ from circuits.figures import (
     sparsity_curve_figure,
 )
 from circuits.pruning import PruningRule
-from circuits.report import facts
 from circuits.report.saved_run import SavedRun
-from circuits.result import Discovery
+from circuits.summary import tables as facts
 
 Draw = Callable[[Theme], go.Figure]
 _PAGE_THEMES: tuple[Theme, ...] = ("light", "dark")

@@ -14,11 +14,11 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from circuits.figures.style import palette_of
-from circuits.files import write_atomically
-from circuits.report import settings
 from circuits.report.comparing import RunComparison
 from circuits.report.saved_run import SavedRun
 from circuits.report.sections import RunSections
+from circuits.runtime.files import write_atomically
+from circuits.summary import settings
 
 Reproduce = Callable[[SavedRun], str]
 """From a run to what makes it again, for a reader to copy."""

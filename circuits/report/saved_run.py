@@ -8,9 +8,9 @@ from pathlib import Path
 
 from xxhash import xxh3_128_hexdigest
 
+from circuits.discovery.result import CIRCUIT_FILE, RUN_FILE, SEARCH_FILES, TENSOR_FILE, Discovery
 from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
-from circuits.result import CIRCUIT_FILE, RUN_FILE, SEARCH_FILES, TENSOR_FILE, Discovery
-from circuits.search_record import SearchRecord
+from circuits.studies.record import SearchRecord
 
 _FILES = (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE, *SEARCH_FILES, EVALUATION_FILE)
 

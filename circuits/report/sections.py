@@ -7,12 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from circuits.report import certainty, facts, settings
+from circuits.discovery.result import Discovery, Provenance
+from circuits.errors import TaskError
 from circuits.report.drawing import Drawing, drawings, named
 from circuits.report.saved_run import SavedRun
-from circuits.result import Discovery, Provenance
-from tasks import PromptPair, Task, TaskError, get_task
-from tasks.sources import HUB
+from circuits.summary import certainty, settings
+from circuits.summary import tables as facts
+from circuits.tasks import PromptPair, Task, get_task
+from circuits.tasks.sources import HUB
 
 _SHOWN_EDGES = 15
 

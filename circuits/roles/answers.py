@@ -14,11 +14,11 @@ from einops import einsum, rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from circuits.forward import Layer, LayeredModel
+from circuits.forward.activations import LayerRun, at_end, run_layers, trim
+from circuits.forward.norms import HeldNorm
 from circuits.metrics import logit_diff
-from circuits.model import Layer, LayeredModel
-from circuits.model.norms import HeldNorm
-from circuits.model.runs import LayerRun, at_end, run_layers, trim
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 _PROMPTS_AT_ONCE = 32
 

@@ -8,10 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.model import LayeredModel, TransformerBridge, in_float32
+from circuits.forward import LayeredModel, TransformerBridge, in_float32
 from circuits.roles.answers import AnswerAttention, DirectEffects, read_answers
 from circuits.roles.repeats import RepeatScores, repeat_scores
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 
 @dataclass(frozen=True, eq=False)

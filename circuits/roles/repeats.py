@@ -9,8 +9,10 @@ from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.model import LayeredModel, ModelError, patterns_by_layer, tokenizer_of
-from tasks.tokenization import token_ids
+from circuits.errors import ModelError
+from circuits.forward import LayeredModel, patterns_by_layer
+from circuits.model import tokenizer_of
+from circuits.tasks.tokenization import token_ids
 
 _N_TOKENS = 25
 

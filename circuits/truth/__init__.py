@@ -1,30 +1,5 @@
 """Small models whose circuits are known by construction, to test discovered circuits against."""
 
-from circuits.truth.bench import run_truth
-from circuits.truth.contestants import CONTESTANTS, Contestant, small_selection
-from circuits.truth.ground import (
-    GroundTruth,
-    Interchange,
-    TruthRecord,
-    list_truths,
-    load_truth,
-    save_truth,
-    truth_record,
-)
-from circuits.truth.rows import PathScore, TruthRow
+import lazy_loader
 
-__all__ = [
-    "CONTESTANTS",
-    "Contestant",
-    "GroundTruth",
-    "Interchange",
-    "PathScore",
-    "TruthRecord",
-    "TruthRow",
-    "list_truths",
-    "load_truth",
-    "run_truth",
-    "save_truth",
-    "small_selection",
-    "truth_record",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

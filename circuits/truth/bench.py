@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from circuits.discover import run_discovery
-from circuits.files import write_atomically
-from circuits.journal import Journal
-from circuits.result import Discovery
-from circuits.truth.contestants import CONTESTANTS, Contestant
+from circuits.discovery.result import Discovery
+from circuits.runtime.files import write_atomically
+from circuits.runtime.journal import Journal
 from circuits.truth.ground import DATA, GroundTruth, load_truth, truth_digest, truth_record
+from circuits.truth.methods import CONTESTANTS, Contestant
 from circuits.truth.rows import TruthRow, row_of
 
 ROWS_FILE, JOURNAL_FILE = "truth.json", "rows.jsonl"

@@ -14,10 +14,10 @@ from xxhash import xxh3_128_hexdigest
 
 from circuits.circuit import Circuit
 from circuits.components import Connection, Head, HeadSet, Receiver
-from circuits.files import write_atomically
-from circuits.model import TransformerBridge
+from circuits.forward import TransformerBridge
 from circuits.model.native import NativeShape, native_model
-from circuits.truth.tasks import SmallTask, small_task
+from circuits.runtime.files import write_atomically
+from circuits.truth.small_tasks import SmallTask, small_task
 
 DATA = Path(__file__).parent / "data"
 Kind = Literal["hand-wired", "siit", "compiled"]

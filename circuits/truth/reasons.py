@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from circuits.components import HEAD_INPUTS, Connection, Head, Receiver
+from circuits.discovery.result import Discovery
 from circuits.patching import EffectTable, path_effects
-from circuits.result import Discovery
+from circuits.tasks import PromptPairs
 from circuits.truth.ground import GroundTruth
-from tasks import PromptPairs
 
 
 def reasons(truth: GroundTruth, found: Discovery) -> tuple[str, ...]:

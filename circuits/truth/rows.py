@@ -10,7 +10,7 @@ from torch import Tensor, stack
 from circuits.circuit import Overlap
 from circuits.comparison import head_strengths, rank_heads
 from circuits.components import Head, HeadSet
-from circuits.result import Discovery
+from circuits.discovery.result import Discovery
 from circuits.truth.ground import ConnectionSet, GroundTruth, Kind
 from circuits.truth.reasons import reasons
 

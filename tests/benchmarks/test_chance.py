@@ -12,15 +12,16 @@ from benchmarks import chance
 from benchmarks.controls import Control, random_twin, with_equal_prompts, with_shuffled_answers
 from circuits import PruningRule, Receiver
 from circuits.components import all_heads
-from circuits.config import DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig
+from circuits.forward import LayeredModel
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel, check_reproduces, identify, tokenizer_of
+from circuits.model import check_reproduces, identify, tokenizer_of
 from circuits.patching.paths import swept_sums
 from circuits.patching.plan import plan_work
-from circuits.search import SelectionRule
-from circuits.selection import selector_of
-from circuits.significance import sign_flip_p_values
-from tasks import PromptPairs
+from circuits.search.grow import SelectionRule
+from circuits.search.significant import selector_of
+from circuits.statistics.significance import sign_flip_p_values
+from circuits.tasks import PromptPairs
 from tests.circuits.prompts import ragged_pairs
 
 CONFIG = DiscoveryConfig(

@@ -14,8 +14,8 @@ from benchmarks.agreement import agreement, bound_check, overlap
 from benchmarks.cost_picture import picture
 from benchmarks.searches import Searches
 from circuits import PruningRule, SelectionRule, discover_grid
-from circuits.config import DiscoveryConfig
 from circuits.discover import run_discovery
+from circuits.discovery.config import DiscoveryConfig
 from circuits.model.tokenizers import remember_tokenizer
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer

@@ -20,7 +20,7 @@ from benchmarks import (
     truth_table,
 )
 from benchmarks.publish import README, replace_section
-from tasks import PromptPair, Task, get_task, registry
+from circuits.tasks import PromptPair, Task, get_task, registry
 
 CONTRIBUTING = README.with_name("CONTRIBUTING.md")
 

@@ -10,7 +10,7 @@ import torch
 from benchmarks import recall
 from circuits import Head
 from circuits.pruning import keep_best
-from tasks import registry
+from circuits.tasks import registry
 from tests.circuits.conftest import toy_discovery
 
 

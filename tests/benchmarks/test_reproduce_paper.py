@@ -18,8 +18,9 @@ from circuits import (
     load_model,
     load_reference,
 )
-from circuits.model import ModelError, identify, list_models
-from tasks import list_tasks
+from circuits.errors import ModelError
+from circuits.model import identify, list_models
+from circuits.tasks import list_tasks
 from tests.circuits.conftest import toy_discovery
 
 N_PROMPTS = 4

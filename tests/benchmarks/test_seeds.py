@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import seeds
 from circuits import Circuit, Overlap, SeedStudy
-from circuits.seeds import SeedRun
-from tasks import list_tasks
+from circuits.studies import SeedRun
+from circuits.tasks import list_tasks
 
 
 @pytest.fixture

@@ -5,9 +5,10 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from circuits import Discovery, EvaluationConfig, PruningRule, SelectionRule, discover_circuit
-from circuits.model import LayeredModel, load_model, load_tokenizer, tokenizer_of
+from circuits.forward import LayeredModel
+from circuits.model import load_model, load_tokenizer, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
-from tasks import get_task
+from circuits.tasks import get_task
 from tests.circuits.families import FAMILIES, tiny_model
 from tests.circuits.prompts import ToyTask, ragged_pairs, word_tokenizer
 

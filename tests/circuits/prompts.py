@@ -9,7 +9,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformers import PreTrainedTokenizerFast
 
 from circuits.model import native
-from tasks import PromptPair, PromptPairs, Task, Words
+from circuits.tasks import PromptPair, PromptPairs, Task, Words
 from tests.circuits.families import VOCABULARY
 
 LENGTHS = (6, 8)

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from circuits.behaviour import Behaviour, measure_behaviour
+from circuits.errors import TaskError
 from circuits.metrics import accuracy, logit_diff, prob_diff, top_1
-from circuits.significance import sign_flip_p_values
-from tasks import TaskError
+from circuits.statistics.significance import sign_flip_p_values
 from tests.circuits.conftest import shared_model
 from tests.circuits.prompts import ragged_pairs
 

@@ -10,22 +10,23 @@ from scipy.stats import false_discovery_control, permutation_test
 
 from circuits import Circuit, Discovery, Head, Receiver, SelectionRule, discover_circuit
 from circuits.ablation import MeanOutputs, ablated_metric
-from circuits.attribution import attribution_scores
 from circuits.behaviour import WeakTaskWarning
 from circuits.components import HEAD_INPUTS, all_heads
-from circuits.config import METHODS, DiscoveryConfig
 from circuits.discover import STAGES, run_discovery
+from circuits.discovery.config import METHODS, DiscoveryConfig
+from circuits.errors import TaskError
+from circuits.forward import LayeredModel, paired_runs
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel, paired_runs, tokenizer_of
+from circuits.model import tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import effect_table, path_effects
 from circuits.patching.paths import swept_sums
 from circuits.patching.plan import plan_work
 from circuits.pruning import PruningRule
 from circuits.scores import head_scores
-from circuits.search import grow
-from circuits.verification import receivers_of
-from tasks import TaskError
+from circuits.scores.attribution import attribution_scores
+from circuits.search.grow import grow
+from circuits.search.verification import receivers_of
 from tests.circuits.conftest import ON_DISCOVERY, RULE, toy_discovery
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer

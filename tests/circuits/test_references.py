@@ -9,11 +9,11 @@ from importlib import resources
 import pytest
 
 from circuits import Circuit, Edge, Head, Receiver, list_references, load_reference
-from circuits.config import DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig
 from circuits.model import list_models
 from circuits.references import Reference, check_same_shape
-from tasks import list_tasks
-from tests.circuits.command_line import circuits, error_of
+from circuits.tasks import list_tasks
+from tests.circuits.cli.command_line import circuits, error_of
 
 MINE = {
     "name": "mine",

@@ -10,9 +10,10 @@ from benchmarks.truth import hand
 from benchmarks.truth.recipes import Maker
 from benchmarks.truth.wiring import Match, Plan, Wire, build, one_hot
 from circuits import Head
-from circuits.model import LayeredModel, tokenizer_of
+from circuits.forward import LayeredModel
+from circuits.forward.activations import run_layers
+from circuits.model import tokenizer_of
 from circuits.model.native import native_model
-from circuits.model.runs import run_layers
 from circuits.truth import list_truths, truth_record
 from circuits.truth.ground import DATA
 

@@ -24,7 +24,7 @@ from circuits.model import tokenizer_of
 from circuits.model.native import NativeShape, native_model, native_module
 from circuits.truth import truth_record
 from circuits.truth.ground import DATA
-from circuits.truth.tasks import LETTERS
+from circuits.truth.small_tasks import LETTERS
 
 MODELS = (InductionModel, ShortIOIModel, IOIModel, GreaterThanModel)
 

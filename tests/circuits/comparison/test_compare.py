@@ -18,7 +18,7 @@ from circuits.comparison.compare import STRONGEST_EFFECT
 from circuits.components import HEAD_INPUTS, Connection, all_heads
 from circuits.patching import EffectTable
 from circuits.references import Reference
-from tests.circuits.command_line import circuits, error_of
+from tests.circuits.cli.command_line import circuits, error_of
 
 HEADS = all_heads(3, 4)
 

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.components import all_heads
-from circuits.evaluation import MIB_SHARES, Bootstrap, Evaluator, HeadScores, faithfulness_curve
+from circuits.evaluation import MIB_SHARES, Evaluator, HeadScores, faithfulness_curve
 from circuits.evaluation.config import ABLATIONS, RANKINGS
 from circuits.evaluation.curve import areas, faithfulness
-from circuits.evaluation.ranking import rank_heads
+from circuits.evaluation.ordering import rank_heads
+from circuits.statistics import Bootstrap
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs

@@ -7,9 +7,9 @@ from circuits.ablation import CorruptedOutputs, MeanOutputs, ZeroOutputs, ablate
 from circuits.components import Head, all_heads
 from circuits.evaluation import Evaluator
 from circuits.evaluation.config import ABLATIONS
+from circuits.forward import LayeredModel
+from circuits.forward.activations import at_end
 from circuits.metrics import logit_diff, prob_diff
-from circuits.model import LayeredModel
-from circuits.model.runs import at_end
 from circuits.pruning import PruningRule, prune
 from tests.circuits.families import N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs

@@ -9,19 +9,14 @@ from itertools import pairwise
 import pytest
 import torch
 
+from circuits.ablation import edge_ablated_metric
 from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
-from circuits.evaluation import (
-    EvaluationConfig,
-    Evaluator,
-    HeadScores,
-    edge_ablated_metric,
-    evaluate_circuit,
-)
+from circuits.evaluation import EvaluationConfig, Evaluator, HeadScores, evaluate_circuit
 from circuits.evaluation.config import ABLATIONS
 from circuits.metrics import logit_diff
+from tests.circuits.ablation.slow_twin import all_edges
 from tests.circuits.conftest import shared_model
-from tests.circuits.evaluation.slow_twin import all_edges
 from tests.circuits.families import N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs
 

@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from circuits.errors import TaskError
 from circuits.evaluation import held_out_pairs
-from tasks import PromptPair, Task, TaskError
+from circuits.tasks import PromptPair, Task
 from tests.circuits.prompts import word_tokenizer
 
 

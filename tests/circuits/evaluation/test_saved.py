@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from circuits import Circuit
-from circuits.evaluation import EVALUATION_FILE, Estimate, SavedEvaluation
+from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
+from circuits.statistics import Estimate
 from tests.circuits.conftest import ON_DISCOVERY
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from circuits import Head
-from circuits.cost import Cost, StageCost
 from circuits.figures import cost_figure, sparsity_curve_figure
 from circuits.pruning import Pruning
+from circuits.runtime.cost import Cost, StageCost
 from tests.circuits.figures.reading import heading, in_legend, notes, survives_json
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from circuits.evaluation import Curve, CurvePoint, Estimate
+from circuits.evaluation import Curve, CurvePoint
 from circuits.figures import faithfulness_figure
+from circuits.statistics import Estimate
 from tests.circuits.figures.reading import heading, notes, survives_json
 
 

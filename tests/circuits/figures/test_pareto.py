@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 from circuits import Head, SelectionRule
 from circuits.figures import pareto_figure
-from circuits.search_record import SearchPoint, SearchRecord
+from circuits.studies.record import SearchPoint, SearchRecord
 from tests.circuits.figures.reading import heading, notes, survives_json
 
 

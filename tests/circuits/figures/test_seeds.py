@@ -11,7 +11,7 @@ import pytest
 from circuits.circuit import Circuit
 from circuits.figures import THEMES, seeds_figure
 from circuits.figures.style import palette_of
-from circuits.seeds import SeedRun, SeedStudy
+from circuits.studies import SeedRun, SeedStudy
 from tests.circuits.figures.reading import heading, in_legend, notes, survives_json
 
 

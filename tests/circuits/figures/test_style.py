@@ -11,8 +11,8 @@ import torch
 
 from circuits import Circuit, Discovery, DiscoveryConfig, Head, Receiver
 from circuits.behaviour import Behaviour
-from circuits.cost import Cost, StageCost
-from circuits.evaluation import Curve, CurvePoint, Estimate
+from circuits.discovery.result import Provenance
+from circuits.evaluation import Curve, CurvePoint
 from circuits.figures import (
     THEMES,
     attention_figure,
@@ -30,9 +30,10 @@ from circuits.figures.style import palette_of
 from circuits.model import AttentionPattern, ModelIdentity
 from circuits.patching import EffectTable
 from circuits.pruning import Pruning
-from circuits.result import Provenance
-from circuits.search_record import SearchRecord
-from circuits.seeds import SeedRun, SeedStudy
+from circuits.runtime.cost import Cost, StageCost
+from circuits.statistics import Estimate
+from circuits.studies import SeedRun, SeedStudy
+from circuits.studies.record import SearchRecord
 
 PAGES = {
     "transparent": ("#ffffff", "#0d1117"),

@@ -7,7 +7,8 @@ import torch
 
 from circuits import Head
 from circuits.components import all_heads
-from circuits.model import ModelError, attention_patterns
+from circuits.errors import ModelError
+from circuits.model import attention_patterns
 from circuits.model.tokenizers import remember_tokenizer
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, tiny_model
 from tests.circuits.prompts import word_tokenizer

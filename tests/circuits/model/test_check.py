@@ -39,8 +39,9 @@ from transformers import (
 )
 
 from circuits.components import Head, Receiver
-from circuits.model import LayeredModel, check_reproduces, extraction
-from circuits.model.errors import ModelError, UnsupportedModelError
+from circuits.errors import ModelError, UnsupportedModelError
+from circuits.forward import LayeredModel, extraction
+from circuits.model import check_reproduces
 from circuits.patching import path_effects
 from tests.circuits.families import FAMILIES, bridge_of, tiny_model
 from tests.circuits.prompts import ragged_pairs

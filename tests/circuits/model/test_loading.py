@@ -28,8 +28,8 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
+from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError
 from circuits.model import loading
-from circuits.model.errors import ModelError, ModelOptionError, UnsupportedModelError
 from circuits.model.loading import load_model
 from circuits.model.tokenizers import tokenizer_of
 

@@ -19,7 +19,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from circuits.model.errors import ModelError
+from circuits.errors import ModelError
 from circuits.model.loading import load_model
 from circuits.model.tokenizers import load_tokenizer, tokenizer_of
 

@@ -8,10 +8,10 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head, Receiver
+from circuits.forward.activations import at_end
 from circuits.metrics import Metric
-from circuits.model.runs import at_end
 from circuits.patching.reference import receiver_site
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 
 def first_order_changes(

@@ -9,9 +9,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, Receiver, all_heads
+from circuits.forward import LayeredModel
+from circuits.forward.activations import at_end
 from circuits.metrics import logit_diff, prob_diff
-from circuits.model import LayeredModel
-from circuits.model.runs import at_end
 from circuits.patching import effect_table, path_effects
 from circuits.patching.paths import ReceiverEffects
 from tests.circuits.conftest import shared_model

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, all_heads
+from circuits.forward import LayeredModel
+from circuits.forward.activations import PairedRun
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel
-from circuits.model.runs import PairedRun
 from circuits.patching.exact import SenderStates
 from tests.circuits.families import N_HEADS, deeper_model
 from tests.circuits.prompts import ragged_pairs

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuits.components import all_heads
-from circuits.model import LayeredModel
+from circuits.forward import LayeredModel
 from circuits.patching import plan as planning
 from circuits.patching.plan import free_share, plan_work, sweep_flops
 from tests.circuits.conftest import shared_model

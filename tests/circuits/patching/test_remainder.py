@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from circuits.components import Head, Receiver, all_heads
+from circuits.forward import LayeredModel
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel
 from circuits.patching import SweptEffects, path_effects
 from circuits.patching.paths import swept_sums
 from circuits.patching.plan import plan_work

@@ -12,9 +12,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, Receiver, all_heads
+from circuits.forward import LayeredModel
+from circuits.forward.activations import PairedRun, at_end
 from circuits.metrics import logit_diff, prob_diff
-from circuits.model import LayeredModel
-from circuits.model.runs import PairedRun, at_end
 from circuits.patching import effect_table, path_effects
 from circuits.patching.effects import SweptSums
 from circuits.patching.paths import swept_sums

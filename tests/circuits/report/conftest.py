@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from circuits import Circuit, EvaluationConfig
-from circuits.cost import Cost
 from circuits.evaluation import SavedEvaluation
 from circuits.report import SavedRun
-from tasks import PromptPair, Task, registry
+from circuits.runtime.cost import Cost
+from circuits.tasks import PromptPair, Task, registry
 
 HOSTILE = "</script><script>hacked()</script>'\"><img src=x onerror=hacked()>&amp;"
 

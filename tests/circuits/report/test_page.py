@@ -17,8 +17,8 @@ from circuits.figures import circuit_figure
 from circuits.report import SavedRun, render_report, sections, write_report
 from circuits.report.drawing import drawings
 from circuits.report.sections import Asked
-from circuits.search_record import SearchPoint, SearchRecord
-from tasks import get_task
+from circuits.studies.record import SearchPoint, SearchRecord
+from circuits.tasks import get_task
 from tests.circuits.report.conftest import HOSTILE
 from tests.circuits.report.reading import Page
 

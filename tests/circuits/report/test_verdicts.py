@@ -7,7 +7,8 @@ from dataclasses import replace
 import pytest
 
 from circuits.behaviour import Behaviour, Verdict
-from circuits.report import facts, render_report
+from circuits.report import render_report
+from circuits.summary import tables as facts
 from tests.circuits.report.reading import Page
 
 

@@ -9,7 +9,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head
 from circuits.metrics import logit_diff
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 
 
 def attention(bridge: TransformerBridge, tokens, head: Head):

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from circuits.components import Head, all_heads
+from circuits.forward import LayeredModel
 from circuits.metrics import logit_diff
-from circuits.model import LayeredModel
 from circuits.roles import read_answers
-from tasks import PromptPairs
+from circuits.tasks import PromptPairs
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS
 from tests.circuits.roles.slow_twin import attention, direct_effect

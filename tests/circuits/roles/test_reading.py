@@ -8,7 +8,7 @@ import torch
 from circuits import load_reference
 from circuits.model import load_model, tokenizer_of
 from circuits.roles import name_heads, read_heads
-from tasks import get_task
+from circuits.tasks import get_task
 from tests.circuits.families import N_HEADS, N_LAYERS
 
 

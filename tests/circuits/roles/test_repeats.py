@@ -6,7 +6,7 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from circuits import Head
-from circuits.model import LayeredModel
+from circuits.forward import LayeredModel
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.roles import repeat_scores
 from circuits.roles.repeats import RepeatedTokens

@@ -9,7 +9,7 @@ import torch
 from circuits.components import all_heads
 from circuits.model import tokenizer_of
 from circuits.truth.ground import GroundTruth
-from circuits.truth.tasks import LETTERS, YEARS
+from circuits.truth.small_tasks import LETTERS, YEARS
 
 
 def interchange_accuracy(truth: GroundTruth, n: int, seed: int) -> dict[str, float]:

@@ -9,7 +9,7 @@ import pytest
 from circuits.components import Head
 from circuits.truth import CONTESTANTS, TruthRow, run_truth, truth_record
 from circuits.truth import bench as bench_module
-from tests.circuits.command_line import circuits, error_of
+from tests.circuits.cli.command_line import circuits, error_of
 
 SMALL = "compiled-induction"
 FEW = CONTESTANTS[:2]

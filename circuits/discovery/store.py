@@ -1,0 +1,144 @@
+"""What a discovery has found out so far: in memory, and on disk where there is a directory.
+
+Effects depend on the model, the prompts and the metric, never on a threshold: whatever asks for
+one that is known, in this run or a later one, gets it for nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+from xxhash import xxh3_128
+
+from circuits.components import Head, Receiver
+from circuits.forward import LayeredModel
+from circuits.patching import KnownEffects
+from circuits.patching.effects import SweptSums
+from circuits.pruning import Pruning
+from circuits.runtime.files import write_atomically
+from circuits.runtime.journal import Journal
+from circuits.tasks import PromptPairs
+
+EXACT_FILE, SWEPT_FILE, PRUNED_FILE = "exact.jsonl", "swept.safetensors", "pruned.safetensors"
+_SWEPT_FORMAT = {"format": "by prompt"}
+"""Part of the key: what was kept in an older form is computed again."""
+Key = Mapping[str, Any]
+Pruned = tuple[dict[str, Pruning], dict[str, Tensor]]
+_PRUNINGS: TypeAdapter[dict[str, Pruning]] = TypeAdapter(dict[str, Pruning])
+
+
+class Workspace:
+    """Known effects, sweeps and prunings of one model, task, metric and set of prompts.
+
+    Every result is kept under a key that says what it depends on; one that was kept under another
+    key is not there, and is replaced by the first that is kept under this one.
+    """
+
+    def __init__(self, model: LayeredModel, key: Key, directory: Path | None = None) -> None:
+        """Go on with what `directory` holds of the same model and prompts.
+
+        Nothing is written before there is something to keep.
+        """
+        self.key, self.directory = dict(key), directory
+        sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
+        self.known = KnownEffects(*sizes, learn=self._learn)
+        self._journal: Journal | None = None
+        if directory is not None and owner(directory) == self.key:
+            for record in self._begun(directory).records:
+                senders = [Head.parse(name) for name in record["senders"]]
+                self.known.restore(Receiver.parse(record["receiver"]), senders, record["effects"])
+        self._kept: dict[str, _Kept] = {}
+
+    def sweep(self, key: Key) -> SweptSums | None:
+        """The sums of a sweep, as far as it got; going on with them changes nothing here."""
+        found = self._get(SWEPT_FILE, {**key, **_SWEPT_FORMAT})
+        if found is None:
+            return None
+        return SweptSums.of_tensors({name: t.clone() for name, t in found.tensors.items()})
+
+    def keep_sweep(self, key: Key, sums: SweptSums) -> None:
+        """Keep the sums of a sweep, whole or begun."""
+        self._put(SWEPT_FILE, {**key, **_SWEPT_FORMAT}, sums.tensors())
+
+    def pruned(self, key: Key) -> Pruned | None:
+        """Prunings and the scores behind them."""
+        found = self._get(PRUNED_FILE, key)
+        return None if found is None else (_PRUNINGS.validate_json(found.note), found.tensors)
+
+    def keep_pruned(self, key: Key, pruned: Pruned) -> None:
+        """Keep prunings and the scores behind them."""
+        prunings, scores = pruned
+        self._put(PRUNED_FILE, key, scores, _PRUNINGS.dump_json(prunings).decode())
+
+    def _learn(self, receiver: Receiver, senders: Sequence[Head], effects: Sequence[float]) -> None:
+        if self.directory is not None:
+            names = [str(sender) for sender in senders]
+            self._begun(self.directory).append(
+                {"receiver": str(receiver), "senders": names, "effects": list(effects)}
+            )
+
+    def _begun(self, directory: Path) -> Journal:
+        if self._journal is None:
+            directory.mkdir(parents=True, exist_ok=True)
+            self._journal = Journal(directory / EXACT_FILE, self.key)
+        return self._journal
+
+    def _get(self, name: str, key: Key) -> _Kept | None:
+        found = self._kept.get(name) if self.directory is None else _read(self.directory / name)
+        return found if found is not None and found.key == self._whole(key) else None
+
+    def _put(self, name: str, key: Key, tensors: dict[str, Tensor], note: str = "") -> None:
+        copies = {k: tensor.clone().contiguous() for k, tensor in tensors.items()}
+        kept = _Kept(self._whole(key), note, copies)
+        if self.directory is None:
+            self._kept[name] = kept
+        else:
+            self._begun(self.directory)
+            label = {"key": kept.key, "note": note}
+            write_atomically({self.directory / name: save(copies, metadata=label)})
+
+    def _whole(self, key: Key) -> str:
+        return json.dumps({**self.key, **key}, sort_keys=True)
+
+
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """Tensors with what they depend on, as JSON, and a note of what goes with them."""
+
+    key: str
+    note: str
+    tensors: dict[str, Tensor]
+
+
+def _read(path: Path) -> _Kept | None:
+    """What a file holds; None where it is missing or damaged: it is computed again then."""
+    try:
+        with safe_open(path, "pt") as file:
+            label = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError):
+        return None
+    return _Kept(label.get("key", ""), label.get("note", ""), tensors)
+
+
+def owner(directory: Path) -> dict[str, Any] | None:
+    """The key of the workspace that a directory holds; None where it holds none."""
+    return Journal.owner(directory / EXACT_FILE)
+
+
+def prompt_digest(pairs: PromptPairs) -> str:
+    """A hash of everything in the prompts that an effect depends on."""
+    digest = xxh3_128()
+    for tensor in (pairs.clean, pairs.corrupted, pairs.end, pairs.correct, pairs.wrong):
+        digest.update(repr(tuple(tensor.shape)).encode())
+        digest.update(tensor.cpu().contiguous().numpy().tobytes())
+    digest.update(pairs.template.cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

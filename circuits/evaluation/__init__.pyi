@@ -1,0 +1,29 @@
+from .config import EvaluationConfig
+from .curve import MIB_SHARES, Curve, CurvePoint, faithfulness_curve
+from .evaluator import Evaluator
+from .measure import evaluate_circuit
+from .ordering import HeadScores, choose_scores, effect_scores, rank_heads
+from .prompts import held_out_pairs, sample_size
+from .result import Evaluation, Gap, Kept
+from .saved import EVALUATION_FILE, SavedEvaluation
+
+__all__ = [
+    "EVALUATION_FILE",
+    "MIB_SHARES",
+    "Curve",
+    "CurvePoint",
+    "Evaluation",
+    "EvaluationConfig",
+    "Evaluator",
+    "Gap",
+    "HeadScores",
+    "Kept",
+    "SavedEvaluation",
+    "choose_scores",
+    "effect_scores",
+    "evaluate_circuit",
+    "faithfulness_curve",
+    "held_out_pairs",
+    "rank_heads",
+    "sample_size",
+]

@@ -1,0 +1,27 @@
+from .attention import attention_figure
+from .charts import cost_figure, sparsity_curve_figure
+from .faithfulness import faithfulness_figure
+from .graph import circuit_figure
+from .head_maps import head_scores_figure, receiver_effects_figure
+from .overlap import overlap_figure
+from .pareto import pareto_figure
+from .picture import PictureError, save_figure
+from .seeds import seeds_figure
+from .style import THEMES, Theme
+
+__all__ = [
+    "THEMES",
+    "PictureError",
+    "Theme",
+    "attention_figure",
+    "circuit_figure",
+    "cost_figure",
+    "faithfulness_figure",
+    "head_scores_figure",
+    "overlap_figure",
+    "pareto_figure",
+    "receiver_effects_figure",
+    "save_figure",
+    "seeds_figure",
+    "sparsity_curve_figure",
+]

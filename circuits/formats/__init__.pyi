@@ -1,0 +1,39 @@
+from .csv_table import from_csv, to_csv
+from .dot import from_dot, to_dot
+from .eap_export import GraphConfig, to_eap_graph
+from .eap_import import GraphReading, from_eap_graph
+from .eap_names import GraphShape
+from .messages import Exported, Imported
+from .networks import from_networkx, to_networkx
+from .registry import (
+    FORMATS,
+    Format,
+    export_circuit,
+    format_of_path,
+    format_of_text,
+    import_circuit,
+)
+from .schema import circuit_schema
+
+__all__ = [
+    "FORMATS",
+    "Exported",
+    "Format",
+    "GraphConfig",
+    "GraphReading",
+    "GraphShape",
+    "Imported",
+    "circuit_schema",
+    "export_circuit",
+    "format_of_path",
+    "format_of_text",
+    "from_csv",
+    "from_dot",
+    "from_eap_graph",
+    "from_networkx",
+    "import_circuit",
+    "to_csv",
+    "to_dot",
+    "to_eap_graph",
+    "to_networkx",
+]

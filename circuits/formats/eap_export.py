@@ -1,0 +1,242 @@
+"""A circuit as a graph of EAP-IG and the MIB circuit track (see `eap_graph` for the format).
+
+Their graph has nodes that circuits here have not. Here, as in Wang et al. 2022 (arXiv 2211.00593,
+appendix B), MLPs belong to the paths: an edge 3.1 -> 9.6.q stands for the direct path and for all
+paths through the MLPs between. And the embedding is that of the clean prompt for every receiver. So
+the graph of a circuit holds, beside its own edges,
+
+- the embedding into every MLP, into the q, k and v of every head that sends, and into the logits;
+- every MLP into every MLP above it, and into the same inputs and the logits;
+- every sender into the MLPs between it and its highest receiver.
+
+That is the smallest graph of theirs that holds all paths of the circuit. It holds more than those:
+an MLP there passes everything on, also between two heads that no edge of the circuit joins.
+Without MLPs, on request, the graph lacks the paths through them.
+
+Scores there are how much worse corrupting an edge makes the metric, so they are minus our effects.
+An edge with the embedding or an MLP scores as the strongest path that needs it: the edges of at
+least some score are always the graph of the paths of at least that effect.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from circuits.circuit import Circuit
+from circuits.components import HEAD_INPUTS, Connection, Head, Receiver, all_heads
+from circuits.formats.eap_names import EMBEDDING, GraphEdge, GraphShape, Mlp, node_name
+from circuits.formats.messages import Exported
+from circuits.patching import EffectTable
+
+OURS = "accelerated_path_patching"
+"""A key of the file that their readers pass over: what ours needs to read the circuit back."""
+Effects = Mapping[Connection, float]
+
+
+@dataclass(frozen=True)
+class GraphConfig:
+    """How a circuit becomes a graph.
+
+    Attributes:
+        with_mlps: Whether the MLPs that the circuit's paths go through are in the graph.
+        plain_nodes: Write nodes as bare true and false, for EAP-IG before 2025.
+
+    """
+
+    with_mlps: bool = True
+    plain_nodes: bool = False
+
+
+def to_eap_graph(
+    circuit: Circuit,
+    shape: GraphShape,
+    effects: EffectTable | None = None,
+    config: GraphConfig | None = None,
+) -> Exported:
+    """Write a circuit as a graph that EAP-IG's `Graph.from_json` reads.
+
+    Args:
+        circuit: Heads and edges. One without edges, from pruning, gets every path among its heads.
+        shape: The model's.
+        effects: Of a discovery: all paths that were measured get their scores, though only the
+            circuit's are in the graph. Without, every edge outside the graph scores 0.
+        config: How MLPs and nodes are written.
+
+    Raises:
+        ValueError: The circuit is one of a model of another shape, the width of the residual
+            stream is needed and not known, or an effect is not finite.
+
+    """
+    config = config or GraphConfig()
+    _check(circuit, shape, config)
+    inside = effects_of_circuit(circuit, shape)
+    measured = {} if effects is None else _effects_of_table(effects, shape)
+    scores = graph_scores({**measured, **inside}, shape, config.with_mlps)
+    members = graph_scores(inside, shape, config.with_mlps).keys()
+    data = {
+        "cfg": _model(shape),
+        "nodes": _nodes(circuit, shape, members, config.plain_nodes),
+        "edges": {
+            str(edge): {"score": scores.get(edge, 0.0), "in_graph": edge in members}
+            for edge in shape.edges
+        },
+        OURS: {"n_kv_heads": shape.n_kv_heads, "has_edges": bool(circuit.edges)},
+    }
+    notes = _notes(circuit, shape, len(inside), len(members), effects is not None, config)
+    return Exported(json.dumps(data, allow_nan=False), notes)
+
+
+def effects_of_circuit(circuit: Circuit, shape: GraphShape) -> dict[Connection, float]:
+    """A circuit's edges; one into a shared key or value counts for every head of the circuit.
+
+    Where edges disagree on a shared key or value, the strongest effect stands.
+    """
+    if not circuit.edges:
+        return dict.fromkeys(_all_paths(circuit.heads), 0.0)
+    found: dict[Connection, float] = {}
+    for edge in sorted(circuit.edges):
+        for receiver in shape.sharing(edge.receiver):
+            if receiver.head is None or receiver.head in circuit.heads:
+                path = Connection(edge.sender, receiver)
+                found[path] = max(found.get(path, edge.effect), edge.effect, key=abs)
+    return found
+
+
+def graph_scores(effects: Effects, shape: GraphShape, with_mlps: bool) -> dict[GraphEdge, float]:
+    """The score of every edge that some path needs; of the paths' own, minus the effect."""
+    needs = _needs(effects)
+    found = {GraphEdge(EMBEDDING, receiver): need for receiver, need in needs.items()}
+    if with_mlps:
+        found |= _between_mlps(needs, shape) | _into_mlps(effects, shape)
+    return found | {GraphEdge(p.sender, p.receiver): -effect for p, effect in effects.items()}
+
+
+def _needs(effects: Effects) -> dict[Receiver, float]:
+    """How strong the strongest path is that needs what a receiver reads.
+
+    Those into it; for an input of a head also those that the head sends.
+    """
+    needs: dict[Receiver, float] = {}
+    for path, effect in effects.items():
+        inputs = (Receiver(path.sender, name) for name in HEAD_INPUTS)
+        for receiver in (path.receiver, *inputs):
+            needs[receiver] = max(needs.get(receiver, 0.0), abs(effect))
+    return needs
+
+
+def _between_mlps(needs: Mapping[Receiver, float], shape: GraphShape) -> dict[GraphEdge, float]:
+    """What brings the embedding to every receiver through MLPs."""
+    found: dict[GraphEdge, float] = {}
+    for mlp in map(Mlp, range(shape.n_layers)):
+        above = {r: need for r, need in needs.items() if shape.reads(r, mlp)}
+        if above:
+            senders = (EMBEDDING, *map(Mlp, range(mlp.layer)))
+            found |= dict.fromkeys((GraphEdge(s, mlp) for s in senders), max(above.values()))
+            found |= {GraphEdge(mlp, receiver): need for receiver, need in above.items()}
+    return found
+
+
+def _into_mlps(effects: Effects, shape: GraphShape) -> dict[GraphEdge, float]:
+    """Every sender into the MLPs between it and its receivers."""
+    strongest: dict[tuple[Head, int], float] = {}
+    for path, effect in effects.items():
+        key = (path.sender, shape.reading_layer(path.receiver))
+        strongest[key] = max(strongest.get(key, 0.0), abs(effect))
+    found: dict[GraphEdge, float] = {}
+    for (sender, top), strength in strongest.items():
+        for layer in range(shape.first_mlp_above(sender), top):
+            edge = GraphEdge(sender, Mlp(layer))
+            found[edge] = max(found.get(edge, 0.0), strength)
+    return found
+
+
+def _all_paths(heads: Iterable[Head]) -> Iterable[Connection]:
+    """Every path among some heads, and from them to the logits."""
+    heads = sorted(heads)
+    inputs = [Receiver(head, name) for head in heads for name in HEAD_INPUTS]
+    for sender in heads:
+        above = (r for r in inputs if r.head is not None and r.head.layer > sender.layer)
+        yield from (Connection(sender, receiver) for receiver in (*above, Receiver.logits()))
+
+
+def _effects_of_table(effects: EffectTable, shape: GraphShape) -> dict[Connection, float]:
+    found: dict[Connection, float] = {}
+    heads = all_heads(shape.n_layers, shape.n_heads)
+    inputs = (Receiver(head, name) for head in heads for name in HEAD_INPUTS)
+    for receiver in (Receiver.logits(), *inputs):
+        row = effects.effects(receiver)
+        for layer, index in (~row.isnan()).nonzero().tolist():
+            found[Connection(Head(layer, index), receiver)] = float(row[layer, index])
+    return found
+
+
+def _model(shape: GraphShape) -> dict[str, Any]:
+    sizes = {"n_layers": shape.n_layers, "n_heads": shape.n_heads}
+    return {**sizes, "parallel_attn_mlp": shape.parallel_mlp, "d_model": shape.d_model}
+
+
+def _nodes(
+    circuit: Circuit, shape: GraphShape, members: Iterable[GraphEdge], plain: bool
+) -> dict[str, Any]:
+    sending = {edge.sender for edge in members} | circuit.heads
+    flags = {node_name(node): node in sending for node in shape.nodes} | {"logits": True}
+    return {name: flag if plain else {"in_graph": flag} for name, flag in flags.items()}
+
+
+def _check(circuit: Circuit, shape: GraphShape, config: GraphConfig) -> None:
+    sizes, own = (circuit.n_layers, circuit.n_heads), (shape.n_layers, shape.n_heads)
+    if sizes != own:
+        raise ValueError(
+            f"the circuit is one of a model of {sizes[0]} layers x {sizes[1]} heads, the model "
+            f"given has {own[0]} x {own[1]}"
+        )
+    if not config.plain_nodes and shape.d_model < 1:
+        raise ValueError(
+            "the width of the model's residual stream (d_model) must be in the file, and only a "
+            "run tells it: give it, or write plain nodes, for EAP-IG before 2025, which wants none"
+        )
+    for edge in sorted(circuit.edges):
+        if not math.isfinite(edge.effect):
+            raise ValueError(f"edge {edge} has no finite effect, and so no score")
+
+
+def _notes(
+    circuit: Circuit,
+    shape: GraphShape,
+    n_inside: int,
+    n_members: int,
+    has_table: bool,
+    config: GraphConfig,
+) -> tuple[str, ...]:
+    support = n_members - n_inside
+    of_mlps = {
+        True: f"MLPs and the embedding belong to the paths here and are nodes there: {support:,} "
+        "edges with them are in the graph, so that it holds all paths of the circuit, and some "
+        "through MLPs that the circuit has not",
+        False: f"no MLP is in the graph: it lacks the paths through them; {support:,} edges from "
+        "the embedding are in it",
+    }
+    notes = [of_mlps[config.with_mlps]]
+    if not circuit.edges:
+        notes.append(
+            f"the circuit has no edges: all {n_inside:,} paths among its heads are in the graph, "
+            "without scores"
+        )
+    else:
+        others = "all other measured paths have theirs" if has_table else "all others score 0"
+        notes.append(
+            "scores are minus effects; edges with MLPs or the embedding score as the strongest "
+            f"path that needs them; {others}"
+        )
+        if more := n_inside - len(circuit.edges):
+            notes.append(
+                f"keys and values belong to query heads there: {more:,} edges were added into "
+                "those that share one"
+            )
+    if shape.parallel_mlp:
+        notes.append("MLPs are written as beside attention (parallel_attn_mlp)")
+    return tuple(notes)

@@ -1,0 +1,148 @@
+"""A circuit as a networkx graph, and as the node-link JSON that networkx reads and writes.
+
+Nodes are named as heads print (`9.6`), and `logits`; the graph has `n_layers` and `n_heads`, a node
+`layer` and `index`, an edge `input` (q, k, v or logits, which is its key, too) and `effect`.
+networkx is imported on first use.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from circuits.circuit import Circuit
+from circuits.components import Edge, Head, Receiver, parse_effect
+from circuits.formats.messages import Exported, Imported
+
+if TYPE_CHECKING:
+    from networkx import Graph, MultiDiGraph
+
+LOGITS = str(Receiver.logits())
+
+
+def to_networkx(circuit: Circuit) -> MultiDiGraph:
+    """Make a directed graph of a circuit; two heads can be joined by a q, a k and a v edge."""
+    from networkx import MultiDiGraph
+
+    graph = MultiDiGraph(n_layers=circuit.n_layers, n_heads=circuit.n_heads)
+    for head in sorted(circuit.heads):
+        graph.add_node(str(head), layer=head.layer, index=head.index)
+    for edge in sorted(circuit.edges):
+        child, name = child_and_input(edge.receiver)
+        graph.add_edge(str(edge.sender), child, key=name, input=name, effect=edge.effect)
+    return graph
+
+
+def from_networkx(graph: Graph) -> Circuit:
+    """Make a circuit of a graph as `to_networkx` gives.
+
+    Raises:
+        ValueError: The graph is not directed, or a node or edge is not one of a circuit, or lacks
+            what it must have.
+
+    """
+    if not graph.is_directed():
+        raise ValueError("edges of a circuit are directed, and those of this graph are not")
+    sizes = {name: graph.graph.get(name) for name in ("n_layers", "n_heads")}
+    nodes = {str(name): str(name) for name in graph.nodes}
+    edges = [
+        (str(sender), str(child), {**data}, f"edge {sender} -> {child}")
+        for sender, child, data in graph.edges(data=True)
+    ]
+    return circuit_of_parts(sizes, {name: f"node {name!r}" for name in nodes}, edges)
+
+
+def to_node_link(circuit: Circuit) -> Exported:
+    """Write a circuit as networkx's node-link JSON."""
+    from networkx import node_link_data
+
+    return Exported(json.dumps(node_link_data(to_networkx(circuit), edges="edges"), indent=1))
+
+
+def from_node_link(text: str) -> Imported:
+    """Read networkx's node-link JSON, whose edges are named `edges`, or `links` as in networkx 2.
+
+    Raises:
+        ValueError: It is none, or no circuit.
+
+    """
+    from networkx import NetworkXException, node_link_graph
+
+    try:
+        data = json.loads(text)
+        name = "edges" if "edges" in data else "links"
+        graph = node_link_graph(data, edges=name)
+    except json.JSONDecodeError as error:
+        raise ValueError(f"a node-link graph must be JSON, but {error}") from error
+    except (KeyError, TypeError, AttributeError, NetworkXException, RecursionError) as error:
+        raise ValueError(
+            f"this is no node-link graph of networkx: {type(error).__name__}: {error}"
+        ) from error
+    return Imported(from_networkx(graph))
+
+
+def child_and_input(receiver: Receiver) -> tuple[str, str]:
+    """The node that a receiver belongs to, and which of its inputs it is."""
+    return (LOGITS if receiver.head is None else str(receiver.head)), receiver.input
+
+
+def circuit_of_parts(
+    sizes: dict[str, Any],
+    nodes: dict[str, str],
+    edges: list[tuple[str, str, dict[str, Any], str]],
+) -> Circuit:
+    """A circuit of what a graph file says.
+
+    Args:
+        sizes: `n_layers` and `n_heads`.
+        nodes: By name: where in the file the node is, for errors.
+        edges: Sender, child, `input` and `effect`, and where in the file.
+
+    Raises:
+        ValueError: Something is missing or wrong, and where.
+
+    """
+    counts = {name: _count(name, value) for name, value in sizes.items()}
+    heads = {_at(where, Head.parse, name) for name, where in nodes.items() if name != LOGITS}
+    found = frozenset(
+        Edge(
+            _at(where, Head.parse, sender),
+            _at(where, _receiver, child, data),
+            _at(where, _effect, data),
+        )
+        for sender, child, data, where in edges
+    )
+    return Circuit(frozenset(heads), found, **counts)
+
+
+def _receiver(child: str, data: dict[str, Any]) -> Receiver:
+    if child == LOGITS:
+        return Receiver.logits()
+    if "input" not in data:
+        raise ValueError("it has no input: q, k or v")
+    return Receiver.parse(f"{child}.{data['input']}")
+
+
+def _effect(data: dict[str, Any]) -> float:
+    if "effect" not in data:
+        raise ValueError("it has no effect")
+    return parse_effect(data["effect"])
+
+
+def _count(name: str, value: Any) -> int:
+    if value is None:
+        raise ValueError(
+            f"the graph has no {name}: it must say n_layers and n_heads of the circuit's model"
+        )
+    try:
+        return int(str(value))
+    except (TypeError, ValueError):
+        raise ValueError(f"the graph's {name} must be a whole number, got {value!r}") from None
+
+
+def _at(where: str, read: Any, *arguments: Any) -> Any:
+    """What `read` gives, with the place in the file in its error."""
+    try:
+        return read(*arguments)
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from error

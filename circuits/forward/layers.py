@@ -1,0 +1,235 @@
+"""A TransformerBridge taken apart: the same forward pass in pieces that can be run alone.
+
+Everything is read from what the bridge exposes for every family (norms, projections, MLPs,
+rotary tables), never from a model's name. `check_reproduces` compares the pieces, put together,
+with the model's own logits, and refuses what they do not reproduce.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from einops import einsum, rearrange
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from circuits.forward.extraction import (
+    Projection,
+    ProjectionOut,
+    RotaryTable,
+    RotaryTables,
+    layer_parts,
+)
+
+TensorMap = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One transformer block in pieces. Leading dimensions of every tensor are free."""
+
+    query: Projection
+    key: Projection
+    value: Projection
+    output: ProjectionOut
+    norm_attention: TensorMap
+    norm_query: TensorMap | None
+    norm_key: TensorMap | None
+    norm_attention_output: TensorMap | None
+    norm_mlp: TensorMap | None
+    mlp: TensorMap | None
+    norm_mlp_output: TensorMap | None
+    rotary: Callable[[], RotaryTable | None]
+    scale: float
+    soft_cap: float | None
+    window: int | None
+    parallel: bool
+
+    @property
+    def n_heads(self) -> int:
+        return self.query.weight.shape[0]
+
+    @property
+    def n_kv_heads(self) -> int:
+        return self.key.weight.shape[0]
+
+    def kv_head(self, head: int) -> int:
+        """Index of the key/value head that query head `head` reads."""
+        return head * self.n_kv_heads // self.n_heads
+
+    def queries(
+        self,
+        normed: Float[Tensor, "*batch token d_model"],
+        positions: Int[Tensor, " token"],
+        heads: list[int] | None = None,
+    ) -> Float[Tensor, "*batch token head d_head"]:
+        """Queries, normalised and rotated, of the given heads (all without `heads`)."""
+        return self._position(self.query(normed, heads), self.norm_query, positions)
+
+    def keys(
+        self,
+        normed: Float[Tensor, "*batch token d_model"],
+        positions: Int[Tensor, " token"],
+        kv_heads: list[int] | None = None,
+    ) -> Float[Tensor, "*batch token kv_head d_head"]:
+        """Keys, normalised and rotated, of the given key/value heads."""
+        return self._position(self.key(normed, kv_heads), self.norm_key, positions)
+
+    def values(
+        self, normed: Float[Tensor, "*batch token d_model"], kv_heads: list[int] | None = None
+    ) -> Float[Tensor, "*batch token kv_head d_head"]:
+        return self.value(normed, kv_heads)
+
+    def pattern(
+        self,
+        queries: Float[Tensor, "*#batch prompt slot head d_head"],
+        keys: Float[Tensor, "*#batch prompt pos kv_head d_head"],
+        allowed: Bool[Tensor, "prompt slot pos"],
+    ) -> Float[Tensor, "*#batch prompt kv_head group slot pos"]:
+        """Attention patterns, the query heads grouped by the key/value head they share."""
+        grouped = rearrange(
+            queries, "... (kv_head group) d -> ... kv_head group d", kv_head=keys.shape[-2]
+        )
+        scores = self.scale * einsum(
+            grouped,
+            keys,
+            "... slot kv_head group d, ... pos kv_head d -> ... kv_head group slot pos",
+        )
+        if self.soft_cap is not None:
+            scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
+        mask = rearrange(allowed, "prompt slot pos -> prompt 1 1 slot pos")
+        return (
+            scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32).to(scores.dtype)
+        )
+
+    def attend(
+        self,
+        queries: Float[Tensor, "*#batch prompt slot head d_head"],
+        keys: Float[Tensor, "*#batch prompt pos kv_head d_head"],
+        values: Float[Tensor, "*#batch prompt pos kv_head d_head"],
+        allowed: Bool[Tensor, "prompt slot pos"],
+    ) -> Float[Tensor, "*#batch prompt slot head d_head"]:
+        """Head outputs z."""
+        pattern = self.pattern(queries, keys, allowed)
+        z = einsum(
+            pattern,
+            values,
+            "... kv_head group slot pos, ... pos kv_head d -> ... slot kv_head group d",
+        )
+        return rearrange(z, "... kv_head group d -> ... (kv_head group) d")
+
+    def attention_output(
+        self, z: Float[Tensor, "*batch token head d_head"]
+    ) -> Float[Tensor, "*batch token d_model"]:
+        """What attention adds to the residual stream."""
+        return self.norm_output(self.output(z))
+
+    def norm_output(
+        self, projected: Float[Tensor, "*batch token d_model"]
+    ) -> Float[Tensor, "*batch token d_model"]:
+        """The norm that some families put behind the output projection."""
+        norm = self.norm_attention_output
+        return projected if norm is None else norm(projected)
+
+    def finish(
+        self,
+        resid_pre: Float[Tensor, "*#batch token d_model"],
+        attention_output: Float[Tensor, "*#batch token d_model"],
+    ) -> Float[Tensor, "*#batch token d_model"]:
+        """resid_post: add attention's output and the MLP's."""
+        resid_mid = resid_pre + attention_output
+        if self.mlp is None or self.norm_mlp is None:
+            return resid_mid
+        added = self.mlp(self.norm_mlp(resid_pre if self.parallel else resid_mid))
+        return resid_mid + (added if self.norm_mlp_output is None else self.norm_mlp_output(added))
+
+    def allowed(
+        self, positions: Int[Tensor, "prompt slot"], length: int
+    ) -> Bool[Tensor, "prompt slot pos"]:
+        """Which key positions each query position sees (causal, within the window if any)."""
+        key_positions = torch.arange(length, device=positions.device)
+        distance = rearrange(positions, "prompt slot -> prompt slot 1") - key_positions
+        visible = distance >= 0
+        return visible if self.window is None else visible & (distance < self.window)
+
+    def _position(
+        self,
+        projected: Float[Tensor, "*batch token head d_head"],
+        norm: TensorMap | None,
+        positions: Int[Tensor, " token"],
+    ) -> Float[Tensor, "*batch token head d_head"]:
+        normed = projected if norm is None else norm(projected)
+        table = self.rotary()
+        return normed if table is None else table.rotate(normed, positions)
+
+
+@dataclass(frozen=True, eq=False)
+class LayeredModel:
+    """The pieces of a TransformerBridge, and the bridge they came from."""
+
+    bridge: TransformerBridge
+    layers: tuple[Layer, ...]
+    norm_final: TensorMap
+    unembed_weights: TensorMap
+    logit_soft_cap: float | None
+    rotary_tables: RotaryTables
+
+    @classmethod
+    def of(cls, bridge: TransformerBridge) -> LayeredModel:
+        """Take a bridge apart. Raises UnsupportedModelError where its blocks have another shape."""
+        tables = RotaryTables(bridge)
+        layers = tuple(Layer(**parts) for parts in layer_parts(bridge, tables))
+        cap = float(getattr(bridge.cfg, "output_logits_soft_cap", -1.0) or -1.0)
+        soft_cap = cap if cap > 0 else None
+        return cls(bridge, layers, bridge.ln_final, bridge.unembed, soft_cap, tables)
+
+    @property
+    def n_layers(self) -> int:
+        return len(self.layers)
+
+    @property
+    def n_heads(self) -> int:
+        return self.layers[0].n_heads
+
+    @property
+    def n_kv_heads(self) -> int:
+        return self.layers[0].n_kv_heads
+
+    @cached_property
+    def d_model(self) -> int:
+        return self.layers[0].query.weight.shape[2]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.layers[0].query.weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self.layers[0].query.weight.device
+
+    def embed(self, tokens: Int[Tensor, "prompt pos"]) -> Float[Tensor, "prompt pos d_model"]:
+        """resid_pre of the first layer, from the bridge itself (scaling, learned positions).
+
+        Every forward pass starts here, so this is where rotary tables are made long enough:
+        asking positions for their maximum in every layer would make a GPU wait.
+        """
+        self.rotary_tables.reserve(tokens.shape[1])
+        return self.bridge(tokens, stop_at_layer=0)
+
+    def unembed(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
+        """Logits of a final residual stream."""
+        logits = self.unembed_weights(self.norm_final(resid))
+        cap = self.logit_soft_cap
+        return logits if cap is None else cap * torch.tanh(logits / cap)
+
+
+def in_float32(model: LayeredModel) -> LayeredModel:
+    """The model itself, or a copy in float32 of one of lower precision."""
+    if model.dtype.itemsize >= torch.float32.itemsize:
+        return model
+    return LayeredModel.of(deepcopy(model.bridge).to(torch.float32, print_details=False))

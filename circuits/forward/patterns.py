@@ -1,0 +1,32 @@
+"""Attention patterns, from the forward pass in pieces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from einops import rearrange, repeat
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.forward.activations import LayerRun, run_heads
+from circuits.forward.layers import Layer, LayeredModel
+
+
+def patterns_by_layer(
+    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
+) -> Iterator[Float[Tensor, "prompt head query key"]]:
+    """The attention patterns of all heads, layer by layer, run no further than they are asked."""
+    resid = model.embed(tokens)
+    for layer in model.layers:
+        run = run_heads(layer, resid)
+        yield _patterns(layer, run)
+        resid = layer.finish(resid, layer.attention_output(run.z))
+
+
+def _patterns(layer: Layer, run: LayerRun) -> Float[Tensor, "prompt head query key"]:
+    n_prompts, length = run.resid_pre.shape[:2]
+    positions = torch.arange(length, device=run.resid_pre.device)
+    slots = repeat(positions, "query -> prompt query", prompt=n_prompts)
+    grouped = layer.pattern(run.queries, run.keys, layer.allowed(slots, length))
+    return rearrange(grouped, "prompt kv_head group query key -> prompt (kv_head group) query key")

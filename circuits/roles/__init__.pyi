@@ -1,0 +1,18 @@
+from .answers import AnswerAttention, DirectEffects, read_answers
+from .naming import ROLES, Role, RoleRule, name_heads
+from .reading import HeadReading, read_heads
+from .repeats import RepeatScores, repeat_scores
+
+__all__ = [
+    "ROLES",
+    "AnswerAttention",
+    "DirectEffects",
+    "HeadReading",
+    "RepeatScores",
+    "Role",
+    "RoleRule",
+    "name_heads",
+    "read_answers",
+    "read_heads",
+    "repeat_scores",
+]

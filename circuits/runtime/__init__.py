@@ -1,0 +1,5 @@
+"""What any long computation needs: files, journals, cost, threads."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

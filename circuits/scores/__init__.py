@@ -1,0 +1,5 @@
+"""How much each head matters: scores that heads are pruned by."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,0 +1,50 @@
+"""What every head's change is worth to the metric, to first order: attribution patching.
+
+A head's output z changes by d between the clean and the corrupted prompt; with g the metric's
+gradient at z on the clean run, g . d summed over tokens estimates what corrupting that head alone
+does, along all paths at once (Nanda 2023, "Attribution patching"; Syed, Rager and Conmy 2023, arXiv
+2310.10348). As in AtP* (Kramar et al. 2024, arXiv 2403.00745, section 3) sizes are averaged over
+prompts, so that what helps on one prompt and harms on another does not cancel.
+
+FLAP asks how much a head's output varies, Contrastive-FLAP how much that differs between clean and
+corrupted prompts. Neither asks whether anything that matters to the answer reads it; this does, for
+one forward and one backward pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from einops import einsum
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.forward.activations import PairedRun
+from circuits.forward.gradients import metric_gradients, read_tokens
+from circuits.forward.positions import ActivePositions
+
+
+def attribution_scores(runs: Iterable[PairedRun]) -> Float[Tensor, "layer head"]:
+    """Mean size of every head's estimated effect over prompts, in units of the metric.
+
+    Raises:
+        ValueError: There is no prompt.
+
+    """
+    per_prompt = [_sizes(run) for run in runs]
+    if not per_prompt:
+        raise ValueError("attribution needs at least one prompt pair, got none")
+    return torch.cat(per_prompt).mean(0).float().cpu()
+
+
+def _sizes(run: PairedRun) -> Float[Tensor, "prompt layer head"]:
+    tokens = ActivePositions.between_difference_and_end(run.pairs)
+    layers = []
+    for index, gradient in enumerate(metric_gradients(run, tokens)):
+        reading = read_tokens(run, index, tokens)
+        change = reading.pack(run.corrupted_z[index] - run.clean[index].z)
+        effects = einsum(change, gradient, "token head d, token head d -> token head").double()
+        summed = effects.new_zeros(len(run.pairs), effects.shape[-1])
+        layers.append(summed.index_add(0, reading.prompt, effects).abs())
+    return torch.stack(layers, dim=1)

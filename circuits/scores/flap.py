@@ -1,0 +1,186 @@
+"""FLAP statistics of heads (An et al. 2023, arXiv 2312.11983) and their contrast (APP)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import torch
+from einops import einsum, rearrange, reduce
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.forward import LayeredModel, TransformerBridge
+from circuits.forward.activations import PairedRun, paired_runs
+from circuits.metrics import logit_diff
+from circuits.tasks import PromptPairs
+
+Statistic = Literal["IFV", "WIFV", "WIFN"]
+Contrast = Literal["published", "paired"]
+
+
+@dataclass(frozen=True, eq=False)
+class Moments:
+    """Count, mean, summed squared deviation and summed square of head outputs over tokens."""
+
+    count: int
+    mean: Float[Tensor, "layer head d_head"]
+    deviation: Float[Tensor, "layer head d_head"]
+    square: Float[Tensor, "layer head d_head"]
+
+    @classmethod
+    def of(cls, z: Float[Tensor, "layer token head d_head"]) -> Moments:
+        """Moments of one batch, in float64."""
+        z = z.double()
+        mean = reduce(z, "layer token head d -> layer head d", "mean")
+        centred = z - rearrange(mean, "layer head d -> layer 1 head d")
+        return cls(
+            z.shape[1],
+            mean,
+            reduce(centred**2, "layer token head d -> layer head d", "sum"),
+            reduce(z**2, "layer token head d -> layer head d", "sum"),
+        )
+
+    def __add__(self, other: Moments) -> Moments:
+        """Moments of both batches together (Chan, Golub and LeVeque 1979)."""
+        count = self.count + other.count
+        shift = other.mean - self.mean
+        return Moments(
+            count,
+            self.mean + shift * other.count / count,
+            self.deviation + other.deviation + shift**2 * self.count * other.count / count,
+            self.square + other.square,
+        )
+
+    @property
+    def variance(self) -> Float[Tensor, "layer head d_head"]:
+        """Population variance of each column."""
+        return self.deviation / self.count
+
+    @property
+    def norm(self) -> Float[Tensor, "layer head d_head"]:
+        """Root mean square of each column."""
+        return (self.square / self.count).sqrt()
+
+
+@dataclass(frozen=True, eq=False)
+class HeadStatistics:
+    """What every score is computed from: one clean and one corrupted pass."""
+
+    clean: Moments
+    corrupted: Moments
+    squared_change: Float[Tensor, "layer head"]
+    output_weights: Float[Tensor, "layer head d_head d_model"]
+
+    @classmethod
+    def collect(cls, model: LayeredModel, runs: Iterable[PairedRun]) -> HeadStatistics:
+        """Add up batches of prompts; every token up to the answer's position counts."""
+        clean: Moments | None = None
+        corrupted: Moments | None = None
+        change: Float[Tensor, "layer head"] | None = None
+        for run in runs:
+            clean_z, corrupted_z = (
+                _tokens(run, [layer.z for layer in run.clean]),
+                _tokens(run, run.corrupted_z),
+            )
+            squared = _squared_change(model, corrupted_z - clean_z)
+            clean = Moments.of(clean_z) if clean is None else clean + Moments.of(clean_z)
+            corrupted = (
+                Moments.of(corrupted_z)
+                if corrupted is None
+                else corrupted + Moments.of(corrupted_z)
+            )
+            change = squared if change is None else change + squared
+        if clean is None or corrupted is None or change is None:
+            raise ValueError("head statistics need at least one prompt pair, got none")
+        weights = torch.stack([layer.output.weight for layer in model.layers]).double()
+        return cls(clean, corrupted, change / clean.count, weights)
+
+    def scores(
+        self, statistic: Statistic = "WIFN", contrast: Contrast | None = "published"
+    ) -> Float[Tensor, "layer head"]:
+        """Scores of all heads; larger means more worth keeping. See `head_scores`."""
+        for name, value, known in (
+            ("statistic", statistic, get_args(Statistic)),
+            ("contrast", contrast, (None, *get_args(Contrast))),
+        ):
+            if value not in known:
+                raise ValueError(f"unknown {name} {value!r}; known: {', '.join(map(str, known))}")
+        if contrast == "paired":
+            return _standardise(self.squared_change[..., None]).float().cpu()
+        columns = self._columns(statistic, self.clean)
+        if contrast == "published":
+            columns = (columns**2 - self._columns(statistic, self.corrupted) ** 2).abs()
+        return _standardise(columns).float().cpu()
+
+    def _columns(
+        self, statistic: Statistic, moments: Moments
+    ) -> Float[Tensor, "layer head d_head"]:
+        if statistic == "IFV":
+            return moments.variance
+        if statistic == "WIFV":
+            squared_norm = reduce(
+                self.output_weights**2, "layer head d d_model -> layer head d", "sum"
+            )
+            return moments.variance * squared_norm
+        return moments.norm * reduce(
+            self.output_weights.abs(), "layer head d d_model -> layer head d", "mean"
+        )
+
+
+def head_scores(
+    model: TransformerBridge | LayeredModel,
+    pairs: PromptPairs,
+    statistic: Statistic = "WIFN",
+    contrast: Contrast | None = "published",
+) -> Float[Tensor, "layer head"]:
+    """FLAP scores of all heads, from one clean and one corrupted pass.
+
+    Per input column j of the output projection W: IFV is the variance of z_j, WIFV that times
+    ||W_:j||^2, WIFN the mean of |W_ij| over i times the norm of z_j (An et al. 2023, arXiv
+    2312.11983, section 3). Columns are standardised within a layer and averaged over a head.
+
+    Args:
+        model: A TransformerBridge, or its pieces.
+        pairs: Clean and corrupted prompts.
+        statistic: "IFV", "WIFV" or "WIFN".
+        contrast: None scores the clean prompts; "published" is |clean^2 - corrupted^2| of each
+            column's statistic (APP, arXiv 2511.05442, section 3); "paired" ignores the statistic
+            and takes each head's mean squared change ||(z_clean - z_corrupted) W_O||^2.
+
+    Raises:
+        ValueError: The statistic or the contrast is unknown.
+
+    """
+    layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
+    runs = paired_runs(layered, pairs, logit_diff)
+    return HeadStatistics.collect(layered, runs).scores(statistic, contrast)
+
+
+def _tokens(
+    run: PairedRun, z: Iterable[Float[Tensor, "prompt pos head d_head"]]
+) -> Float[Tensor, "layer token head d_head"]:
+    positions = torch.arange(run.pairs.clean.shape[1], device=run.pairs.end.device)
+    read = positions <= run.pairs.end[:, None]
+    return torch.stack([layer[read] for layer in z])
+
+
+def _squared_change(
+    model: LayeredModel, change: Float[Tensor, "layer token head d_head"]
+) -> Float[Tensor, "layer head"]:
+    sums = []
+    for layer, delta in zip(model.layers, change, strict=True):
+        written = einsum(
+            delta, layer.output.weight, "token head d, head d d_model -> token head d_model"
+        )
+        sums.append(reduce(written.double() ** 2, "token head d_model -> head", "sum"))
+    return torch.stack(sums)
+
+
+def _standardise(columns: Float[Tensor, "layer head d_head"]) -> Float[Tensor, "layer head"]:
+    flat = rearrange(columns, "layer head d -> layer (head d)")
+    spread = flat.std(-1, keepdim=True)
+    standard = (flat - flat.mean(-1, keepdim=True)) / spread.where(spread > 0, 1.0)
+    heads = rearrange(standard, "layer (head d) -> layer head d", head=columns.shape[1])
+    return reduce(heads, "layer head d -> layer head", "mean")

@@ -1,0 +1,5 @@
+"""Tests, intervals, chance and distributions; knows no model."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

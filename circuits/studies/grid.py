@@ -1,0 +1,217 @@
+"""Many selection rules on the same effects: a circuit for each, for little more than one costs.
+
+The published search (APP, arXiv 2511.05442, section 4) runs path patching for every combination of
+4 thresholds and 4 smallest effects, and takes the smallest circuit that keeps 75 % of performance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from itertools import product
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter
+
+from circuits.circuit import Circuit
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.result import GRID_FILE, Discovery, RunRecord
+from circuits.discovery.run import Announce, Progress, Run
+from circuits.discovery.session import Setting
+from circuits.forward import TransformerBridge
+from circuits.runtime.cost import Cost
+from circuits.search.grow import SelectionRule
+from circuits.tasks import Task, get_task
+
+PUBLISHED_THRESHOLDS = (1.0, 1.5, 2.0, 2.5)
+PUBLISHED_MIN_EFFECTS = (0.001, 0.002, 0.01, 0.02)
+
+
+@dataclass(frozen=True)
+class GridPoint:
+    """One selection rule, the circuit it grows, and the percent of performance that it keeps."""
+
+    selection: SelectionRule
+    circuit: Circuit
+    performance: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: the rule, names of heads, number of edges, performance."""
+        return {
+            "rule": asdict(self.selection),
+            "heads": [str(head) for head in sorted(self.circuit.heads)],
+            "n_edges": len(self.circuit.edges),
+            "sparsity": self.circuit.sparsity,
+            "performance": self.performance,
+        }
+
+
+Point = TypeVar("Point", bound=GridPoint)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The circuits of several selection rules.
+
+    Attributes:
+        points: One for each rule, in the order of the rules.
+        keep: Percent of performance that a circuit is asked to keep.
+        found: The chosen circuit as a discovery; where none keeps enough, the best one.
+        cost: Cost of the whole grid.
+
+    """
+
+    points: tuple[GridPoint, ...]
+    keep: float
+    found: Discovery
+    cost: Cost
+
+    @property
+    def chosen(self) -> GridPoint | None:
+        """The smallest circuit that keeps enough, of those the best; None where none does."""
+        return choose(self.points, self.keep)
+
+    @property
+    def best(self) -> GridPoint:
+        """The chosen point; where none keeps enough, the one that keeps most."""
+        return best(self.points, self.keep)
+
+    @property
+    def pareto(self) -> tuple[GridPoint, ...]:
+        """The circuits that no other one beats in size without losing to it in performance."""
+        return pareto(self.points)
+
+    @property
+    def keeps_enough(self) -> bool:
+        """Whether the circuit that was found keeps what was asked for."""
+        return self.found.performance >= self.keep
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data, for `grid.json`."""
+        return search_dict(self.points, self.best, self.keep, self.found, self.cost)
+
+    def save(self, directory: str | Path) -> None:
+        """Write the chosen run as `Discovery.save` does, and `grid.json` with it."""
+        content = json.dumps(self.to_dict(), indent=1).encode()
+        self.found.save(directory, {GRID_FILE: content})
+
+
+def discover_grid(
+    model: TransformerBridge,
+    task: str | Task,
+    *,
+    thresholds: Sequence[float] = PUBLISHED_THRESHOLDS,
+    min_effects: Sequence[float] = PUBLISHED_MIN_EFFECTS,
+    keep: float = 75.0,
+    config: DiscoveryConfig | None = None,
+    directory: str | Path | None = None,
+    progress: Progress = lambda stage, fraction: None,
+    announce: Announce = lambda line: None,
+    resume: bool = False,
+) -> Grid:
+    """Grow a circuit for every combination of threshold and smallest effect.
+
+    Args:
+        model: A TransformerBridge, from `load_model` or your own.
+        task: A task's name, or a Task.
+        thresholds: Standard deviations by which an effect must stand out; a rule that tests
+            significance has none, and only the smallest effects vary.
+        min_effects: Effects that a receiver must exceed to keep any sender.
+        keep: Percent of performance that the chosen circuit must keep.
+        config: All other settings, those of `discover_circuit`.
+        directory: Where effects are kept as they become known, as in `discover_circuit`.
+        progress: Called with a stage's name and the fraction of it that is done.
+        announce: Called with a line that says what the long part will take.
+        resume: Whether `directory` must hold a begun run of this model and these prompts.
+
+    Raises:
+        ResumeError: There is no such run to resume.
+        ValueError: The grid is empty, a setting is out of range, or the method patches no paths.
+
+    """
+    config = config or DiscoveryConfig()
+    rules = grid_rules(config, thresholds, min_effects, keep)
+    setting = Setting.of(model, get_task(task), config, directory, resume=resume)
+    run = Run(setting, progress, announce)
+    patched = run.patch(rules)
+    performances = run.evaluate(patched)
+    points = tuple(
+        GridPoint(rule, found.circuit, performance)
+        for rule, found, performance in zip(rules, patched, performances, strict=True)
+    )
+    point = best(points, keep)
+    chosen = patched[points.index(point)]
+    found = run.discovery(point.selection, chosen, point.performance)
+    return Grid(points, keep, found, run.cost)
+
+
+def grid_rules(
+    config: DiscoveryConfig, thresholds: Sequence[float], min_effects: Sequence[float], keep: float
+) -> list[SelectionRule]:
+    """Every combination once; the lowest threshold first, whose search reaches most.
+
+    Raises ValueError as `discover_grid` does.
+    """
+    check_search(config, keep)
+    if not thresholds or not min_effects:
+        raise ValueError("a grid needs at least one threshold and one smallest effect, got none")
+    if config.selection.tests_significance:
+        thresholds = [config.selection.threshold]
+    return [
+        replace(config.selection, threshold=threshold, min_effect=min_effect)
+        for threshold, min_effect in product(sorted(set(thresholds)), sorted(set(min_effects)))
+    ]
+
+
+def check_search(config: DiscoveryConfig, keep: float) -> None:
+    """Raise ValueError where there is nothing to search for."""
+    if not config.patches_paths:
+        raise ValueError(
+            f"method {config.method!r} patches no paths, so it has no thresholds to vary; "
+            "use app or path-patching"
+        )
+    if not 0 < keep <= 100:
+        raise ValueError(f"keep must be a percentage above 0 and at most 100, got {keep}")
+
+
+def choose(points: Sequence[Point], keep: float) -> Point | None:
+    """The smallest circuit that keeps enough performance, of those the best."""
+    enough = [point for point in points if point.performance >= keep]
+    return min(enough, key=lambda p: (len(p.circuit), -p.performance)) if enough else None
+
+
+def best(points: Sequence[Point], keep: float) -> Point:
+    """The point that `choose` names; where none keeps enough, the one that keeps most."""
+    return choose(points, keep) or max(points, key=lambda p: (p.performance, -len(p.circuit)))
+
+
+def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
+    """The circuits that no other one beats in size without losing to it in performance."""
+    return tuple(point for point in points if not _is_beaten(point, points))
+
+
+def search_dict(
+    points: Sequence[Point], chosen: Point, keep: float, found: Discovery, cost: Cost
+) -> dict[str, Any]:
+    """A search and its choice as plain data."""
+    front = pareto(points)
+    record = TypeAdapter(RunRecord).dump_python(found.record, mode="json")
+    return {
+        "keep": keep,
+        "keeps_enough": found.performance >= keep,
+        "points": [
+            {**point.to_dict(), "pareto": point in front, "chosen": point == chosen}
+            for point in points
+        ],
+        "provenance": record["provenance"],
+        "config": record["config"],
+        "cost": TypeAdapter(Cost).dump_python(cost, mode="json"),
+    }
+
+
+def _is_beaten(point: GridPoint, points: Sequence[GridPoint]) -> bool:
+    mine = (len(point.circuit), -point.performance)
+    others = ((len(other.circuit), -other.performance) for other in points)
+    return any(a <= mine[0] and b <= mine[1] and (a, b) != mine for a, b in others)

@@ -1,0 +1,87 @@
+"""What `grid.json` and `study.json` keep: every circuit of a search, its size and performance."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from circuits.components import HeadSet
+from circuits.discovery.result import SEARCH_FILES
+from circuits.pruning import PruningRule
+from circuits.search.grow import SelectionRule
+
+
+@dataclass(frozen=True)
+class SearchPoint:
+    """One combination of settings and the circuit it gives.
+
+    Attributes:
+        rule: When a sender is kept.
+        heads: The circuit's heads.
+        n_edges: How many edges it has.
+        sparsity: Share of the model's heads outside it.
+        performance: Percent of the full model's metric that it keeps.
+        pareto: Whether no other circuit beats it in size without losing to it in performance.
+        chosen: Whether it is the one that the search chose.
+        pruning: How its candidates were chosen, where the search varied that.
+
+    """
+
+    rule: SelectionRule
+    heads: HeadSet
+    n_edges: int
+    sparsity: float
+    performance: float
+    pareto: bool
+    chosen: bool
+    pruning: PruningRule | None = None
+
+
+@dataclass(frozen=True)
+class SearchRecord:
+    """The circuits of a grid or a study.
+
+    Attributes:
+        points: The circuits.
+        keep: Percent of performance that a circuit was asked to keep.
+        n_trials: How many combinations a study tried; None for a grid.
+
+    """
+
+    points: tuple[SearchPoint, ...]
+    keep: float
+    n_trials: int | None = None
+
+    @classmethod
+    def of(cls, data: Any) -> SearchRecord:
+        """Read what `Grid.to_dict` or `Study.to_dict` gave. Raises ValueError."""
+        try:
+            return _ADAPTER.validate_python(data)
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise ValueError(f"a search record is malformed: {where}: {first['msg']}") from error
+
+    @classmethod
+    def load(cls, directory: str | Path) -> SearchRecord | None:
+        """Read the search that a saved run was chosen by; None where there is none.
+
+        Raises:
+            ValueError: The file is damaged.
+
+        """
+        for name in SEARCH_FILES:
+            path = Path(directory) / name
+            if path.is_file():
+                try:
+                    return cls.of(json.loads(path.read_bytes()))
+                except ValueError as error:
+                    raise ValueError(f"{path} is damaged: {error}") from error
+        return None
+
+
+_ADAPTER = TypeAdapter(SearchRecord)

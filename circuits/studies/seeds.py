@@ -1,0 +1,225 @@
+"""The same discovery on the prompts of many seeds.
+
+The model is loaded, hashed and checked once. With a second method to compare with, both share the
+prompts of a seed, one sweep among all heads, and every effect that either had run exactly.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+from pathlib import Path
+
+from circuits.circuit import Circuit, Overlap
+from circuits.discovery.config import METHODS, DiscoveryConfig, Method
+from circuits.discovery.result import Discovery
+from circuits.discovery.run import Announce, Progress, Run
+from circuits.discovery.session import ResumeError, Setting, checked, is_begun
+from circuits.forward import LayeredModel, TransformerBridge
+from circuits.references import Reference, check_same_shape
+from circuits.statistics.distribution import Outlier
+from circuits.studies.seed_result import SeedRun, SeedStudy
+from circuits.tasks import Task, get_task
+
+SEED_STAGES = ("seeds",)
+AGAINST_DIRECTORY = "against"
+Against = Method | Reference | Circuit
+_SHARES = {"behaviour": 0.02, "means": 0.04, "pruning": 0.2, "patching": 0.7, "evaluation": 0.04}
+"""Of the time that a discovery takes: for the progress alone."""
+
+
+class LuckySeedWarning(UserWarning):
+    """A figure of one seed is not what the other seeds let expect."""
+
+
+def discover_seeds(
+    model: TransformerBridge,
+    task: str | Task,
+    *,
+    seeds: int | Sequence[int] = 10,
+    config: DiscoveryConfig | None = None,
+    against: Against | None = None,
+    directory: str | Path | None = None,
+    progress: Progress = lambda stage, fraction: None,
+    announce: Announce = lambda line: None,
+    resume: bool = False,
+) -> SeedStudy:
+    """Discover a task's circuit on the prompts of many seeds.
+
+    Each run is what `discover_circuit` finds with that seed. Templates take turns in every run
+    alike; `DiscoveryConfig.n_templates` lets chance choose some, in an order of its own.
+
+    Args:
+        model: A TransformerBridge, from `load_model` or your own.
+        task: A task's name, or a Task.
+        seeds: Which; or how many, beginning with that of `config`.
+        config: All settings of `discover_circuit`. Its seed is the one that is `reported` if it is
+            among the seeds, otherwise the first of them is.
+        against: What to measure precision and recall against: another method on the same prompts,
+            such as "path-patching", a reference, or a circuit.
+        directory: Where to save each run (`seed-0`, `seed-1`, ...; what it is compared with in
+            `against` below it) as soon as it is done. Runs that are there are not repeated.
+        progress: Called with the stage "seeds" and the fraction of it that is done.
+        announce: Called with lines that say what is done next.
+        resume: Whether `directory` must hold a begun study of this model and these prompts.
+
+    Raises:
+        ResumeError: There is no such study to resume.
+        ValueError: There is no seed, or one twice, a setting is out of range, or there is nothing
+            to compare with.
+
+    Warns:
+        LuckySeedWarning: A figure of one seed is not what the other seeds let expect.
+
+    """
+    config = config or DiscoveryConfig()
+    numbers = seed_numbers(seeds, config.seed)
+    check_against(config, against)
+    if resume:
+        check_study_begun(directory)
+    layered = checked(model)
+    _check_shape(against, layered)
+    repeated = _Repeated(layered, get_task(task), config, against, announce, resume)
+    runs: list[SeedRun] = []
+    for done, seed in enumerate(numbers):
+        announce(f"seed {seed}, {done + 1} of {len(numbers)}")
+
+        def told(part: float, done: int = done) -> None:
+            progress(SEED_STAGES[0], (done + part) / len(numbers))
+
+        where = None if directory is None else seed_directory(directory, seed)
+        runs.append(repeated.run(seed, where, told))
+    reported = config.seed if config.seed in numbers else numbers[0]
+    study = SeedStudy(tuple(runs), reported, name_of(against))
+    for outlier in study.outliers:
+        warnings.warn(described(outlier, reported), LuckySeedWarning, stacklevel=2)
+    return study
+
+
+def seed_numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
+    """The seeds themselves. Raises ValueError where there is none, or one twice."""
+    numbers = tuple(range(first, first + seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not numbers:
+        raise ValueError(f"seeds must be at least 1, or a list of at least one seed; got {seeds}")
+    if len(set(numbers)) < len(numbers):
+        raise ValueError(f"each seed can be run once; got {', '.join(map(str, numbers))}")
+    return numbers
+
+
+def check_against(config: DiscoveryConfig, against: Against | None) -> None:
+    """Raise ValueError where that is no method, or the one that is to be compared with it."""
+    if not isinstance(against, str):
+        return
+    if against not in METHODS:
+        raise ValueError(f"unknown method {against!r} to compare with; known: {', '.join(METHODS)}")
+    if against == config.method:
+        raise ValueError(f"method {against!r} cannot be compared with itself; name another")
+
+
+def seed_directory(directory: str | Path, seed: int) -> Path:
+    """Where the run of a seed is."""
+    return Path(directory) / f"seed-{seed}"
+
+
+def is_study_begun(directory: str | Path) -> bool:
+    """Whether a directory holds something that a study can go on from."""
+    return any(map(is_begun, Path(directory).glob("seed-*")))
+
+
+def check_study_begun(directory: str | Path | None) -> None:
+    """Raise ResumeError where a directory holds no begun study."""
+    if directory is None or not is_study_begun(directory):
+        where = "no directory" if directory is None else f"{directory}, which holds none"
+        raise ResumeError(
+            f"asked to resume a study of seeds in {where}: name the directory it was begun in, or "
+            "begin one without resume"
+        )
+
+
+def name_of(against: Against | None) -> str | None:
+    """What circuits are compared with, in words."""
+    if isinstance(against, Reference):
+        return against.name
+    return "a given circuit" if isinstance(against, Circuit) else against
+
+
+def described(outlier: Outlier, reported: int) -> str:
+    """An outlier in one line."""
+    which = "the seed that is reported" if outlier.seed == reported else "one of many"
+    return (
+        f"seed {outlier.seed}, {which}, is out of line: its {outlier.figure} is "
+        f"{outlier.value:.3g}, where the other seeds let expect {outlier.low:.3g} to "
+        f"{outlier.high:.3g}"
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Repeated:
+    """What the runs of all seeds have in common."""
+
+    model: LayeredModel
+    task: Task
+    config: DiscoveryConfig
+    against: Against | None
+    announce: Announce
+    resume: bool
+
+    def run(self, seed: int, directory: Path | None, report: Callable[[float], None]) -> SeedRun:
+        """Find one seed's circuit, and what it is compared with; the wider search comes first."""
+        resume = self.resume and directory is not None and is_begun(directory)
+        config = replace(self.config, seed=seed)
+        setting = Setting.of(self.model, self.task, config, directory, resume=resume)
+        if not isinstance(self.against, str):
+            return self._compared(self._found(setting, directory, report), self.against)
+        other = replace(setting, config=replace(config, method=self.against))
+        beside = None if directory is None else directory / AGAINST_DIRECTORY
+        against = self._found(other, beside, lambda part: report(part / 2))
+        setting = replace(setting, replaced=None)
+        found = self._found(setting, directory, lambda part: report((1 + part) / 2))
+        return replace(self._compared(found, against.circuit), against=against)
+
+    def _found(
+        self, setting: Setting, directory: Path | None, report: Callable[[float], None]
+    ) -> Discovery:
+        """What a directory holds of just this setting; otherwise found now, and saved there."""
+        if directory is not None and (known := setting.saved_in(directory)) is not None:
+            report(1.0)
+            return known
+        found = Run(setting, _overall(report), self.announce).discover()
+        if directory is not None:
+            found.save(directory)
+        # The model's outputs on these prompts, which nobody will ask for.
+        return replace(found, evaluator=None)
+
+    def _compared(self, found: Discovery, against: Circuit | Reference | None) -> SeedRun:
+        if against is None:
+            return SeedRun(found)
+        theirs = against.circuit if isinstance(against, Reference) else against
+        heads, edges = found.circuit.compare(theirs), None
+        if found.config.patches_paths and self._compares_edges:
+            edges = Overlap.of(found.circuit.connections, against.connections)
+        return SeedRun(found, None, heads, edges)
+
+    @property
+    def _compares_edges(self) -> bool:
+        """Whether there are edges to compare with: for every seed, or for none."""
+        if isinstance(self.against, Reference | Circuit):
+            return bool(self.against.connections)
+        return self.against is not None and replace(self.config, method=self.against).patches_paths
+
+
+def _check_shape(against: Against | None, model: LayeredModel) -> None:
+    """Before any work is done. Raises ValueError for a circuit of another model's shape."""
+    nothing = Circuit.of_heads((), model.n_layers, model.n_heads)
+    if isinstance(against, Reference):
+        check_same_shape(against, nothing)
+    elif isinstance(against, Circuit):
+        nothing.compare(against)
+
+
+def _overall(report: Callable[[float], None]) -> Progress:
+    """One fraction from those of the stages."""
+    ends = dict(zip(_SHARES, accumulate(_SHARES.values()), strict=True))
+    return lambda stage, part: report(ends[stage] - (1 - part) * _SHARES[stage])

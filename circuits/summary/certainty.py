@@ -1,0 +1,54 @@
+"""How certain the path effects of a discovery are, in words."""
+
+from __future__ import annotations
+
+from decimal import ROUND_UP, Context
+
+from circuits.discovery.result import Discovery
+from circuits.search.verification import CONFIDENCE, Verification
+
+_LOWER_PRECISION = ("bfloat16", "float16")
+
+
+def rows(found: Discovery) -> dict[str, str]:
+    """What was verified and what holds for the rest; nothing where no path was patched."""
+    if not found.config.patches_paths:
+        return {}
+    seen = found.verification
+    if found.config.engine != "sweep":
+        return {"paths": "all measured, none estimated"}
+    if seen is None:
+        return {"paths": "all estimated, none verified (--no-verify)"}
+    return {
+        "paths": f"{seen.estimated:,} estimated, {seen.verified:,} verified "
+        f"({seen.sampled:,} of them sampled), {seen.flipped:,} flipped",
+        "errors": _errors(seen) + (f" ({against})" if (against := errors_against(found)) else ""),
+        "bound": bound(seen),
+    }
+
+
+def bound(seen: Verification) -> str:
+    """The largest effect that can have been missed, and how sure that is."""
+    claim = f"no path left out unverified has an effect above {_rounded_up(seen.missed_effect)}"
+    if not seen.sampled:
+        return f"{claim}, if the others' errors are like those verified (no sample checks it)"
+    return (
+        f"{claim} ({CONFIDENCE:.0%} confidence that this holds for at least "
+        f"{int(100 * seen.coverage)}% of them)"
+    ).replace("%", " %")
+
+
+def errors_against(found: Discovery) -> str | None:
+    """What estimates of a model in lower precision than float32 were compared with."""
+    lower = found.provenance.model.dtype in _LOWER_PRECISION
+    return "against float32" if lower and found.verification is not None else None
+
+
+def _errors(seen: Verification) -> str:
+    largest = f"largest {seen.largest_error:.2g}"
+    return largest if seen.mean_error is None else f"{largest}, mean {seen.mean_error:.2g}"
+
+
+def _rounded_up(effect: float) -> str:
+    """Two digits, never less than the effect itself."""
+    return f"{float(Context(prec=2, rounding=ROUND_UP).create_decimal(repr(effect))):.2g}"

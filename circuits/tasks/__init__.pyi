@@ -1,0 +1,37 @@
+from .base import Task, Words
+from .custom import RowReport, RowTask, task_from_dataset, task_from_file
+from .docstring import Docstring
+from .gendered_pronouns import GenderedPronouns
+from .greater_than import GreaterThan
+from .induction import Induction
+from .ioi import IOI
+from .pairs import PromptPairs
+from .registry import get_task, list_tasks, register_task
+from .rows import Columns, RowProblem, RowsError
+from .sources import open_task
+from .text import PromptPair
+from .tokenization import Tokenizer
+
+__all__ = [
+    "IOI",
+    "Columns",
+    "Docstring",
+    "GenderedPronouns",
+    "GreaterThan",
+    "Induction",
+    "PromptPair",
+    "PromptPairs",
+    "RowProblem",
+    "RowReport",
+    "RowTask",
+    "RowsError",
+    "Task",
+    "Tokenizer",
+    "Words",
+    "get_task",
+    "list_tasks",
+    "open_task",
+    "register_task",
+    "task_from_dataset",
+    "task_from_file",
+]

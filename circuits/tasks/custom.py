@@ -1,0 +1,194 @@
+"""A task from a table of one's own: a JSONL or CSV file, or a `datasets.Dataset`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING
+
+from circuits.errors import TaskError
+from circuits.tasks.base import Task, Words
+from circuits.tasks.rows import (
+    Columns,
+    NumberedPair,
+    ParsedTable,
+    RowProblem,
+    RowsError,
+    parse_table,
+)
+from circuits.tasks.tables import read_dataset, read_file
+from circuits.tasks.text import PromptPair
+from circuits.tasks.tokenization import EncodedPair, PairEncoder, Tokenizer
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from circuits.tasks.pairs import PromptPairs
+
+
+@dataclass(frozen=True)
+class RowReport:
+    """What a tokenizer makes of a table.
+
+    Attributes:
+        n_rows: All rows.
+        usable: The pairs that can be used, in the order of their rows.
+        problems: Everything that is wrong with the other rows, in their order.
+        uneven_templates: Labels of templates whose prompts differ in length: means over their
+            prompts mix positions that do not line up.
+
+    """
+
+    n_rows: int
+    usable: tuple[EncodedPair, ...]
+    problems: tuple[RowProblem, ...]
+    uneven_templates: tuple[int, ...]
+
+
+class RowTask(Task):
+    """A task whose pairs are the rows of a table.
+
+    `sample` shuffles them by its seed. All rows must be usable with the tokenizer: a RowsError
+    says which are not, and `check` gives those that are.
+    """
+
+    def __init__(self, table: ParsedTable, name: str, spec: str = "") -> None:
+        """Make a task of what was read; `spec` is what `get_task` finds it by."""
+        self.name, self.spec, self.table = name, spec, table
+        self.description = f"{len(table.pairs)} prompt pairs of one's own."
+        self.source = spec
+        self.n_variants = max(1, len({numbered.pair.template for numbered in table.pairs}))
+        self.n_pairs = len(table.pairs)
+        self.digest = table.digest
+        self._checked: tuple[Tokenizer, RowReport] | None = None
+
+    def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
+        """Draw any row. Raises RowsError where none can be read."""
+        if not self.table.pairs:
+            raise RowsError(self.name, self.table.n_rows, self.table.problems)
+        return rng.choice(self.table.pairs).pair
+
+    def check(self, tokenizer: Tokenizer) -> RowReport:
+        """Tokenize every row, and say which can be used and what is wrong with the others."""
+        if self._checked is None or self._checked[0] is not tokenizer:
+            self._checked = (tokenizer, self._check(tokenizer))
+        return self._checked[1]
+
+    def usable_pairs(self, tokenizer: Tokenizer, n: int, seed: int = 0) -> PromptPairs:
+        """At most `n` of the rows that can be used, shuffled. Raises RowsError where none can."""
+        report = self.check(tokenizer)
+        if not report.usable:
+            raise RowsError(self.name, report.n_rows, report.problems)
+        return self.batch(tokenizer, _shuffled(report.usable, seed)[:n], seed)
+
+    def all_pairs(self, tokenizer: Tokenizer) -> PromptPairs:
+        """Every row, in order. Raises RowsError where rows cannot be used."""
+        return self.batch(tokenizer, self._usable(tokenizer))
+
+    def encoded_pairs(
+        self, tokenizer: Tokenizer, n: int, seed: int, n_templates: int | None = None
+    ) -> Sequence[EncodedPair]:
+        """Take `n` rows in an order that the seed decides, of all templates or some.
+
+        Raises:
+            TaskError: There are fewer, or (RowsError) some cannot be used with this tokenizer.
+
+        """
+        usable = self._usable(tokenizer)
+        turns = self._turns(seed, n_templates)
+        if self.table.has_templates:
+            labels = sorted({pair.text.template for pair in usable})
+            chosen = {labels[turn] for turn in turns}
+            usable = tuple(pair for pair in usable if pair.text.template in chosen)
+        if n > len(usable):
+            raise TaskError(
+                f"task {self.name!r} was asked for {n} distinct pairs and has {len(usable)}; ask "
+                "for fewer (--n-prompts), or add rows to it"
+            )
+        return _shuffled(usable, seed)[:n]
+
+    def _usable(self, tokenizer: Tokenizer) -> tuple[EncodedPair, ...]:
+        report = self.check(tokenizer)
+        if report.problems:
+            raise RowsError(self.name, report.n_rows, report.problems)
+        return report.usable
+
+    def _check(self, tokenizer: Tokenizer) -> RowReport:
+        encoder = PairEncoder(tokenizer, reuse_answers=False)
+        problems = list(self.table.problems)
+        usable: list[EncodedPair] = []
+        for numbered in self.table.pairs:
+            if found := encoder.problems(numbered.pair):
+                problems += [RowProblem(numbered.row, message) for message in found]
+            else:
+                usable.append(self._encode(encoder, numbered))
+        problems.sort(key=lambda problem: -1 if problem.row is None else problem.row)
+        lengths: dict[int, set[int]] = {}
+        for pair in usable:
+            lengths.setdefault(pair.text.template, set()).add(len(pair.clean))
+        uneven = tuple(sorted(label for label, found in lengths.items() if len(found) > 1))
+        return RowReport(self.table.n_rows, tuple(usable), tuple(problems), uneven)
+
+    def _encode(self, encoder: PairEncoder, numbered: NumberedPair) -> EncodedPair:
+        """Without a template column, pairs of equal length share a template."""
+        encoded = encoder.encode(numbered.pair)
+        if self.table.has_templates:
+            return encoded
+        return replace(encoded, text=replace(encoded.text, template=len(encoded.clean)))
+
+
+def _shuffled(pairs: Sequence[EncodedPair], seed: int) -> list[EncodedPair]:
+    return Random(seed).sample(pairs, len(pairs))
+
+
+def task_from_file(
+    path: str | Path, columns: Columns | None = None, *, strict: bool = True, spec: str = ""
+) -> RowTask:
+    """Read a task from a JSONL or CSV file; `tasks.rows` and `tasks.tables` say how it looks.
+
+    Args:
+        path: Ends in .jsonl, .ndjson or .csv.
+        columns: The names of its columns, where they are not the usual ones.
+        strict: Refuse a file with rows that no tokenizer could use.
+        spec: What `get_task` finds it by; the path without.
+
+    Raises:
+        TaskError: The file cannot be read, or (RowsError, with `strict`) rows of it cannot.
+
+    """
+    path, columns = Path(path), columns or Columns()
+    table = parse_table(read_file(path, columns), columns)
+    return _task(table, path.stem, spec or str(path), strict)
+
+
+def task_from_dataset(
+    dataset: Dataset,
+    name: str = "dataset",
+    columns: Columns | None = None,
+    *,
+    strict: bool = True,
+    spec: str = "",
+) -> RowTask:
+    """Make a task of a Hugging Face dataset's rows.
+
+    Args:
+        dataset: One split, in memory or on disk.
+        name: The task's name.
+        columns: The names of its columns, where they are not the usual ones.
+        strict: Refuse a dataset with rows that no tokenizer could use.
+        spec: What `get_task` finds it by. Without, a saved run of it does not find it again.
+
+    Raises:
+        TaskError: Rows cannot be used (RowsError, with `strict`).
+
+    """
+    columns = columns or Columns()
+    return _task(parse_table(read_dataset(dataset, columns), columns), name, spec, strict)
+
+
+def _task(table: ParsedTable, name: str, spec: str, strict: bool) -> RowTask:
+    if strict and table.problems:
+        raise RowsError(spec or name, table.n_rows, table.problems)
+    return RowTask(table, name, spec)

@@ -1,0 +1,28 @@
+"""A contrastive pair as text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NO_ANSWER = -1
+"""Fills the rows of `PromptPairs.correct` and `PromptPairs.wrong` that hold fewer answers."""
+
+
+@dataclass(frozen=True)
+class PromptPair:
+    """One contrastive pair as text, before tokenization.
+
+    Attributes:
+        clean: The prompt that lets a model do the task.
+        corrupted: The prompt of the same shape that has lost the information.
+        correct: The right next strings after `clean`, with their leading space if they have one.
+        wrong: The strings that `correct` is compared with.
+        template: Label of the pairs whose positions line up, for means over prompts.
+
+    """
+
+    clean: str
+    corrupted: str
+    correct: tuple[str, ...]
+    wrong: tuple[str, ...]
+    template: int = 0

@@ -1,0 +1,110 @@
+"""The methods as they run on small models, and the rules that fit so few heads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from circuits.discovery.config import DiscoveryConfig, Engine, Method, PruneBy
+from circuits.model.native import NativeShape
+from circuits.pruning import PruningRule
+from circuits.search.grow import SelectionRule
+
+_GROUP = 4
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A method as the benchmark runs it.
+
+    Attributes:
+        name: What rows call it.
+        method: The method.
+        engine: How it measures path effects, if it does.
+        prune_by: Which scores "app" prunes by.
+        default_rules: Take the rules for models of hundreds of heads, not those for small ones.
+
+    """
+
+    name: str
+    method: Method
+    engine: Engine = "exact"
+    prune_by: PruneBy = "attribution"
+    default_rules: bool = False
+
+    def config(self, shape: NativeShape, seed: int) -> DiscoveryConfig:
+        """The settings on a model of this shape: they look at its sizes, never at its truth."""
+        config = DiscoveryConfig(
+            method=self.method, prune_by=self.prune_by, engine=self.engine, seed=seed
+        )
+        if self.default_rules:
+            return config
+        return replace(
+            config,
+            selection=small_selection(shape.n_layers, shape.n_heads),
+            pruning=small_pruning(config.pruning_rule, shape.n_layers * shape.n_heads),
+        )
+
+
+CONTESTANTS = (
+    Contestant("app-exact", "app"),
+    Contestant("app-sweep", "app", "sweep"),
+    Contestant("app-merged-flap-exact", "app", prune_by="merged-flap"),
+    Contestant("path-patching-exact", "path-patching"),
+    Contestant("path-patching-sweep", "path-patching", "sweep"),
+    Contestant("attribution", "attribution"),
+    Contestant("flap", "flap"),
+    Contestant("contrastive-flap", "contrastive-flap"),
+    Contestant("merged-flap", "merged-flap"),
+    Contestant("path-patching-exact-default", "path-patching", default_rules=True),
+)
+"""Every method of the benchmark."""
+
+DEFAULT_RULED = frozenset(one.name for one in CONTESTANTS if one.default_rules)
+"""Names of those that take the rules for models of hundreds of heads."""
+
+
+def small_selection(n_layers: int, n_heads: int) -> SelectionRule:
+    """The published rule, with thresholds that few senders can reach.
+
+    Among n senders of which m have the same effect and the others none, the effect of each stands
+    sqrt((n - m) (n - 1) / (n m)) standard deviations above the mean: for one of eight 2.5, for two
+    of eight 1.6, whatever the effect. Published thresholds (2 to 2.5, and 2 / sqrt(n) on top) are
+    made for hundreds of senders, and select nothing among eight. Here a threshold is at most half
+    of what `_GROUP` equal senders reach (one half, so that somewhat unequal ones pass together),
+    which changes nothing from about 105 senders on; and it does not grow with distance, of which
+    there is none to speak of.
+
+    So low a threshold finds someone that stands out among senders that all do nothing. What tells
+    these is the smallest effect that counts, published as 0.001 to 0.02 for hundreds of heads:
+    here, at least the share of each head if all did equal harm, 1 / (n_layers n_heads).
+    """
+    published = SelectionRule()
+    return SelectionRule(
+        threshold=min(published.threshold, _reach(n_heads) / 2),
+        logits_threshold=min(published.logits_threshold, _reach(n_layers * n_heads) / 2),
+        min_effect=max(published.min_effect, 1 / (n_layers * n_heads)),
+        distance="linear",
+        alpha=0.0,
+    )
+
+
+def _reach(n: int) -> float:
+    """How far `_GROUP` equal effects of n stand above the mean, in standard deviations."""
+    group = min(_GROUP, n / 2)
+    return ((n - group) * (n - 1) / (n * group)) ** 0.5
+
+
+def small_pruning(rule: PruningRule, n: int) -> PruningRule:
+    """The same rule at every possible number of heads.
+
+    From 60 % sparsity on, as published, a model of eight heads could keep three. And where hundreds
+    of heads share what is left out by their share of the score, in a small model it can be all that
+    a head of the circuit has: here it is at most the equal share of one head, 1 / n.
+    """
+    return replace(
+        rule,
+        lowest_sparsity=0.0,
+        highest_sparsity=1 - 1 / n,
+        step=1 / n,
+        score_share=max(rule.score_share, 1 - 1 / n),
+    )

@@ -1,0 +1,66 @@
+"""The edge-level test as it is defined: hooks on the bridge, one receiver at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from transformer_lens.model_bridge import TransformerBridge
+
+from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
+from circuits.forward.activations import at_end
+from circuits.metrics import Metric
+from circuits.patching.reference import receiver_site
+from circuits.tasks import PromptPairs
+from tests.circuits.patching.slow_twin import run
+
+
+def edge_metric_by_hand(
+    bridge: TransformerBridge, pairs: PromptPairs, edges: Collection[Edge], metric: Metric
+) -> Float[Tensor, " prompt"]:
+    """For each receiver a run of its own, in which every head gives what this receiver reads.
+
+    That is the sender's output inside the circuit along an edge, else the corrupted one. MLPs and
+    norms run as the bridge runs them.
+    """
+    values = []
+    for row in range(len(pairs)):
+        one = pairs[row : row + 1]
+        clean, corrupted = (t[:, : int(one.end) + 1] for t in (one.clean, one.corrupted))
+        names = [f"blocks.{layer}.attn.hook_z" for layer in range(bridge.cfg.n_layers)]
+        outside, inside = run(bridge, corrupted, names), {}
+
+        def read_by(receiver: Receiver, outside=outside, inside=inside, names=names):
+            z = {name: outside[name].clone() for name in names}
+            for edge in edges:
+                if receiver_site(bridge, edge.receiver) == receiver_site(bridge, receiver):
+                    z[names[edge.sender.layer]][:, :, edge.sender.index] = inside[edge.sender]
+            return z
+
+        for head in sorted({edge.sender for edge in edges}):
+            inputs = {}
+            for name in HEAD_INPUTS:
+                receiver = Receiver(head, name)
+                site, _ = receiver_site(bridge, receiver)
+                inputs[site] = run(bridge, clean, [site], read_by(receiver))[site]
+            z = run(bridge, clean, [names[head.layer]], inputs)[names[head.layer]]
+            inside[head] = z[:, :, head.index]
+        hooks = [
+            (name, lambda value, hook, z=z: z) for name, z in read_by(Receiver.logits()).items()
+        ]
+        with torch.no_grad():
+            logits = bridge.run_with_hooks(clean, fwd_hooks=hooks)
+        values.append(metric(at_end(logits, one), one))
+    return torch.cat(values)
+
+
+def all_edges(heads: Collection[Head]) -> frozenset[Edge]:
+    """Every path among some heads and from them to the logits."""
+    edges = {Edge(head, Receiver.logits(), -1.0) for head in heads}
+    for sender in heads:
+        for head in heads:
+            if head.layer > sender.layer:
+                edges |= {Edge(sender, Receiver(head, name), -1.0) for name in HEAD_INPUTS}
+    return frozenset(edges)

@@ -1,0 +1,164 @@
+"""Runs that are cut off, go on, and begin anew."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from circuits import Discovery
+from circuits.cli import actions
+from circuits.discovery.store import Workspace
+from tests.circuits.cli.command_line import FEW, LOW, circuits, error_of
+
+KILLED = """
+import os, signal, sys
+from circuits.discovery.store import Workspace
+
+def killed_after(name, count):
+    method, calls = getattr(Workspace, name), []
+    def calling(*arguments):
+        method(*arguments)
+        calls.append(name)
+        if len(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+    setattr(Workspace, name, calling)
+
+killed_after(sys.argv.pop(1), int(sys.argv.pop(1)))
+from circuits.cli import main
+main()
+"""
+
+
+SPLIT = ("--memory-budget", "1")
+
+
+@pytest.fixture(scope="module")
+def command(tiny):
+    return ("discover", "ioi", "--model", tiny, *FEW, *LOW, "--out")
+
+
+@pytest.fixture(scope="module")
+def finished(command, tmp_path_factory):
+    """A run that was never cut off; leave it as it is."""
+    directory = tmp_path_factory.mktemp("finished") / "run"
+    assert circuits(*command, directory).exit_code == 0
+    return directory
+
+
+@pytest.fixture(scope="module")
+def split(command, tmp_path_factory):
+    """The same, prompt by prompt."""
+    directory = tmp_path_factory.mktemp("split") / "run"
+    assert circuits(*command, directory, *SPLIT).exit_code == 0
+    return directory
+
+
+@pytest.fixture
+def run(finished, tmp_path):
+    """A copy of it, to go on with."""
+    return shutil.copytree(finished, tmp_path / "run")
+
+
+@pytest.fixture
+def no_model(monkeypatch):
+    """Loading a model is a mistake here."""
+    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
+
+
+def interrupt(*_, **__):
+    raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("step", "count"), [("keep_pruned", 1), ("keep_sweep", 2), ("_learn", 1), ("_learn", 4)]
+)
+def test_killed_and_run_again_it_finds_the_same(command, split, tmp_path, step, count):
+    arguments = [*map(str, command), str(tmp_path / "cut"), *SPLIT]
+    killed = subprocess.run(
+        [sys.executable, "-c", KILLED, step, str(count), *arguments], capture_output=True
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["work"]
+    assert circuits(*command, tmp_path / "cut", *SPLIT, "--resume").exit_code == 0
+    whole, again = (run / "circuit.json" for run in (split, tmp_path / "cut"))
+    assert again.read_bytes() == whole.read_bytes()
+    assert len(Discovery.load(tmp_path / "cut").circuit) > 2
+
+
+def test_nothing_known_is_measured_again(command, tmp_path):
+    first, second = (
+        json.loads(circuits(*command, tmp_path / "run", "--json").stdout) for _ in range(2)
+    )
+    assert second["circuit"] == first["circuit"]
+    stages = [{s["stage"]: s["flops"] for s in run["cost"]["stages"]} for run in (first, second)]
+    for stage in ("pruning", "patching"):
+        assert stages[0][stage] > 0
+        assert stages[1][stage] == 0
+
+
+def test_another_threshold_goes_on_from_there(command, run):
+    other = circuits(*command, run, "--threshold", "0.6", "--resume")
+    assert other.exit_code == 0
+    assert "begins anew" not in other.stderr
+
+
+def test_resume_needs_a_begun_run(no_model, tmp_path):
+    assert "add --out DIRECTORY" in error_of("discover", "ioi", "--resume", code=2)
+    missing = error_of("discover", "ioi", "--resume", "--out", tmp_path / "none", code=2)
+    assert f"{tmp_path / 'none'}, which is no directory: name" in missing
+    assert "holds no begun run" in error_of("grid", "ioi", "--resume", "--out", tmp_path, code=2)
+    assert not list(tmp_path.glob("none*"))
+
+
+@pytest.mark.parametrize(
+    ("options", "difference"),
+    [
+        (("--seed", "1"), "other prompts"),
+        (("--metric", "prob_diff"), "another metric"),
+        (("--engine", "reference"), "another engine"),
+    ],
+)
+def test_another_run_is_not_resumed_but_replaced(command, run, options, difference):
+    refused = error_of(*command, run, *options, "--resume", code=2)
+    assert f"but it has {difference}" in refused
+    assert circuits(*command, run, "--resume").exit_code == 0, "nothing was lost"
+    replaced = circuits(*command, run, *options)
+    assert replaced.exit_code == 0
+    notes = [line for line in replaced.stderr.splitlines() if "begins anew" in line]
+    assert len(notes) == 1
+    assert difference in notes[0]
+    assert circuits(*command, run, *options, "--resume").exit_code == 0
+
+
+def test_another_model_and_task_are_named(command, run):
+    other = ("discover", "induction", *command[2:], run, "--dtype", "float64")
+    refused = error_of(*other, "--resume", code=2)
+    assert "another task, other model weights or dtype, other prompts" in refused
+
+
+def test_interrupted_it_tells_how_to_go_on(command, tmp_path, monkeypatch):
+    monkeypatch.setattr(Workspace, "keep_sweep", interrupt)
+    result = circuits(*command, tmp_path / "run")
+    assert result.exit_code == 130
+    *_, note, last = result.stderr.splitlines()
+    assert note.endswith("the same command again goes on from there")
+    assert str(tmp_path / "run") in note
+    assert last == "interrupted"
+
+
+def test_interrupted_before_anything_was_kept_it_leaves_nothing(command, tmp_path, monkeypatch):
+    monkeypatch.setattr("circuits.discovery.run.measure_behaviour", interrupt)
+    result = circuits(*command, tmp_path / "new" / "run")
+    assert result.exit_code == 130
+    assert "goes on" not in result.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def test_the_plan_is_announced(tiny):
+    result = circuits("discover", "ioi", "--model", tiny, *FEW)
+    lines = [line for line in result.stderr.splitlines() if line.startswith("path patching among")]
+    assert len(lines) == 1
+    assert "4 prompts in 1 batch: about" in lines[0]

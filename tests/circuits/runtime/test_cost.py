@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from circuits.forward import LayeredModel, paired_runs
+from circuits.metrics import logit_diff
+from circuits.patching import effect_table
+from circuits.runtime.cost import Cost, CostMeter, FlopCounter, StageCost, peak_memory
+from circuits.scores.attribution import attribution_scores
+
+
+def test_counts_matrix_products() -> None:
+    """A multiplication and an addition count as two."""
+    meter = CostMeter()
+    with meter.stage("small"):
+        torch.ones(3, 5) @ torch.ones(5, 7)
+    with meter.stage("nothing"):
+        torch.ones(3) + 1
+    with meter.stage("batched"):
+        torch.ones(2, 3, 5) @ torch.ones(2, 5, 7)
+    assert [(stage.stage, stage.flops) for stage in meter.stages] == [
+        ("small", 2 * 3 * 5 * 7),
+        ("nothing", 0),
+        ("batched", 2 * 2 * 3 * 5 * 7),
+    ]
+    assert all(stage.seconds > 0 for stage in meter.stages)
+    assert all(stage.peak_memory_bytes > 0 for stage in meter.stages)
+
+
+def test_backward_passes_count() -> None:
+    meter, weight = CostMeter(), torch.ones(5, 7, requires_grad=True)
+    with meter.stage("both"):
+        (torch.ones(3, 5) @ weight).sum().backward()
+    assert meter.stages[0].flops == 2 * (2 * 3 * 5 * 7)
+
+
+def test_torch_counts_the_same(bridge, pairs) -> None:
+    def work() -> None:
+        model = LayeredModel.of(bridge)
+        effect_table(model, pairs)
+        attribution_scores(paired_runs(model, pairs, logit_diff))
+        bridge(pairs.clean)
+
+    work()
+    with FlopCounter() as counter:
+        work()
+    with FlopCounterMode(display=False) as slow:
+        work()
+    assert counter.flops == slow.get_total_flops() > 0
+
+
+def test_progress_of_a_stage() -> None:
+    heard: list[tuple[str, float]] = []
+    meter = CostMeter(lambda stage, fraction: heard.append((stage, fraction)))
+    with meter.stage("work") as report:
+        report(0.25)
+    assert heard == [("work", 0.0), ("work", 0.25), ("work", 1.0)]
+
+
+def test_a_failed_stage_is_not_counted() -> None:
+    heard: list[float] = []
+    meter = CostMeter(lambda _, fraction: heard.append(fraction))
+    with pytest.raises(RuntimeError, match="broken"), meter.stage("work"):
+        raise RuntimeError("broken")
+    assert meter.stages == []
+    assert heard == [0.0]
+    with meter.stage("next"):
+        pass
+    assert len(meter.stages) == 1
+
+
+def test_sums() -> None:
+    cost = Cost((StageCost("a", 30, 1.5, 100), StageCost("b", 12, 0.5, 300)), 6)
+    assert (cost.flops, cost.seconds, cost.peak_memory_bytes) == (42, 2.0, 300)
+    assert cost.forward_passes == 7
+    assert cost.of("b").flops == 12
+    with pytest.raises(KeyError, match="no stage 'c'; stages: a, b"):
+        cost.of("c")
+    assert Cost((), 6).peak_memory_bytes == 0
+
+
+def test_peak_memory_is_in_bytes() -> None:
+    before = peak_memory()
+    held = torch.ones(64, 1 << 20)
+    assert peak_memory() >= max(before, held.nbytes)
+    assert peak_memory() < 1 << 40

@@ -1,0 +1,176 @@
+"""Discoveries repeated over seeds on the toy: what they share, keep and refuse."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, load_reference
+from circuits.discover import run_discovery
+from circuits.discovery.run import Run
+from circuits.discovery.session import ResumeError
+from circuits.studies import LuckySeedWarning, SeedRun, discover_seeds
+from circuits.studies.seeds import _Repeated
+from tests.circuits.conftest import RULE
+from tests.circuits.prompts import ToyTask
+
+CONFIG = DiscoveryConfig(
+    n_prompts=2,
+    n_mean_prompts=4,
+    n_sampled_paths=4,
+    selection=RULE,
+    pruning=PruningRule("biggest", 0.2, 0.5, 0.1),
+    seed=1,
+)
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory):
+    return tmp_path_factory.mktemp("seeds") / "study"
+
+
+@pytest.fixture(scope="module")
+def heard():
+    return []
+
+
+@pytest.fixture(scope="module")
+def checks():
+    return []
+
+
+@pytest.fixture(scope="module")
+def study(toy, directory, heard, checks):
+    """Stopped after the first seed, and gone on with."""
+
+    def stop(line: str) -> None:
+        if line.startswith("seed 2"):
+            raise StoppedError
+
+    settings = {"seeds": 2, "config": CONFIG, "against": "path-patching", "directory": directory}
+    with pytest.raises(StoppedError):
+        discover_seeds(*toy, **settings, announce=stop)
+    assert sorted(path.name for path in directory.iterdir()) == ["seed-1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("circuits.discovery.session.check_reproduces", checks.append)
+        return discover_seeds(
+            *toy, **settings, progress=lambda *told: heard.append(told), resume=True
+        )
+
+
+@pytest.fixture
+def no_run(monkeypatch):
+    monkeypatch.setattr(Run, "__init__", lambda *_: pytest.fail("began a run"))
+
+
+def test_a_run_is_what_its_seed_gives_alone(toy, study) -> None:
+    assert [run.seed for run in study.runs] == [1, 2]
+    assert study.reported == 1
+    alone = run_discovery(*toy, replace(CONFIG, seed=2))
+    shared = study.runs[1].found
+    assert shared.circuit.connections == alone.circuit.connections
+    assert shared.performance == pytest.approx(alone.performance, rel=1e-4)
+    assert 0 < len(alone.circuit) < 12
+    cost, whole = (one.cost.of("patching").flops for one in (shared, alone))
+    assert cost < whole / 2, "the sweep among all heads was there"
+    assert alone.config == shared.config
+
+
+def test_runs_are_compared_on_the_same_prompts(study) -> None:
+    for run in study.runs:
+        assert run.against.config == replace(run.found.config, method="path-patching")
+        assert run.against.behaviour == run.found.behaviour
+        assert run.heads == run.found.circuit.compare(run.against.circuit)
+        shared = run.found.circuit.connections & run.against.circuit.connections
+        assert run.edges.true_positives == shared
+    assert study.figures["edge recall"].values[1] == study.runs[0].edges.recall
+
+
+def test_each_run_is_saved_where_it_is_found_again(study, directory) -> None:
+    for run in study.runs:
+        saved = Discovery.load(directory / f"seed-{run.seed}")
+        assert saved == run.found
+        assert Discovery.load(directory / f"seed-{run.seed}" / "against") == run.against
+
+
+def test_what_is_there_is_not_run_again(toy, study, directory, no_run, heard, checks) -> None:
+    settings = {"config": CONFIG, "against": "path-patching", "directory": directory}
+    again = discover_seeds(*toy, seeds=(2, 1), **settings)
+    assert again.reported == 1
+    assert [run.found for run in again.runs] == [run.found for run in study.runs[::-1]]
+    (one,) = discover_seeds(*toy, seeds=[2], config=CONFIG, directory=directory).runs
+    assert one.against is None
+    fractions = [fraction for stage, fraction in heard if stage == "seeds"]
+    assert fractions == sorted(fractions)
+    assert fractions[-1] == 1.0
+    assert len(checks) == 1, "the model is checked once for all seeds"
+
+
+def test_other_settings_are_run_but_nothing_known_is_measured_again(toy, study, directory) -> None:
+    changed = replace(CONFIG, memory_bytes=10**9)
+    (again,) = discover_seeds(*toy, seeds=1, config=changed, directory=directory).runs
+    assert again.found.config.memory_bytes == 10**9
+    assert again.found.cost.of("patching").flops == 0
+    assert again.found.circuit == study.runs[0].found.circuit
+    with pytest.raises(ResumeError, match="but it has another metric"):
+        discover_seeds(
+            *toy,
+            seeds=1,
+            config=replace(CONFIG, metric="prob_diff"),
+            directory=directory,
+            resume=True,
+        )
+
+
+def test_a_reference_is_checked_before_any_work(toy, no_run) -> None:
+    with pytest.raises(ValueError, match="3 layers x 4 heads"):
+        discover_seeds(*toy, config=CONFIG, against=load_reference("ioi-gpt2"))
+    with pytest.raises(ValueError, match="different models"):
+        discover_seeds(*toy, config=CONFIG, against=Circuit.of_heads(["0.1"], 2, 2))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"seeds": 0}, "seeds must be at least 1"),
+        ({"seeds": ()}, "seeds must be at least 1"),
+        ({"seeds": (1, 2, 1)}, "each seed can be run once; got 1, 2, 1"),
+        ({"against": "app"}, "cannot be compared with itself"),
+        ({"resume": True}, "in no directory"),
+    ],
+)
+def test_nonsense(toy, no_run, settings, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        discover_seeds(*toy, config=CONFIG, **settings)
+
+
+def test_resume_needs_a_begun_study(toy, tmp_path) -> None:
+    with pytest.raises(ResumeError, match="which holds none"):
+        discover_seeds(*toy, config=CONFIG, directory=tmp_path, resume=True)
+
+
+def test_where_there_is_no_circuit_every_seed_says_so(toy) -> None:
+    bridge, _ = toy
+    task = ToyTask(bridge, reverse=True)
+    config = replace(CONFIG, n_prompts=8, n_mean_prompts=8)
+    study = discover_seeds(bridge, task, seeds=3, config=config, against="path-patching")
+    assert list(study.refusals) == [1, 2, 3]
+    assert study.head_counts == {}
+    assert not study.figures["performance"].known
+
+
+def test_a_lucky_seed_is_warned_of(toy, found, monkeypatch) -> None:
+    def run(self, seed, directory, report):
+        lucky = 99.0 if seed == 1 else 50.0 + seed % 3
+        config = replace(found.config, seed=seed)
+        return SeedRun(replace(found, config=config, performance=lucky))
+
+    monkeypatch.setattr(_Repeated, "run", run)
+    with pytest.warns(LuckySeedWarning, match=r"seed 1, the seed that is reported.*is 99,") as told:
+        discover_seeds(*toy, config=CONFIG)
+    assert len(told) == 1

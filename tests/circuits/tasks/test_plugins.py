@@ -1,0 +1,95 @@
+"""Tasks that other packages bring."""
+
+import sys
+
+import pytest
+
+from circuits.errors import TaskError
+from circuits.runtime.registry import PluginWarning
+from circuits.tasks import get_task, list_tasks, registry
+
+MODULE = '''
+from tasks import PromptPair, Task, register_task
+
+class Opposites(Task):
+    """Say the opposite."""
+    name = "opposites"
+    description = "Say the opposite."
+    def draw(self, rng, variant, words):
+        return PromptPair("hot is not", "big is not", (" cold",), (" small",))
+
+@register_task
+class Registered(Opposites):
+    name = "registered"
+
+class Clash(Opposites):
+    name = "ioi"
+
+not_a_task = 5
+'''
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch, private_registry):
+    """Put packages with entry points on the path, and forget them afterwards."""
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "some_tasks.py").write_text(MODULE)
+    (tmp_path / "broken_tasks.py").write_text("raise OSError('no weights\\nhere')")
+    registry._plugins.cache_clear()
+
+    def installed(package, **tasks):
+        metadata = tmp_path / f"{package}-1.0.dist-info"
+        metadata.mkdir()
+        (metadata / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
+        )
+        lines = "".join(f"{name} = {value}\n" for name, value in tasks.items())
+        (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}")
+
+    yield installed
+    registry._plugins.cache_clear()
+    for name in ("some_tasks", "broken_tasks"):
+        sys.modules.pop(name, None)
+
+
+def test_a_package_brings_a_class_or_a_module(install, piece_tokenizer):
+    install("some-package", opposites="some_tasks:Opposites")
+    assert "opposites" in list_tasks()
+    assert get_task("opposites").sample(piece_tokenizer, n=1).task == "opposites"
+    assert get_task("registered").name == "registered"
+
+
+def test_a_module_registers_its_own(install):
+    install("some-package", anything="some_tasks")
+    assert get_task("registered").name == "registered"
+    assert "opposites" not in list_tasks()
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        ("broken_tasks:Task", "OSError: no weights)"),
+        ("no_such_module:Task", "ModuleNotFoundError: No module named 'no_such_module'"),
+        ("some_tasks:Missing", "AttributeError: "),
+        ("some_tasks:not_a_task", "some_tasks:not_a_task is neither a Task class nor a module"),
+        ("some_tasks:Clash", "the task name 'ioi' of Clash is taken by IOI"),
+    ],
+)
+def test_a_broken_package_is_named_and_the_rest_goes_on(install, value, reason):
+    install("bad-package", bad=value)
+    install("some-package", opposites="some_tasks:Opposites")
+    with pytest.warns(PluginWarning) as warned:
+        assert "opposites" in list_tasks()
+    assert len(warned) == 1
+    message = str(warned[0].message)
+    assert "the task 'bad' of package bad-package cannot be used (" in message
+    assert reason in message
+    assert get_task("ioi").name == "ioi"
+    with pytest.raises(TaskError, match="task 'bad' of package bad-package cannot be used"):
+        get_task("bad")
+
+
+def test_built_in_tasks_do_not_wait_for_packages(install):
+    install("bad-package", bad="broken_tasks:Task")
+    assert get_task("ioi").name == "ioi"
+    assert "broken_tasks" not in sys.modules
