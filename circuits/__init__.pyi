@@ -7,9 +7,9 @@ from .discovery.result import Discovery
 from .evaluation.config import EvaluationConfig
 from .evaluation.result import Evaluation
 from .model import list_models, load_model
-from .pruning import PruningRule
+from .pruning.rule import PruningRule
 from .references import Reference, list_references, load_reference
-from .search.grow import SelectionRule
+from .search.rules import SelectionRule
 from .studies import Grid, SeedStudy, Study, discover_grid, discover_seeds, discover_study
 
 __all__ = [

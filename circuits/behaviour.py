@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,8 +11,9 @@ from torch import Tensor
 
 from circuits.errors import TaskError
 from circuits.forward import TransformerBridge
-from circuits.forward.activations import at_end, trim
+from circuits.forward.passes import at_end, trim
 from circuits.metrics import Metric, accuracy, logit_diff, top_1
+from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.significance import least_p_value, prompts_needed, sign_flip_p_values
 from circuits.tasks import PromptPairs
 
@@ -126,7 +126,7 @@ def measure_behaviour(
     pairs: PromptPairs,
     metric: Metric = logit_diff,
     batch: int = 32,
-    progress: Callable[[float], None] = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Behaviour:
     """Run both prompts of every pair through the model itself, a few pairs at a time.
 
@@ -137,10 +137,10 @@ def measure_behaviour(
     rows = torch.arange(len(pairs)).split(batch)
     parts = [trim(pairs[index].to(device)) for index in rows]
     clean, corrupted = [], []
-    for part in parts:
+    for part, report in progress.each(parts):
         clean.append(answer_logits(model, part.clean, part))
+        report(0.5)
         corrupted.append(answer_logits(model, part.corrupted, part))
-        progress(len(clean) / len(parts))
 
     def measured(by: Metric, logits: list[Tensor]) -> Float[Tensor, " prompt"]:
         return torch.cat([by(*both) for both in zip(logits, parts, strict=True)]).double().cpu()

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from circuits.components import Connection, Edge, Head, Receiver, parse_effect
+from circuits.components import Connection, Edge, Head, Receiver, parse_effect, parse_node
+from circuits.errors import InputError, MismatchError
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -19,7 +20,7 @@ class Circuit:
     """Heads and edges of a model with `n_layers` x `n_heads` heads.
 
     Raises:
-        ValueError: A head is outside the model, an edge touches a head outside the circuit, or two
+        InputError: A head is outside the model, an edge touches a head outside the circuit, or two
             edges are the same path.
 
     """
@@ -31,22 +32,21 @@ class Circuit:
 
     def __post_init__(self) -> None:
         if self.n_layers < 1 or self.n_heads < 1:
-            raise ValueError(f"a model has layers and heads, got {self.n_layers} x {self.n_heads}")
+            raise InputError(f"a model has layers and heads, got {self.n_layers} x {self.n_heads}")
         for head in sorted(self.heads):
             if head.layer >= self.n_layers or head.index >= self.n_heads:
-                raise ValueError(
+                raise InputError(
                     f"head {head} is outside a model of {self.n_layers} layers "
                     f"x {self.n_heads} heads"
                 )
         for edge in self.edges:
-            ends = {edge.sender} | ({edge.receiver.head} if edge.receiver.head else set())
-            if not ends <= self.heads:
-                raise ValueError(f"edge {edge} leaves the circuit of {len(self.heads)} heads")
-            if edge.receiver.head and edge.receiver.head.layer <= edge.sender.layer:
-                raise ValueError(f"edge {edge} does not lead to a higher layer")
+            if not set(edge.ends) <= self.heads:
+                raise InputError(f"edge {edge} leaves the circuit of {len(self.heads)} heads")
+            if not all(edge.sender < end for end in edge.ends[1:]) or edge.stays_in_layer:
+                raise InputError(f"edge {edge} does not lead to a higher layer")
         if len(self.connections) < len(self.edges):
             twice = Counter(edge.connection for edge in self.edges).most_common(1)[0][0]
-            raise ValueError(f"the path {twice} has two effects, and can have one")
+            raise InputError(f"the path {twice} has two effects, and can have one")
 
     @classmethod
     def of_heads(cls, heads: Iterable[Head | str], n_layers: int, n_heads: int) -> Circuit:
@@ -73,10 +73,7 @@ class Circuit:
     def restricted_to(self, heads: Iterable[Head]) -> Circuit:
         """The part of the circuit on some of its heads."""
         kept = self.heads & frozenset(heads)
-        edges = (edge for edge in self.edges if edge.sender in kept)
-        inside = (
-            edge for edge in edges if edge.receiver.head is None or edge.receiver.head in kept
-        )
+        inside = (edge for edge in self.edges if kept.issuperset(edge.ends))
         return Circuit(kept, frozenset(inside), self.n_layers, self.n_heads)
 
     def __and__(self, other: Circuit) -> Circuit:
@@ -87,8 +84,8 @@ class Circuit:
     def __or__(self, other: Circuit) -> Circuit:
         """Heads in either; an edge in both keeps this circuit's effect."""
         self._check_same_model(other)
-        mine = {(edge.sender, edge.receiver) for edge in self.edges}
-        new = {edge for edge in other.edges if (edge.sender, edge.receiver) not in mine}
+        mine = self.connections
+        new = {edge for edge in other.edges if edge.connection not in mine}
         return Circuit(self.heads | other.heads, self.edges | new, self.n_layers, self.n_heads)
 
     def __sub__(self, other: Circuit) -> Circuit:
@@ -119,20 +116,20 @@ class Circuit:
 
     @classmethod
     def from_json(cls, text: str) -> Circuit:
-        """Read what `to_json` wrote. Raises ValueError naming what is missing or wrong."""
+        """Read what `to_json` wrote. Raises InputError naming what is missing or wrong."""
         try:
             data = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise ValueError(f"a circuit must be JSON, but {error}") from error
+            raise InputError(f"a circuit must be JSON, but {error}") from error
         return cls.from_dict(data)
 
     @classmethod
     def from_dict(cls, data: Any) -> Circuit:
-        """Read what `to_dict` gave. Raises ValueError: what is missing or wrong, and where."""
+        """Read what `to_dict` gave. Raises InputError: what is missing or wrong, and where."""
         needed = {"n_layers", "n_heads", "heads"}
         if not isinstance(data, dict) or not needed <= data.keys():
             got = sorted(data) if isinstance(data, dict) else type(data).__name__
-            raise ValueError(f"a circuit needs {sorted(needed)} (and edges), got {got}")
+            raise InputError(f"a circuit needs {sorted(needed)} (and edges), got {got}")
         heads = [
             _entry(f"heads[{place}]", Head.parse, head)
             for place, head in enumerate(_list(data["heads"], "heads"))
@@ -147,7 +144,7 @@ class Circuit:
     def _check_same_model(self, other: Circuit) -> None:
         mine, theirs = (self.n_layers, self.n_heads), (other.n_layers, other.n_heads)
         if mine != theirs:
-            raise ValueError(
+            raise MismatchError(
                 f"the circuits belong to different models: {mine[0]} layers x {mine[1]} heads "
                 f"and {theirs[0]} x {theirs[1]}"
             )
@@ -190,13 +187,13 @@ class Overlap(Generic[Item]):
 
 
 def _edge(entry: Any) -> Edge:
-    sender, receiver = Head.parse(entry["sender"]), Receiver.parse(entry["receiver"])
+    sender, receiver = parse_node(entry["sender"]), Receiver.parse(entry["receiver"])
     return Edge(sender, receiver, parse_effect(entry["effect"]))
 
 
 def _list(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
-        raise ValueError(f"{name} of a circuit must be a list, got {value!r}")
+        raise InputError(f"{name} of a circuit must be a list, got {value!r}")
     return value
 
 
@@ -206,7 +203,7 @@ def _entry(where: str, read: Callable[[Any], Read], value: Any) -> Read:
         return read(value)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else repr(error)
-        raise ValueError(f"{where} of a circuit is malformed: {reason}") from error
+        raise InputError(f"{where} of a circuit is malformed: {reason}") from error
 
 
 def _share(part: int, whole: int) -> float:

@@ -1,4 +1,4 @@
-"""The vocabulary of a circuit: heads, receivers of a path, and edges between them."""
+"""The vocabulary of a circuit: the nodes of a model, what they read, and edges between them."""
 
 from __future__ import annotations
 
@@ -6,55 +6,142 @@ import re
 from dataclasses import dataclass
 from functools import total_ordering
 from math import isfinite, nan
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BeforeValidator, PlainSerializer
+from circuits.errors import InputError
 
 HeadInput = Literal["q", "k", "v"]
+ReceiverInput = Literal["q", "k", "v", "mlp", "logits"]
 HEAD_INPUTS: tuple[HeadInput, ...] = ("q", "k", "v")
-_LOGITS = "logits"
+_LOGITS, _MLP, _EMBEDDING = "logits", "mlp", "embed"
+Place = tuple[int, int, int]
 
 
-@dataclass(frozen=True, order=True)
-class Head:
-    """One attention (query) head; prints as `layer.index`, for example `9.6`."""
+@total_ordering
+class _Ordered:
+    """Nodes in the order in which they write into the residual stream."""
+
+    @property
+    def _place(self) -> Place:
+        raise NotImplementedError
+
+    def __lt__(self, other: object) -> bool:
+        return self._place < other._place if isinstance(other, _Ordered) else NotImplemented
+
+
+@dataclass(frozen=True)
+class Head(_Ordered):
+    """One attention (query) head; prints as `layer.index`.
+
+    >>> print(Head(9, 6), Head.parse("9.6") == Head(9, 6))
+    9.6 True
+    """
 
     layer: int
     index: int
 
     def __post_init__(self) -> None:
         if self.layer < 0 or self.index < 0:
-            raise ValueError(f"layer and index must be >= 0, got {self.layer} and {self.index}")
+            raise InputError(f"layer and index must be >= 0, got {self.layer} and {self.index}")
 
     def __str__(self) -> str:
         return f"{self.layer}.{self.index}"
 
+    @property
+    def _place(self) -> Place:
+        return self.layer, 0, self.index
+
     @classmethod
     def parse(cls, text: str) -> Head:
-        """Read `9.6`. Raises ValueError on any other form."""
+        """Read `9.6`. Raises InputError on any other form."""
         match = re.fullmatch(r"(\d+)\.(\d+)", text.strip())
         if match is None:
-            raise ValueError(f"a head is written layer.index, for example 9.6; got {text!r}")
+            raise InputError(f"a head is written layer.index, for example 9.6; got {text!r}")
         return cls(int(match[1]), int(match[2]))
+
+
+@dataclass(frozen=True)
+class MLP(_Ordered):
+    """One layer's MLP; it writes behind the layer's heads.
+
+    >>> print(MLP(9), Head(9, 11) < MLP(9) < Head(10, 0))
+    m9 True
+    """
+
+    layer: int
+
+    def __post_init__(self) -> None:
+        if self.layer < 0:
+            raise InputError(f"layer must be >= 0, got {self.layer}")
+
+    def __str__(self) -> str:
+        return f"m{self.layer}"
+
+    @property
+    def _place(self) -> Place:
+        return self.layer, 1, 0
+
+
+@dataclass(frozen=True)
+class Embedding(_Ordered):
+    """The token embedding, which writes first.
+
+    >>> print(Embedding(), Embedding() < Head(0, 0))
+    embed True
+    """
+
+    def __str__(self) -> str:
+        return _EMBEDDING
+
+    @property
+    def layer(self) -> int:
+        """One below the first."""
+        return -1
+
+    @property
+    def _place(self) -> Place:
+        return self.layer, 0, 0
+
+
+Node = Head | MLP | Embedding
+"""What writes into the residual stream."""
+
+
+def parse_node(text: str) -> Node:
+    """Read `9.6`, `m9` or `embed`. Raises InputError on any other form.
+
+    >>> parse_node("m9")
+    MLP(layer=9)
+    """
+    text = text.strip()
+    if text == _EMBEDDING:
+        return Embedding()
+    if match := re.fullmatch(r"m(\d+)", text):
+        return MLP(int(match[1]))
+    return Head.parse(text)
 
 
 @total_ordering
 @dataclass(frozen=True)
 class Receiver:
-    """Where a path ends: the q, k or v input of a head, or the logits.
+    """Where an edge ends: the q, k or v input of a head, an MLP, or the logits.
 
-    A key or value input belongs to a key/value head. Under grouped-query attention several
-    query heads share it, so receivers of one group have the same effects.
+    A key or value input belongs to a key/value head. Under grouped-query attention several query
+    heads share it (`ModelGraph.unit`).
+
+    >>> print(Receiver(Head(9, 6), "q"), Receiver.parse("m9"), Receiver.logits())
+    9.6.q m9 logits
     """
 
-    head: Head | None
-    input: HeadInput | Literal["logits"]
+    node: Head | MLP | None
+    input: ReceiverInput
 
     def __post_init__(self) -> None:
-        allowed = (_LOGITS,) if self.head is None else HEAD_INPUTS
+        allowed: tuple[str, ...] = HEAD_INPUTS if isinstance(self.node, Head) else (_MLP,)
+        allowed = (_LOGITS,) if self.node is None else allowed
         if self.input not in allowed:
-            raise ValueError(
-                f"input of receiver {self.head} must be one of {allowed}, got {self.input!r}"
+            raise InputError(
+                f"input of receiver {self.node} must be one of {allowed}, got {self.input!r}"
             )
 
     @classmethod
@@ -63,91 +150,124 @@ class Receiver:
         return cls(None, _LOGITS)
 
     @classmethod
+    def mlp(cls, layer: int) -> Receiver:
+        """What the MLP of a layer reads."""
+        return cls(MLP(layer), _MLP)
+
+    @classmethod
     def parse(cls, text: str) -> Receiver:
-        """Read `9.6.q` or `logits`. Raises ValueError on any other form."""
+        """Read `9.6.q`, `m9` or `logits`. Raises InputError on any other form."""
         if text.strip() == _LOGITS:
             return cls.logits()
+        if re.fullmatch(r"m\d+", text.strip()):
+            return cls(parse_node(text), _MLP)  # type: ignore[arg-type]
         head, _, head_input = text.strip().rpartition(".")
         if head_input not in HEAD_INPUTS:
-            raise ValueError(f"a receiver is written 9.6.q, 9.6.k, 9.6.v or logits; got {text!r}")
+            raise InputError(f"a receiver is written 9.6.q, 9.6.k, 9.6.v or logits; got {text!r}")
         return cls(Head.parse(head), head_input)
 
+    @property
+    def head(self) -> Head | None:
+        """The head whose input it is; None for an MLP and for the logits."""
+        return self.node if isinstance(self.node, Head) else None
+
+    @property
+    def is_logits(self) -> bool:
+        """Whether it is the final residual stream."""
+        return self.node is None
+
     def on_head(self) -> tuple[Head, HeadInput]:
-        """The head and its input. Raises ValueError for the logits."""
-        if self.head is None or self.input == _LOGITS:
-            raise ValueError("the logits receiver is no head's input")
+        """The head and its input. Raises InputError where it is no head's."""
+        if self.head is None or self.input not in HEAD_INPUTS:
+            raise InputError(f"the receiver {self} is no head's input")
         return self.head, self.input
 
-    def shared(self, n_heads: int, n_kv_heads: int) -> Receiver:
-        """The receiver itself; for k and v the first head's of those that share the input."""
-        if self.head is None or self.input == "q":
-            return self
-        group = n_heads // n_kv_heads
-        return Receiver(Head(self.head.layer, self.head.index // group * group), self.input)
-
     def __str__(self) -> str:
-        return _LOGITS if self.head is None else f"{self.head}.{self.input}"
+        return f"{self.node}.{self.input}" if self.head else str(self.node or _LOGITS)
 
     def __lt__(self, other: Receiver) -> bool:
         return self._order() < other._order()
 
-    def _order(self) -> tuple[bool, Head, str]:
-        return (self.head is None, self.head or Head(0, 0), self.input)
+    def _order(self) -> tuple[bool, Place, str]:
+        return self.node is None, self.node._place if self.node else (0, 0, 0), self.input
 
 
 @dataclass(frozen=True, order=True)
 class Connection:
-    """A path from a sender to a receiver, whatever its effect; what two circuits can share."""
+    """An edge whatever its effect: what two circuits can share.
 
-    sender: Head
+    >>> print(Connection(Head(3, 1), Receiver.parse("9.6.q")))
+    3.1 -> 9.6.q
+    """
+
+    sender: Node
     receiver: Receiver
 
     def __str__(self) -> str:
         return f"{self.sender} -> {self.receiver}"
 
+    @property
+    def ends(self) -> tuple[Node, ...]:
+        """The nodes at its ends; the logits are none."""
+        node = self.receiver.node
+        return (self.sender,) if node is None else (self.sender, node)
+
+    @classmethod
+    def parse(cls, text: str) -> Connection:
+        """Read `3.1 -> 9.6.q`. Raises InputError on any other form."""
+        sender, arrow, receiver = text.partition("->")
+        if not arrow:
+            raise InputError(f"an edge is written sender -> receiver, got {text!r}")
+        return cls(parse_node(sender), Receiver.parse(receiver))
+
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """A path from a sender to a receiver with its normalised effect (0: none, -1: all the harm)."""
+    """From a sender to a receiver, with its normalised effect (0: none, -1: all the harm).
 
-    sender: Head
+    >>> print(Edge(Head(3, 1), Receiver.parse("9.6.q"), -0.25))
+    3.1 -> 9.6.q (-0.250)
+    """
+
+    sender: Node
     receiver: Receiver
     effect: float
 
     @property
     def connection(self) -> Connection:
-        """The path without its effect."""
+        """The edge without its effect."""
         return Connection(self.sender, self.receiver)
 
+    @property
+    def ends(self) -> tuple[Node, ...]:
+        """The nodes at its ends; the logits are none."""
+        return self.connection.ends
+
+    @property
+    def stays_in_layer(self) -> bool:
+        """Whether it joins two heads of one layer, which read side by side."""
+        both_heads = all(isinstance(end, Head) for end in self.ends)
+        return both_heads and len({end.layer for end in self.ends}) < len(self.ends)
+
     def __str__(self) -> str:
-        return f"{self.sender} -> {self.receiver} ({self.effect:+.3f})"
+        return f"{self.connection} ({self.effect:+.3f})"
 
 
 def parse_effect(value: Any) -> float:
-    """An edge's effect from a file. Raises ValueError where it is no finite number."""
+    """An edge's effect from a file. Raises InputError where it is no finite number."""
     try:
         effect = float(value)
     except (TypeError, ValueError, OverflowError):
         effect = nan
     if not isfinite(effect):
-        raise ValueError(f"its effect must be a number, got {value!r}")
+        raise InputError(f"its effect must be a number, got {value!r}")
     return effect
 
 
 def all_heads(n_layers: int, n_heads: int) -> tuple[Head, ...]:
-    """Every head of a model, in order."""
+    """Every head of a model, in order.
+
+    >>> len(all_heads(12, 12))
+    144
+    """
     return tuple(Head(layer, index) for layer in range(n_layers) for index in range(n_heads))
-
-
-def _parse_heads(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return frozenset(Head.parse(item) if isinstance(item, str) else item for item in value)
-    return value
-
-
-HeadSet = Annotated[
-    frozenset[Head],
-    BeforeValidator(_parse_heads),
-    PlainSerializer(lambda heads: [str(head) for head in sorted(heads)]),
-]
-"""A set of heads; in JSON a sorted list of names."""

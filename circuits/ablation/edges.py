@@ -24,17 +24,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.ablation import Progress
 from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
 from circuits.forward import Layer, LayeredModel
-from circuits.forward.activations import at_end, run_layers, trim
+from circuits.forward.passes import at_end, head_outputs, trim
+from circuits.graph import ModelGraph
 from circuits.metrics import Metric
+from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
 
 Senders = frozenset[Head]
 Stream = Float[Tensor, "prompt pos d_model"]
 
 _PROMPTS_TOGETHER = 32
+_NOTHING: Senders = frozenset()
 
 
 def edge_ablated_metric(
@@ -42,7 +44,7 @@ def edge_ablated_metric(
     pairs: PromptPairs,
     edges: Collection[Edge],
     metric: Metric,
-    progress: Progress = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Float[Tensor, " prompt"]:
     """The metric of each prompt when every path but the edges is corrupted.
 
@@ -55,17 +57,12 @@ def edge_ablated_metric(
         pairs: The prompts to run.
         edges: The paths to keep.
         metric: From logits at the answers to one number per prompt.
-        progress: Called with the fraction done.
+        progress: Hears of the fraction done.
 
     """
-    reads = senders_of(edges, model.n_heads, model.n_kv_heads)
-    batches = torch.arange(len(pairs)).split(_PROMPTS_TOGETHER)
+    reads = senders_of(edges, model.graph())
     parts = []
-    for number, rows in enumerate(batches):
-
-        def report(fraction: float, number: int = number) -> None:
-            progress((number + fraction) / len(batches))
-
+    for rows, report in progress.each(torch.arange(len(pairs)).split(_PROMPTS_TOGETHER)):
         part = trim(pairs[rows].to(model.device))
         with torch.no_grad():
             resid = _final_stream(model, part, reads, report)
@@ -73,32 +70,21 @@ def edge_ablated_metric(
     return torch.cat(parts)
 
 
-def senders_of(edges: Collection[Edge], n_heads: int, n_kv_heads: int) -> dict[Receiver, Senders]:
+def senders_of(edges: Collection[Edge], graph: ModelGraph) -> dict[Receiver, Senders]:
     """What every receiver reads over edges, for the logits and each input of a head that sends.
 
     Heads that share a key/value head have one receiver, the first one's, with the edges of all.
     """
     receivers = {Receiver.logits()}
-    for head in {edge.sender for edge in edges}:
-        receivers |= {Receiver(head, name).shared(n_heads, n_kv_heads) for name in HEAD_INPUTS}
+    for sender in {edge.sender for edge in edges}:
+        receivers |= {graph.unit(receiver) for receiver in graph.inputs(sender)}
     read: dict[Receiver, set[Head]] = {receiver: set() for receiver in receivers}
     for edge in edges:
-        receiver = edge.receiver.shared(n_heads, n_kv_heads)
+        receiver = graph.unit(edge.receiver)
         # What a head reads does not matter where nothing reads the head.
-        if receiver in read:
+        if receiver in read and isinstance(edge.sender, Head):
             read[receiver].add(edge.sender)
     return {receiver: frozenset(senders) for receiver, senders in read.items()}
-
-
-def n_paths(n_layers: int, n_heads: int, n_kv_heads: int) -> int:
-    """How many paths a model has from a head to an input of another, or to the logits."""
-    below = sum(layer * n_heads for layer in range(n_layers))
-    return below * (n_heads + 2 * n_kv_heads) + n_layers * n_heads
-
-
-def n_distinct(edges: Collection[Edge], n_heads: int, n_kv_heads: int) -> int:
-    """How many paths edges are: those into a shared key or value are one."""
-    return len({(edge.sender, edge.receiver.shared(n_heads, n_kv_heads)) for edge in edges})
 
 
 def _final_stream(
@@ -109,17 +95,16 @@ def _final_stream(
     In front of a layer, receivers that read the same senders below have the same stream: streams
     are kept by those senders.
     """
-    corrupted = [record.z for record in run_layers(model, pairs.corrupted)[0]]
-    senders = frozenset[Head]().union(*reads.values())
+    corrupted = list(head_outputs(model, pairs.corrupted))
+    graph, sending = model.graph(), sorted(frozenset[Head]().union(*reads.values()))
     streams: dict[Senders, Stream] = {frozenset(): model.embed(pairs.clean)}
     for index, layer in enumerate(model.layers):
-        sent = {
-            head: _output(layer, head, [streams[_below(reads[r], index)] for r in inputs])
-            for head in senders
-            if head.layer == index
-            for inputs in [_inputs(head, model)]
-        }
-        above = (r for r in reads if r.head is None or r.head.layer > index)
+        sent = {}
+        for head in (head for head in sending if head.layer == index):
+            inputs = (graph.unit(Receiver(head, name)) for name in HEAD_INPUTS)
+            read = [reads.get(receiver, _NOTHING) for receiver in inputs]
+            sent[head] = _output(layer, head, [streams[_below(some, index)] for some in read])
+        above = (r for r in reads if r.node is None or r.node.layer > index)
         streams = {
             read: _through(layer, streams[_below(read, index)], corrupted[index], sent, read)
             for read in {_below(reads[receiver], index + 1) for receiver in above}
@@ -130,11 +115,6 @@ def _final_stream(
 
 def _below(senders: Senders, layer: int) -> Senders:
     return frozenset(head for head in senders if head.layer < layer)
-
-
-def _inputs(head: Head, model: LayeredModel) -> list[Receiver]:
-    """A head's query, key and value input."""
-    return [Receiver(head, name).shared(model.n_heads, model.n_kv_heads) for name in HEAD_INPUTS]
 
 
 def _output(

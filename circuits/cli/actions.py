@@ -12,16 +12,17 @@ from circuits.behaviour import answer_logits, measure_behaviour
 from circuits.cli import listings, reports
 from circuits.cli.console import out, print_json, print_warning
 from circuits.cli.errors import UsageError, usage_errors
-from circuits.cli.progress import LOADING, StageProgress, show_progress
-from circuits.discover import STAGES
+from circuits.cli.progress import LOADING, show_progress
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.run import STAGES
 from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL, load_model, tokenizer_of
 from circuits.model import list_models as known_models
 from circuits.pruning import PruningRule
+from circuits.runtime.progress import Progress
 from circuits.runtime.threads import use_threads
-from circuits.search.grow import SelectionRule
+from circuits.search.rules import SelectionRule
 from circuits.tasks import PromptPairs, get_task
 from circuits.tasks import list_tasks as known_tasks
 
@@ -37,16 +38,16 @@ class ModelSource:
     dtype: str | None
     threads: int | None = None
 
-    def load(self, progress: StageProgress) -> TransformerBridge:
+    def load(self, progress: Progress) -> TransformerBridge:
         """Load the model, telling what takes long."""
-        progress.stage(LOADING, 0.0)
+        part = progress.stage(LOADING)
         use_threads(self.threads)
         chosen: dict[str, Any] = {} if self.dtype is None else {"dtype": self.dtype}
         with usage_errors():
             bridge = load_model(
-                self.name or DEFAULT_MODEL, device=self.device, progress=progress.note, **chosen
+                self.name or DEFAULT_MODEL, device=self.device, progress=part.note, **chosen
             )
-        progress.stage(LOADING, 1.0)
+        part(1.0)
         return bridge
 
 
@@ -81,12 +82,10 @@ def try_task(
             raise UsageError(f"--n-prompts must be at least 1, got {n_prompts}")
     with show_progress((LOADING, STAGES[0])) as progress:
         bridge = source.load(progress)
-        progress.stage(STAGES[0], 0.0)
+        part = progress.stage(STAGES[0])
         n = min(n_prompts, task.n_pairs or n_prompts)
         pairs = task.sample(tokenizer_of(bridge), n=n, seed=seed)
-        behaviour = measure_behaviour(
-            bridge, pairs, measure, progress=lambda part: progress.stage(STAGES[0], part)
-        )
+        behaviour = measure_behaviour(bridge, pairs, measure, progress=part)
         answers = answers_to(bridge, pairs[:SHOWN_PROMPTS])
     model = source.name or DEFAULT_MODEL
     if as_json:

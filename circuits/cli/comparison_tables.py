@@ -7,7 +7,7 @@ from rich.text import Text
 
 from circuits.cli.tables import names, plain_table, section, table
 from circuits.comparison import Comparison
-from circuits.statistics import Ranking
+from circuits.statistics import RocCurve
 from circuits.summary import tables as facts
 
 
@@ -41,7 +41,7 @@ def _edges(comparison: Comparison) -> tuple[RenderableType, ...]:
 
 
 def _rankings(comparison: Comparison) -> tuple[RenderableType, ...]:
-    rows: dict[str, Ranking] = {
+    rows: dict[str, RocCurve] = {
         f"heads by {name}": ranking for name, ranking in comparison.head_rankings.items()
     }
     if comparison.edge_ranking is not None:
@@ -53,4 +53,4 @@ def _rankings(comparison: Comparison) -> tuple[RenderableType, ...]:
         counts = f"{ranking.n_positive:,}", f"{ranking.n_negative:,}"
         table.add_row(label, f"{ranking.auc:.3f}", *counts)
     legend = Text("how often a member of the reference outscores another; 0.5 by chance", "dim")
-    return section("Ranking by scores (area under the ROC curve)", Group(legend, table))
+    return section("RocCurve by scores (area under the ROC curve)", Group(legend, table))

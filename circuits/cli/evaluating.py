@@ -74,10 +74,7 @@ def _of_run(
     source = replace(source, name=source.name or saved.name, dtype=saved.dtype)
     with show_progress((LOADING, _EVALUATION)) as progress:
         bridge = source.load(progress)
-        progress.stage(_EVALUATION, 0.0)
-        evaluation = found.evaluate(
-            bridge, task, config, progress=lambda part: progress.stage(_EVALUATION, part)
-        )
+        evaluation = found.evaluate(bridge, task, config, progress.stage(_EVALUATION))
     shown = found.provenance.task if task is None else task.spec or task.name
     metric = found.config.metric
     return evaluation, Subject(found.circuit, shown, saved.name, metric, evaluation.prompts)
@@ -95,7 +92,7 @@ def _of_circuit(
     defaults = DiscoveryConfig()
     with show_progress((LOADING, _EVALUATION)) as progress:
         bridge = source.load(progress)
-        progress.stage(_EVALUATION, 0.0)
+        part = progress.stage(_EVALUATION)
         n = sample_size(task, config.n_prompts, defaults.n_mean_prompts)
         everything = task.sample(tokenizer_of(bridge), n=n, seed=config.seed or 0)
         evaluator = Evaluator(bridge, everything[: config.n_prompts], everything)
@@ -103,7 +100,7 @@ def _of_circuit(
             circuit,
             evaluator,
             config=config,
-            progress=lambda part: progress.stage(_EVALUATION, part),
+            progress=part,
         )
     model = source.name or DEFAULT_MODEL
     return evaluation, Subject(circuit, task.spec or task.name, model, defaults.metric, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from circuits.circuit import Circuit
@@ -15,12 +15,12 @@ from circuits.formats import (
     FORMATS,
     GraphConfig,
     GraphReading,
-    GraphShape,
     export_circuit,
     format_of_path,
     format_of_text,
     import_circuit,
 )
+from circuits.graph import ModelGraph
 from circuits.model import ModelIdentity
 from circuits.references import Reference
 
@@ -44,12 +44,12 @@ def export(
     source = read_named(given)
     if chosen != "eap-ig" and (config != GraphConfig() or facts != ModelFacts(None, None, None)):
         raise UsageError(f"options of eap-ig were given for {chosen}; add --format eap-ig")
-    shape = effects = None
+    graph = effects = None
     with usage_errors():
         if chosen == "eap-ig":
             effects = source.effects if isinstance(source, Discovery) else None
-            shape = _shape(source, facts)
-        exported = export_circuit(_circuit_of(source), chosen, shape, effects, config)
+            graph, config = _graph(source, facts), replace(config, d_model=_width(source, facts))
+        exported = export_circuit(_circuit_of(source), chosen, graph, effects, config)
     for note in exported.notes:
         print_note(note)
     if chosen == "eap-ig" and _parallel_mlp(source, facts) is None:
@@ -85,17 +85,21 @@ def _checked(format: str | None) -> str | None:
     return format
 
 
-def _shape(source: Discovery | Circuit | Reference, facts: ModelFacts) -> GraphShape:
-    """The model's shape, as far as the run or the command line tells."""
+def _graph(source: Discovery | Circuit | Reference, facts: ModelFacts) -> ModelGraph:
+    """The model's graph, as far as the run or the command line tells."""
     circuit = _circuit_of(source)
     saved = _model_of(source)
-    return GraphShape(
+    return ModelGraph(
         n_layers=circuit.n_layers,
         n_heads=circuit.n_heads,
         n_kv_heads=_first(facts.n_kv_heads, saved and saved.n_kv_heads, circuit.n_heads),
-        d_model=_first(facts.d_model, saved and saved.d_model, 0),
         parallel_mlp=bool(_parallel_mlp(source, facts)),
     )
+
+
+def _width(source: Discovery | Circuit | Reference, facts: ModelFacts) -> int:
+    saved = _model_of(source)
+    return _first(facts.d_model, saved and saved.d_model, 0)
 
 
 def _parallel_mlp(source: Discovery | Circuit | Reference, facts: ModelFacts) -> bool | None:

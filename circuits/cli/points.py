@@ -8,7 +8,7 @@ from rich.text import Text
 from circuits.circuit import Circuit
 from circuits.cli import tables
 from circuits.discovery.result import Discovery
-from circuits.search.grow import SelectionRule
+from circuits.search.rules import SelectionRule
 from circuits.studies.grid import Grid
 
 CHOSEN = "◀ chosen"

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Protocol, runtime_checkable
 
 from rich.progress import (
     BarColumn,
-    Progress,
     ProgressColumn,
     Task,
     TaskID,
@@ -18,9 +16,11 @@ from rich.progress import (
     TextColumn,
     TimeElapsedColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 from circuits.cli.console import err
+from circuits.runtime.progress import Progress
 
 LOADING = "loading"
 _TITLES = {
@@ -34,17 +34,6 @@ _TITLES = {
     "verification": "Verifying the best",
     "evaluation": "Evaluating",
 }
-
-
-@runtime_checkable
-class StageProgress(Protocol):
-    """Hears of stages as they run."""
-
-    def stage(self, name: str, fraction: float) -> None:
-        """A stage has done this fraction of its work."""
-
-    def note(self, text: str) -> None:
-        """Something takes long while the model loads."""
 
 
 class _TimeLeft(ProgressColumn):
@@ -67,7 +56,7 @@ class _TimeLeft(ProgressColumn):
 
 @dataclass
 class _Bars:
-    bars: Progress
+    bars: Bars
     rows: dict[str, TaskID]
 
     def stage(self, name: str, fraction: float) -> None:
@@ -100,10 +89,11 @@ class _Lines:
 
 
 @contextmanager
-def show_progress(stages: Sequence[str]) -> Iterator[StageProgress]:
+def show_progress(stages: Sequence[str]) -> Iterator[Progress]:
     """Show these stages, the coming ones too, while the `with` runs."""
     if not err.is_interactive:
-        yield _Lines()
+        lines = _Lines()
+        yield Progress(lines.stage, lines.note)
         return
     columns = (
         TextColumn("{task.description}"),
@@ -112,8 +102,10 @@ def show_progress(stages: Sequence[str]) -> Iterator[StageProgress]:
         TimeElapsedColumn(),
         _TimeLeft(),
     )
-    with Progress(*columns, console=err, transient=True) as bars:
-        yield _Bars(bars, {s: bars.add_task(_title(s), start=False, total=1) for s in stages})
+    with Bars(*columns, console=err, transient=True) as bars:
+        rows = {s: bars.add_task(_title(s), start=False, total=1) for s in stages}
+        shown = _Bars(bars, rows)
+        yield Progress(shown.stage, shown.note)
 
 
 def _title(stage: str) -> str:

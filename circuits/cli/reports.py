@@ -7,17 +7,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter
-
 from circuits.behaviour import Behaviour
 from circuits.cli.evaluations import Subject
 from circuits.comparison import Agreement, Comparison
 from circuits.components import Connection, Head
-from circuits.discovery.result import Discovery, RunRecord
+from circuits.discovery.record import RECORD
+from circuits.discovery.result import Discovery
 from circuits.evaluation import Evaluation
 from circuits.model import CatalogueEntry
 from circuits.references import Reference
-from circuits.statistics import Chance, Ranking
+from circuits.statistics import Chance, RocCurve
 from circuits.studies.grid import Grid
 from circuits.summary import certainty
 from circuits.tasks import Task
@@ -28,7 +27,7 @@ _FIGURES = ("precision", "recall", "f1", "iou")
 
 def discovery(found: Discovery, saved: Path | None) -> Report:
     """The circuit, and everything `run.json` holds, with totals."""
-    record = TypeAdapter(RunRecord).dump_python(found.record, mode="json")
+    record = RECORD.dump_python(found.record, mode="json")
     totals = {
         "flops": found.cost.flops,
         "forward_passes": found.cost.forward_passes,
@@ -115,7 +114,7 @@ def _chance(chance: Chance) -> Report:
     return {figure: asdict(getattr(chance, figure)) for figure in _FIGURES}
 
 
-def _ranking(ranking: Ranking) -> Report:
+def _ranking(ranking: RocCurve) -> Report:
     return {
         "auc": ranking.auc,
         "n_positive": ranking.n_positive,

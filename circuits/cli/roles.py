@@ -100,7 +100,7 @@ def roles(
         bridge = source.load(progress)
         if subject.found:
             subject.found.check_model(bridge)
-        progress.stage(_READING, 0.0)
+        progress.stage(_READING)
         pairs = prompts.sample(task, subject, bridge)
         reading = read_heads(bridge, pairs)
         names = name_heads(reading, subject.circuit, thresholds)

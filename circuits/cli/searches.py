@@ -14,13 +14,16 @@ from circuits.cli import points, reports, tables
 from circuits.cli.actions import ModelSource, discovery_config
 from circuits.cli.console import out, print_json
 from circuits.cli.errors import SaveError, UsageError, usage_errors
-from circuits.cli.progress import LOADING, StageProgress, show_progress
+from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.saving import going_on, output_directory, uninterrupted
-from circuits.discover import STAGES, run_discovery
+from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.result import Discovery
-from circuits.discovery.session import ResumeError, check_begun, is_begun
+from circuits.discovery.run import STAGES
+from circuits.discovery.session import check_begun, is_begun
+from circuits.errors import ResumeError
 from circuits.forward import TransformerBridge
+from circuits.runtime.progress import Progress
 from circuits.studies.grid import Grid, discover_grid, grid_rules
 from circuits.tasks import Task, get_task
 
@@ -57,7 +60,7 @@ class Search:
 
     bridge: TransformerBridge
     task: Task
-    progress: StageProgress
+    progress: Progress
 
 
 @runtime_checkable
@@ -77,14 +80,12 @@ def discover(asked: Asked) -> None:
         config = asked.config()
 
     def run(search: Search) -> Discovery:
-        progress = search.progress
         return run_discovery(
             search.bridge,
             search.task,
             config,
-            progress.stage,
+            search.progress,
             asked.directory,
-            progress.note,
             resume=asked.resume,
         )
 
@@ -107,8 +108,7 @@ def grid(asked: Asked, thresholds: str, min_effects: str, keep: float) -> None:
             keep=keep,
             config=config,
             directory=asked.directory,
-            progress=search.progress.stage,
-            announce=search.progress.note,
+            progress=search.progress,
             resume=asked.resume,
         )
 

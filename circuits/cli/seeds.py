@@ -11,7 +11,7 @@ from circuits.cli import tables
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.reading import read_named
 from circuits.cli.searches import Asked, Search, carry_out
-from circuits.discovery.config import METHODS
+from circuits.discovery.methods import method_names
 from circuits.discovery.result import Discovery
 from circuits.statistics import Distribution
 from circuits.studies import SeedStudy, discover_seeds
@@ -45,8 +45,7 @@ def seeds(asked: Asked, n_seeds: int, against: str | None) -> None:
             config=config,
             against=other,
             directory=asked.directory,
-            progress=search.progress.stage,
-            announce=search.progress.note,
+            progress=search.progress,
             resume=asked.resume,
         )
 
@@ -92,12 +91,14 @@ def compact(figure: Distribution) -> str:
 
 
 def _against(given: str | None) -> Against | None:
-    if given is None or given in METHODS:
+    if given is None or given in method_names():
         return given
     try:
         known = read_named(given)
     except UsageError as error:
-        raise UsageError(f"{error}; methods to compare with: {', '.join(METHODS)}") from error
+        raise UsageError(
+            f"{error}; methods to compare with: {', '.join(method_names())}"
+        ) from error
     return known.circuit if isinstance(known, Discovery) else known
 
 

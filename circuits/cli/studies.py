@@ -25,8 +25,7 @@ def study(asked: Asked, n_trials: int, keep: float) -> None:
             keep=keep,
             config=config,
             directory=asked.directory,
-            progress=search.progress.stage,
-            announce=search.progress.note,
+            progress=search.progress,
             resume=asked.resume,
         )
 

@@ -16,7 +16,7 @@ from circuits.cli.console import out, print_json, print_note, print_warning
 from circuits.cli.errors import FAILED, UsageError, usage_errors
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.saving import check_output_file, write_output
-from circuits.discover import STAGES
+from circuits.discovery.run import STAGES
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL, load_tokenizer, tokenizer_of
 from circuits.tasks import RowReport, RowTask, get_task, open_task
@@ -50,7 +50,7 @@ def check(
         if report.usable:
             pairs = task.usable_pairs(tokenizer_of(bridge), n_prompts, seed)
             behaviour = measure_behaviour(
-                bridge, pairs, measure, progress=lambda part: progress.stage(STAGES[0], part)
+                bridge, pairs, measure, progress=progress.stage(STAGES[0])
             )
             answers = answers_to(bridge, pairs[:SHOWN_PROMPTS])
     model = source.name or DEFAULT_MODEL

@@ -12,13 +12,13 @@ from rich.text import Text
 from circuits.cli import tables
 from circuits.cli.console import out, print_json, print_note
 from circuits.cli.errors import usage_errors
-from circuits.cli.progress import StageProgress, show_progress
+from circuits.cli.progress import show_progress
 from circuits.cli.saving import output_directory, uninterrupted
 from circuits.runtime.threads import use_threads
 from circuits.truth import TruthRow, list_truths, run_truth, truth_record
-from circuits.truth.bench import ROWS_FILE, Tell
+from circuits.truth.bench import ROWS_FILE
 from circuits.truth.bench import as_json as rows_as_json
-from circuits.truth.methods import DEFAULT_RULED
+from circuits.truth.methods import by_default_rules
 
 _STAGE = "methods"
 _LEGEND = (
@@ -43,7 +43,7 @@ def bench_truth(
     with output_directory(directory):
         try:
             with show_progress((_STAGE,)) as progress:
-                rows = run_truth(names, directory, seed=seed, tell=_teller(progress))
+                rows = run_truth(names, directory, seed=seed, progress=progress.stage(_STAGE))
         except KeyboardInterrupt:
             with uninterrupted():
                 print_note(f"{directory} keeps the rows that are done; the same command goes on")
@@ -53,14 +53,6 @@ def bench_truth(
     else:
         out.print(table(rows))
         out.print(Text.assemble("Rows are in ", (str(directory / ROWS_FILE), "bold")))
-
-
-def _teller(progress: StageProgress) -> Tell:
-    def tell(line: str, done: float) -> None:
-        progress.stage(_STAGE, done)
-        progress.note(line)
-
-    return tell
 
 
 def table(rows: Sequence[TruthRow]) -> RenderableType:
@@ -77,7 +69,7 @@ def table(rows: Sequence[TruthRow]) -> RenderableType:
             Text(f"{row.method}: {why}", "dim")
             for row in of_model
             for why in row.reasons
-            if row.method not in DEFAULT_RULED
+            if row.method not in by_default_rules()
         ]
         parts += tables.section(_title(of_model[0]), Group(lines, *notes))
     return Group(*parts, Text(_LEGEND, "dim"))

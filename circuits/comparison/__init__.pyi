@@ -1,4 +1,4 @@
-from .compare import Agreement, Comparison, compare_circuits, head_rankings, rank_heads
+from .compare import Agreement, Comparison, compare_circuits, head_roc_curve, head_roc_curves
 from .edges import count_connections, effect_strengths, head_strengths
 
 __all__ = [
@@ -7,7 +7,7 @@ __all__ = [
     "compare_circuits",
     "count_connections",
     "effect_strengths",
-    "head_rankings",
+    "head_roc_curve",
+    "head_roc_curves",
     "head_strengths",
-    "rank_heads",
 ]

@@ -15,7 +15,7 @@ from circuits.components import Connection, Head, all_heads
 from circuits.discovery.result import Discovery
 from circuits.references import Reference, check_same_shape
 from circuits.statistics.chance import Chance
-from circuits.statistics.roc import Ranking, rank
+from circuits.statistics.roc import RocCurve, roc_curve
 
 Item = TypeVar("Item")
 
@@ -59,8 +59,8 @@ class Comparison:
     heads: Agreement[Head]
     edges: Agreement[Connection] | None
     edges_by_heads: Chance | None
-    head_rankings: dict[str, Ranking]
-    edge_ranking: Ranking | None
+    head_rankings: dict[str, RocCurve]
+    edge_ranking: RocCurve | None
 
 
 def compare_circuits(found: Discovery | Circuit, reference: Reference | Circuit) -> Comparison:
@@ -85,14 +85,14 @@ def compare_circuits(found: Discovery | Circuit, reference: Reference | Circuit)
         heads=Agreement(overlap, Chance.of(overlap, n_possible)),
         edges=edges,
         edges_by_heads=edges_by_heads,
-        head_rankings=head_rankings(found, theirs.heads) if isinstance(found, Discovery) else {},
-        edge_ranking=rank(*effect_strengths(effects, connections))
+        head_rankings=head_roc_curves(found, theirs.heads) if isinstance(found, Discovery) else {},
+        edge_ranking=roc_curve(*effect_strengths(effects, connections))
         if effects is not None and connections
         else None,
     )
 
 
-def head_rankings(found: Discovery, reference: frozenset[Head]) -> dict[str, Ranking]:
+def head_roc_curves(found: Discovery, reference: frozenset[Head]) -> dict[str, RocCurve]:
     """How well each kind of score of a discovery ranks a reference's heads.
 
     By name: the scores that prunings ranked heads by, and `STRONGEST_EFFECT`.
@@ -100,13 +100,13 @@ def head_rankings(found: Discovery, reference: frozenset[Head]) -> dict[str, Ran
     scores = dict(found.scores)
     if found.effects is not None:
         scores[STRONGEST_EFFECT] = head_strengths(found.effects)
-    return {name: rank_heads(values, reference) for name, values in scores.items()}
+    return {name: head_roc_curve(values, reference) for name, values in scores.items()}
 
 
-def rank_heads(scores: Float[Tensor, "layer head"], reference: frozenset[Head]) -> Ranking:
+def head_roc_curve(scores: Float[Tensor, "layer head"], reference: frozenset[Head]) -> RocCurve:
     """How well scores of all heads rank a reference's. Raises ValueError where a score is NaN."""
     positive = np.array([head in reference for head in all_heads(*scores.shape)])
-    return rank(scores.flatten().double().cpu().numpy(), positive)
+    return roc_curve(scores.flatten().double().cpu().numpy(), positive)
 
 
 def _edges(
@@ -117,9 +117,6 @@ def _edges(
         return None, None
     overlap = Overlap.of(mine.connections, theirs)
     everywhere = count_connections(all_heads(mine.n_layers, mine.n_heads))
-    reachable = sum(
-        path.sender in mine and (path.receiver.head is None or path.receiver.head in mine)
-        for path in theirs
-    )
+    reachable = sum(mine.heads.issuperset(path.ends) for path in theirs)
     between = Chance.of(overlap, count_connections(mine.heads), reachable)
     return Agreement(overlap, Chance.of(overlap, everywhere)), between

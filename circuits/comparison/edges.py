@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float
 
-from circuits.components import HEAD_INPUTS, Connection, Head, Receiver
-from circuits.patching import EffectTable
+from circuits.components import HEAD_INPUTS, Connection, Head, Node, Receiver
+from circuits.patching import EdgeValues
 
 
 def count_connections(heads: Iterable[Head]) -> int:
@@ -27,39 +28,31 @@ def count_connections(heads: Iterable[Head]) -> int:
     return paths
 
 
-def head_strengths(effects: EffectTable) -> Float[torch.Tensor, "layer head"]:
+def head_strengths(effects: EdgeValues) -> Float[torch.Tensor, "layer head"]:
     """The largest |effect| that each head has as a sender; 0 where none was measured."""
-    tables = (effects.query, effects.key, effects.value, effects.logits[None, None])
-    strongest = (table.abs().nan_to_num(0.0).amax((0, 1)) for table in tables)
-    return torch.stack(list(strongest)).amax(0)
+    graph = effects.graph
+    columns = [graph.column(head) for head in graph.heads]
+    strongest = effects.values.abs().nan_to_num(0.0).amax(0)[columns]
+    return rearrange(strongest, "(layer head) -> layer head", layer=graph.n_layers)
 
 
 def effect_strengths(
-    effects: EffectTable, reference: frozenset[Connection]
+    effects: EdgeValues, reference: frozenset[Connection]
 ) -> tuple[Float[np.ndarray, " path"], Bool[np.ndarray, " path"]]:
     """|Effect| of every path of a model, and whether it is in the reference.
 
-    A path that was not measured, because a search did not get there or pruning left it out, has
-    strength 0.
+    Heads that share a key or value count as receivers of their own, as in a circuit. A path that
+    was not measured, because a search did not get there or pruning left it out, has strength 0.
     """
-    n_layers, n_heads = effects.logits.shape
-    senders: defaultdict[Receiver, list[Head]] = defaultdict(list)
+    graph = effects.graph
+    senders: defaultdict[Receiver, list[Node]] = defaultdict(list)
     for connection in reference:
         senders[connection.receiver].append(connection.sender)
     strengths, positive = [], []
-    for receiver in _receivers(n_layers, n_heads):
-        below = n_layers if receiver.head is None else receiver.head.layer
-        row = effects.effects(receiver)[:below].abs().nan_to_num(0.0)
-        known = torch.zeros(below, n_heads, dtype=torch.bool)
-        for sender in senders[receiver]:
-            known[sender.layer, sender.index] = True
-        strengths.append(row.flatten().double().cpu().numpy())
-        positive.append(known.flatten().numpy())
+    for receiver in (Receiver.logits(), *(r for head in graph.heads for r in graph.inputs(head))):
+        row = effects.into(receiver).abs().nan_to_num(0.0)
+        known = torch.zeros(len(row), dtype=torch.bool)
+        known[[graph.column(sender) for sender in senders[receiver]]] = True
+        strengths.append(row.double().cpu().numpy())
+        positive.append(known.numpy())
     return np.concatenate(strengths), np.concatenate(positive)
-
-
-def _receivers(n_layers: int, n_heads: int) -> Iterable[Receiver]:
-    yield Receiver.logits()
-    for layer in range(1, n_layers):
-        for index in range(n_heads):
-            yield from (Receiver(Head(layer, index), name) for name in HEAD_INPUTS)

@@ -1,10 +1,16 @@
 from .config import DiscoveryConfig
-from .result import Discovery, Provenance
-from .session import ResumeError
+from .methods import METHODS, Method
+from .problem import Job, Problem, Provenance
+from .result import Discovery
+from .session import Session
 
 __all__ = [
+    "METHODS",
     "Discovery",
     "DiscoveryConfig",
+    "Job",
+    "Method",
+    "Problem",
     "Provenance",
-    "ResumeError",
+    "Session",
 ]

@@ -2,111 +2,159 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal, get_args
+from dataclasses import dataclass
+from typing import get_args
 
-from circuits.metrics import get_metric
-from circuits.pruning import PruningRule
-from circuits.scores import Contrast
-from circuits.search.grow import SelectionRule
+from circuits.discovery.methods import Method, method_names, method_of, pruning_names
+from circuits.metrics.registry import METRICS
+from circuits.patching.estimators import ESTIMATORS
+from circuits.pruning.rule import PruningRule
+from circuits.runtime.settings import Checked, setting
+from circuits.runtime.sizes import parse_bytes
+from circuits.scores.registry import SCORERS, Contrast, ScoreSettings
+from circuits.search.rules import SelectionRule
+from circuits.search.source import SEARCHES, SearchSettings
 
-PruneBy = Literal["attribution", "flap", "contrastive-flap", "merged-flap"]
-Method = Literal["app", "path-patching", "attribution", "flap", "contrastive-flap", "merged-flap"]
-Engine = Literal["reference", "exact", "sweep"]
-
-METHODS: tuple[Method, ...] = get_args(Method)
-ENGINES: tuple[Engine, ...] = get_args(Engine)
-_SCORES: dict[PruneBy, tuple[str, ...]] = {
-    "attribution": ("attribution",),
-    "flap": ("flap",),
-    "contrastive-flap": ("contrastive-flap",),
-    "merged-flap": ("flap", "contrastive-flap"),
-}
+_KEPT = "Which heads and paths are kept"
 
 
 @dataclass(frozen=True)
-class DiscoveryConfig:
+class DiscoveryConfig(Checked):
     """Settings of `discover_circuit`.
 
-    Attributes:
-        method: "app" prunes and then patches paths; "path-patching" patches all of them; the
-            others prune alone, by what they are called.
-        prune_by: Which scores "app" prunes by: "attribution", or "merged-flap", the published
-            recipe (FLAP and Contrastive-FLAP), or one of its two parts.
-        engine: How path effects are measured: "sweep" estimates all at once, "exact" and
-            "reference" measure each receiver that the search reaches.
-        verify: Whether paths of the sweep whose selection could flip are run exactly.
-        n_sampled_paths: About how many of the others are, at random, to check the estimate.
-        n_prompts: Prompt pairs to discover on.
-        seed: Seed of the prompts.
-        metric: "logit_diff" or "prob_diff".
-        selection: When a sender is kept.
-        pruning: How far to prune; without, by the rule that suits the scores: the `share` that
-            heads hold of all attribution, the `first` cliff for FLAP's.
-        contrast: Contrast of Contrastive-FLAP: "published", or "paired".
-        n_mean_prompts: Corrupted prompts that mean head outputs are taken over; at least the
-            discovery's own, and all of a task that has fewer.
-        memory_bytes: About how much memory path patching may use beside the model's own; a safe
-            share of what is free without.
-        ignore_behaviour: Search for a circuit even where the prompts do not show that the model
-            does the task.
-        n_templates: How many of the task's templates prompts are drawn from, by chance of the
-            seed; all of them in a fixed order without.
-
     Raises:
-        ValueError: A setting is unknown or out of range.
+        SettingError: A setting is unknown or out of range.
 
+    >>> DiscoveryConfig(method="path-patching").scorers
+    ()
     """
 
-    method: Method = "app"
-    prune_by: PruneBy = "attribution"
-    engine: Engine = "sweep"
-    verify: bool = True
-    n_sampled_paths: int = 32
-    n_prompts: int = 16
-    seed: int = 0
-    metric: str = "logit_diff"
-    selection: SelectionRule = field(default_factory=SelectionRule)
-    pruning: PruningRule | None = None
-    contrast: Contrast = "published"
-    n_mean_prompts: int = 64
-    memory_bytes: int | None = None
-    ignore_behaviour: bool = False
-    n_templates: int | None = None
-
-    def __post_init__(self) -> None:
-        for name, known in (
-            ("method", METHODS),
-            ("prune_by", get_args(PruneBy)),
-            ("engine", ENGINES),
-            ("contrast", get_args(Contrast)),
-        ):
-            if getattr(self, name) not in known:
-                raise ValueError(
-                    f"unknown {name} {getattr(self, name)!r}; known: {', '.join(known)}"
-                )
-        for name in ("n_prompts", "n_mean_prompts", "memory_bytes", "n_templates"):
-            given = getattr(self, name)
-            if given is not None and given < 1:
-                raise ValueError(f"{name} must be at least 1, got {given}")
-        if self.n_sampled_paths < 0:
-            raise ValueError(f"n_sampled_paths must be at least 0, got {self.n_sampled_paths}")
-        get_metric(self.metric)
+    method: str = setting(
+        "app",
+        "app (prune, then patch paths), path-patching (patch all paths), or pruning alone by what "
+        "it is called.",
+        choices=method_names,
+        metavar="METHOD",
+    )
+    prune_by: str = setting(
+        "attribution",
+        "What app prunes by; merged-flap is the published recipe.",
+        choices=pruning_names,
+        metavar="SCORES",
+        panel=_KEPT,
+    )
+    engine: str = setting(
+        "sweep",
+        "How path effects are found: sweep (estimated all at once, then verified), exact, or "
+        "reference (slow).",
+        choices=ESTIMATORS.names,
+        metavar="ENGINE",
+    )
+    verify: bool = setting(
+        True,
+        "Leave estimates as they are. Without it, paths whose selection could flip are run "
+        "exactly, and a random sample of the others.",
+    )
+    n_sampled_paths: int = setting(
+        32,
+        "About how many paths to verify at random, beside those that could flip.",
+        least=0,
+        option="--sampled-paths",
+        metavar="N",
+    )
+    n_prompts: int = setting(16, "Prompt pairs to discover on.", least=1, metavar="N")
+    seed: int = setting(0, "Seed of the prompts; the same gives the same.", metavar="N")
+    metric: str = setting(
+        "logit_diff",
+        "From the logits where the answer is read to one number.",
+        choices=METRICS.names,
+        metavar="METRIC",
+    )
+    selection: SelectionRule = setting(SelectionRule, "When a sender is kept.")
+    pruning: PruningRule | None = setting(
+        None, "How far to prune.", otherwise="by the rule that suits the scores"
+    )
+    contrast: Contrast = setting(
+        "published",
+        "Contrast of Contrastive-FLAP.",
+        choices=get_args(Contrast),
+        metavar="KIND",
+        panel=_KEPT,
+    )
+    n_mean_prompts: int = setting(
+        64,
+        "Corrupted prompts to take mean head outputs over; at least the discovery's own, and all "
+        "of a task that has fewer.",
+        least=1,
+        metavar="N",
+    )
+    memory_bytes: int | None = setting(
+        None,
+        "About how much memory path patching may use beside the model's own, such as 512MB or "
+        "4GiB; changes no number.",
+        least=1,
+        otherwise="a safe share of what is free",
+        option="--memory-budget",
+        metavar="SIZE",
+        parse=parse_bytes,
+    )
+    ignore_behaviour: bool = setting(
+        False,
+        "Search for a circuit even where the prompts do not show that the model does the task.",
+    )
+    n_templates: int | None = setting(
+        None,
+        "Draw prompts from so many of the task's templates, by chance of the seed.",
+        least=1,
+        otherwise="all of them, in a fixed order",
+        option="--templates",
+        metavar="N",
+    )
+    search: str = setting(
+        "grow",
+        "How a circuit is found among effects: grow (from the logits downward) or top-n (the "
+        "strongest edges).",
+        choices=SEARCHES.names,
+        metavar="SEARCH",
+        panel=_KEPT,
+    )
+    n_edges: int = setting(
+        100,
+        "With --search top-n, how many edges to keep.",
+        least=1,
+        metavar="N",
+        panel=_KEPT,
+    )
 
     @property
-    def pruning_names(self) -> tuple[str, ...]:
+    def recipe(self) -> Method:
+        """What the method does."""
+        return method_of(self.method)
+
+    @property
+    def scorers(self) -> tuple[str, ...]:
         """The scores that the method prunes by."""
-        if self.method == "path-patching":
-            return ()
-        return _SCORES[self.prune_by if self.method == "app" else self.method]
+        own = self.recipe.scorers
+        return (method_of(self.prune_by).scorers or ()) if own is None else own
 
     @property
     def pruning_rule(self) -> PruningRule:
         """The rule that was asked for, or else the one that suits the scores."""
-        by_attribution = self.pruning_names == ("attribution",)
-        return self.pruning or PruningRule("share" if by_attribution else "first")
+        if self.pruning is not None:
+            return self.pruning
+        return PruningRule(SCORERS.get(self.scorers[0]).cut if self.scorers else "first")
 
     @property
     def patches_paths(self) -> bool:
         """Whether the method goes on to path patching."""
-        return self.method in ("app", "path-patching")
+        return self.recipe.patches
+
+    @property
+    def score_settings(self) -> ScoreSettings:
+        """What scores need to know."""
+        return ScoreSettings(self.contrast, self.seed)
+
+    @property
+    def search_settings(self) -> SearchSettings:
+        """What searches need to know."""
+        return SearchSettings(self.verify, self.n_sampled_paths, self.n_edges, self.seed)

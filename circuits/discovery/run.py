@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from circuits.behaviour import Verdict, WeakTaskWarning, measure_behaviour
 from circuits.circuit import Circuit
 from circuits.components import Head
-from circuits.discovery.patcher import Patched, PathPatcher, prune_heads
-from circuits.discovery.result import Discovery, merged_candidates
-from circuits.discovery.session import Setting
+from circuits.discovery.patcher import EdgePatcher
+from circuits.discovery.prune import prune_heads
+from circuits.discovery.result import Discovery
+from circuits.discovery.session import Session
+from circuits.errors import InputError
 from circuits.evaluation import Evaluator
+from circuits.pruning import merged_candidates
 from circuits.runtime.cost import Cost, CostMeter
-from circuits.search.grow import SelectionRule
+from circuits.runtime.progress import SILENT, Progress
+from circuits.search import Grown, SelectionRule
 from circuits.search.significant import check_power
 
-Progress = Callable[[str, float], None]
-Announce = Callable[[str], None]
 STAGES = ("behaviour", "means", "pruning", "patching", "evaluation")
 
 
@@ -34,23 +36,18 @@ class Run:
 
     """
 
-    def __init__(
-        self,
-        setting: Setting,
-        progress: Progress = lambda stage, fraction: None,
-        announce: Announce = lambda line: None,
-    ) -> None:
+    def __init__(self, session: Session, progress: Progress = SILENT) -> None:
         """Test the model; unless there is no circuit, take mean head outputs, and prune."""
-        self.setting, self.announce = setting, announce
+        self.session, self.progress = session, progress
         self.meter = CostMeter(progress)
-        if setting.replaced:
-            announce(
-                f"{setting.workspace.directory} holds effects of {setting.replaced}: "
+        if session.replaced:
+            progress.note(
+                f"{session.store.directory} holds effects of {session.replaced}: "
                 "the run begins anew and replaces them"
             )
-        with self.meter.stage("behaviour") as report:
+        with self.meter.stage("behaviour") as part:
             self.behaviour = measure_behaviour(
-                setting.bridge, setting.pairs, setting.metric, progress=report
+                session.bridge, session.pairs, session.metric, progress=part
             )
         self.verdict = self._judged()
         self.prunings, self.scores = {}, {}
@@ -59,88 +56,80 @@ class Run:
             return
         if self.behaviour.weakness:
             message = (
-                f"a circuit for {setting.task.name} on this model means little: "
+                f"a circuit for {session.task.name} on this model means little: "
                 f"{self.behaviour.weakness}"
             )
             warnings.warn(message, WeakTaskWarning, stacklevel=4)
-        with self.meter.stage("means") as report:
-            self._evaluator = Evaluator(
-                setting.layered, setting.pairs, setting.mean_pairs, setting.metric, report
-            )
-        with self.meter.stage("pruning") as report:
-            self.prunings, self.scores = prune_heads(
-                self.evaluator, setting.config, setting.workspace, report
-            )
+        with self.meter.stage("means") as part:
+            self._evaluator = session.evaluator(part)
+        with self.meter.stage("pruning") as part:
+            self.prunings, self.scores = prune_heads(session, self.evaluator, part)
 
     @property
     def evaluator(self) -> Evaluator:
-        """The model on the prompts. Raises ValueError where there is no circuit to evaluate."""
+        """The model on the prompts. Raises InputError where there is no circuit to evaluate."""
         if self._evaluator is None:
-            raise ValueError(f"there is no circuit to evaluate: {self.verdict.reason}")
+            raise InputError(f"there is no circuit to evaluate: {self.verdict.reason}")
         return self._evaluator
 
     def _judged(self) -> Verdict:
         verdict = self.behaviour.verdict
-        if verdict.refuses and self.setting.config.ignore_behaviour:
+        if verdict.refuses and self.session.config.ignore_behaviour:
             return Verdict("ignored", verdict.reason)
         return verdict
 
     def discover(self) -> Discovery:
         """What the settings' own rule finds."""
-        rule = self.setting.config.selection
-        (patched,) = self.patch([rule])
-        (performance,) = self.evaluate([patched])
-        return self.discovery(rule, patched, performance)
+        rule = self.session.config.selection
+        (grown,) = self.patch([rule])
+        (performance,) = self.evaluate([grown])
+        return self.discovery(rule, grown, performance)
 
-    def patch(self, rules: Sequence[SelectionRule]) -> list[Patched]:
-        """Grow the circuit of every rule; without path patching, the candidates are each one.
+    def patch(self, rules: Sequence[SelectionRule]) -> list[Grown]:
+        """Find the circuit of every rule; without path patching, the candidates are each one.
 
-        Raises ValueError where there are too few prompts for a rule's significance test.
+        Raises SettingError where there are too few prompts for a rule's significance test.
         """
+        graph = self.session.graph
         if self.verdict.refuses:
-            return [Patched(Circuit.of_heads((), *self.setting.sizes), None) for _ in rules]
+            return [Grown(Circuit.of_heads((), graph.n_layers, graph.n_heads), None) for _ in rules]
         candidates = merged_candidates(self.prunings)
-        with self.meter.stage("patching") as report:
-            if not self.setting.config.patches_paths:
-                circuit = Circuit.of_heads(candidates or (), *self.setting.sizes)
-                return [Patched(circuit, None) for _ in rules]
+        with self.meter.stage("patching") as part:
+            if not self.session.config.patches_paths:
+                circuit = Circuit.of_heads(candidates or (), graph.n_layers, graph.n_heads)
+                return [Grown(circuit, None) for _ in rules]
             patcher = self.patcher(candidates)
             for rule in rules:
-                check_power(rule, len(patcher.pairs), len(patcher.heads))
-            return patcher.grow_all(rules, report)
+                check_power(rule, len(self.session.pairs), len(patcher.heads))
+            return patcher.find(rules, part)
 
-    def patcher(self, candidates: frozenset[Head] | None) -> PathPatcher:
-        """Path effects among some heads; announces what they will take."""
-        setting = self.setting
-        patcher = PathPatcher(
-            setting.layered, setting.pairs, candidates, setting.config, setting.workspace
-        )
-        self.announce(patcher.describe(self.meter.flops_per_second))
+    def patcher(self, candidates: frozenset[Head] | None) -> EdgePatcher:
+        """Effects of the edges among some heads; says what they will take."""
+        patcher = EdgePatcher(self.session, candidates)
+        self.progress.note(patcher.describe(self.meter.flops_per_second))
         return patcher
 
-    def evaluate(self, patched: Sequence[Patched]) -> list[float]:
+    def evaluate(self, grown: Sequence[Grown]) -> list[float]:
         """Percent of performance that each circuit keeps; NaN where there was none to find."""
         if self.verdict.refuses:
-            return [math.nan for _ in patched]
-        with self.meter.stage("evaluation") as report:
-            return self.evaluator.performances([found.circuit.heads for found in patched], report)
+            return [math.nan for _ in grown]
+        with self.meter.stage("evaluation") as part:
+            return self.evaluator.performances([found.circuit.heads for found in grown], part)
 
-    def discovery(self, rule: SelectionRule, patched: Patched, performance: float) -> Discovery:
+    def discovery(self, rule: SelectionRule, grown: Grown, performance: float) -> Discovery:
         """All there is to say about one of the circuits."""
         return Discovery(
-            circuit=patched.circuit,
+            circuit=grown.circuit,
             performance=performance,
             behaviour=self.behaviour,
             prunings=self.prunings,
             scores=self.scores,
-            effects=patched.effects,
-            verification=patched.verification,
+            effects=grown.effects,
+            verification=grown.verification,
             verdict=self.verdict,
             cost=self.cost,
-            config=replace(self.setting.config, selection=rule),
-            provenance=self.setting.provenance(),
-            evaluator=self._evaluator,
-            task=self.setting.task,
+            config=replace(self.session.config, selection=rule),
+            provenance=self.session.problem.provenance(),
         )
 
     @property

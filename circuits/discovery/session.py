@@ -1,55 +1,61 @@
-"""What a discovery is about: the model, its prompts, and what is known of them."""
+"""What a discovery has loaded: the model, its prompts, what is computed on them, what is known."""
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from importlib import metadata
+from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.result import Discovery, Provenance, sample_pairs
-from circuits.discovery.store import Workspace, owner, prompt_digest
-from circuits.forward import LayeredModel, TransformerBridge
+from circuits.discovery.origin import remember_task, sample_pairs, task_of
+from circuits.discovery.problem import Problem, differences
+from circuits.discovery.result import Discovery
+from circuits.discovery.store import Store, owner, prompt_digest
+from circuits.errors import CircuitsError, MismatchError, ResumeError
+from circuits.evaluation import Evaluator
+from circuits.forward import LayeredModel, TransformerBridge, in_float32
+from circuits.forward.activations import Activations
+from circuits.graph import ModelGraph
 from circuits.metrics import Metric, get_metric
-from circuits.model import check_reproduces, identify
+from circuits.model import check_reproduces, identify, model_of
+from circuits.patching import ESTIMATORS
+from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs, Task
 
 WORK_DIRECTORY = "work"
-_VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
-_KEY_PARTS = {
-    "task": "another task",
-    "rows": "other contents of the task's file",
-    "model": "other model weights or dtype",
-    "prompts": "other prompts (number, seed or words)",
-    "metric": "another metric",
-    "engine": "another engine",
-}
-
-
-class ResumeError(ValueError):
-    """A run was to be gone on with that is not there, or that is about something else."""
 
 
 @dataclass(frozen=True, eq=False)
-class Setting:
-    """A model, the prompts of a task, and the workspace of both."""
+class Session:
+    """A model, the prompts of a task, and the store of both.
 
-    bridge: TransformerBridge
-    layered: LayeredModel
+    Attributes:
+        model: The model in pieces.
+        task: What is asked of it.
+        problem: The question, with every setting.
+        pairs: The prompts of the discovery.
+        mean_pairs: The prompts that mean head outputs are taken over; first the discovery's own.
+        directory: Where the run is saved, and effects are kept; None: nowhere.
+        store: What is known.
+        activations: What is computed on the prompts, once, when it is asked for.
+        replaced: What the directory holds that is about something else, in words; it will be
+            replaced.
+        continues: Whether the directory holds effects of just this.
+
+    """
+
+    model: LayeredModel
     task: Task
-    config: DiscoveryConfig
+    problem: Problem
     pairs: PromptPairs
     mean_pairs: PromptPairs
-    workspace: Workspace
+    directory: Path | None
+    store: Store
+    activations: Activations
     replaced: str | None = None
-    """What the directory holds that is about something else, in words; it will be replaced."""
     continues: bool = False
-    """Whether the directory holds effects of just this."""
 
     @classmethod
     def of(
@@ -60,38 +66,64 @@ class Setting:
         directory: str | Path | None = None,
         *,
         resume: bool = False,
-    ) -> Setting:
-        """Check the model, sample the prompts, and open the workspace in a run's directory.
+    ) -> Session:
+        """Check the model, sample the prompts, and open the store in a run's directory.
 
-        A model in pieces is taken as checked, so that many settings can share it. With `resume`
+        A model in pieces is taken as checked, so that many sessions can share it. With `resume`
         the directory must hold a run of just this. Raises ResumeError.
         """
         if resume:
             check_begun(directory)
         layered = model if isinstance(model, LayeredModel) else checked(model)
-        bridge = layered.bridge
-        pairs, mean_pairs = sample_pairs(bridge, task, config)
-        key = {
-            "model": identify(bridge).weight_hash,
-            "task": task.name,
-            "prompts": prompt_digest(pairs),
-            "metric": config.metric,
-            "engine": _exact_engine(config, layered),
-        }
-        # Means are over more rows of a file than the prompts are.
-        key |= {} if task.digest is None else {"rows": task.digest}
-        work = None if directory is None else Path(directory) / WORK_DIRECTORY
+        pairs, mean_pairs = sample_pairs(layered.bridge, task, config)
+        problem = _problem(layered, task, config, pairs)
+        place = None if directory is None else Path(directory)
+        work = None if place is None else place / WORK_DIRECTORY
         there = None if work is None else owner(work)
-        replaced = None if there in (None, key) else _differences(there, key)
+        replaced = None if there in (None, problem.key) else differences(there, problem.key)
         if resume and replaced is not None:
             raise ResumeError(
                 f"asked to resume the run in {directory}, but it has {replaced}: give the "
                 "settings it was begun with, name another directory, or begin anew without resume"
             )
-        workspace = Workspace(layered, key, work)
+        store = Store(layered.graph(), problem.key, work)
+        continues = there == problem.key
+        activations = Activations(layered, pairs, get_metric(config.metric))
+        remember_task(task)
         return cls(
-            bridge, layered, task, config, pairs, mean_pairs, workspace, replaced, there == key
+            layered,
+            task,
+            problem,
+            pairs,
+            mean_pairs,
+            place,
+            store,
+            activations,
+            replaced,
+            continues,
         )
+
+    @classmethod
+    def open(cls, problem: Problem, directory: str | Path | None = None) -> Session:
+        """Load what a problem names. Raises MismatchError where it is not the same here."""
+        task = task_of(problem.task, problem.task_digest)
+        session = cls.of(model_of(problem.model), task, problem.config, directory)
+        if session.problem.prompts != problem.prompts:
+            raise MismatchError(
+                f"the prompts of {problem.task} are not those of the problem: the task's words or "
+                "the tokenizer have changed"
+            )
+        return session
+
+    @property
+    def config(self) -> DiscoveryConfig:
+        """Every setting."""
+        return self.problem.config
+
+    @property
+    def bridge(self) -> TransformerBridge:
+        """The model itself."""
+        return self.model.bridge
 
     @property
     def metric(self) -> Metric:
@@ -99,26 +131,54 @@ class Setting:
         return get_metric(self.config.metric)
 
     @property
-    def sizes(self) -> tuple[int, int]:
-        """Layers, and heads of a layer."""
-        return self.layered.n_layers, self.layered.n_heads
+    def graph(self) -> ModelGraph:
+        """The model's nodes and edges."""
+        return self.store.graph
 
-    def saved_in(self, directory: Path) -> Discovery | None:
-        """The finished discovery of just this setting that a directory holds, if it holds one."""
+    @cached_property
+    def exact_activations(self) -> Activations:
+        """The same for exact effects; what verifies estimates of lower precision is float32."""
+        estimator = ESTIMATORS.get(self.config.engine)
+        model = self.model if estimator.is_exact else in_float32(self.model)
+        if model is self.model:
+            return self.activations
+        return Activations(model, self.pairs, self.metric)
+
+    def evaluator(self, progress: Progress = SILENT) -> Evaluator:
+        """Performance of sets of heads on the discovery's prompts; takes the means."""
+        return Evaluator(
+            self.model, self.pairs, self.mean_pairs, self.metric, progress, self.activations
+        )
+
+    def saved(self) -> Discovery | None:
+        """The finished discovery of just this that the directory holds, if it holds one."""
+        if self.directory is None or not self.continues:
+            return None
         try:
-            found = Discovery.load(directory) if self.continues else None
-        except (OSError, ValueError):
+            found = Discovery.load(self.directory)
+        except (OSError, CircuitsError):
             return None
-        if found is None or (found.config, found.provenance) != (self.config, self.provenance()):
-            return None
-        return replace(found, task=self.task)
+        same = (found.config, found.provenance) == (self.config, self.problem.provenance())
+        return found if same else None
 
-    def provenance(self) -> Provenance:
-        """Where a result of this setting came from."""
-        versions = {name: metadata.version(name) for name in _VERSIONED}
-        versions = {"python": platform.python_version(), **versions}
-        task = self.task.spec or self.task.name
-        return Provenance(identify(self.bridge), task, versions, self.task.digest)
+    def with_config(self, config: DiscoveryConfig, directory: Path | None) -> Session:
+        """The same session by other settings, saved elsewhere; its prompts do not change."""
+        problem = replace(self.problem, config=config)
+        return replace(self, problem=problem, directory=directory)
+
+
+def _problem(
+    model: LayeredModel, task: Task, config: DiscoveryConfig, pairs: PromptPairs
+) -> Problem:
+    return Problem(
+        model=identify(model.bridge),
+        task=task.spec or task.name,
+        task_name=task.name,
+        task_digest=task.digest,
+        prompts=prompt_digest(pairs),
+        exact_engine=_exact_engine(config, model),
+        config=config,
+    )
 
 
 def checked(bridge: TransformerBridge) -> LayeredModel:
@@ -149,13 +209,7 @@ def check_begun(directory: str | Path | None) -> None:
 
 def _exact_engine(config: DiscoveryConfig, model: LayeredModel) -> str:
     """What measures exact effects; a model in lower precision is verified in float32."""
-    if config.engine == "reference":
-        return "reference"
+    if ESTIMATORS.get(config.engine).is_exact:
+        return config.engine
     lower = model.dtype.itemsize < torch.float32.itemsize
-    return "exact in float32" if lower and config.engine == "sweep" else "exact"
-
-
-def _differences(there: Mapping[str, Any], key: Mapping[str, Any]) -> str:
-    """In words, what a workspace was begun with that is not what is asked for now."""
-    parts = [words for name, words in _KEY_PARTS.items() if there.get(name) != key.get(name)]
-    return ", ".join(parts) or "another format"
+    return "exact in float32" if lower else "exact"

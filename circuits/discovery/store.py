@@ -18,55 +18,70 @@ from safetensors.torch import save
 from torch import Tensor
 from xxhash import xxh3_128
 
-from circuits.components import Head, Receiver
-from circuits.forward import LayeredModel
-from circuits.patching import KnownEffects
-from circuits.patching.effects import SweptSums
+from circuits.components import Node, Receiver, parse_node
+from circuits.discovery import legacy
+from circuits.graph import ModelGraph
+from circuits.patching import EdgeSums, EdgeValues
 from circuits.pruning import Pruning
 from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
 from circuits.tasks import PromptPairs
 
 EXACT_FILE, SWEPT_FILE, PRUNED_FILE = "exact.jsonl", "swept.safetensors", "pruned.safetensors"
-_SWEPT_FORMAT = {"format": "by prompt"}
-"""Part of the key: what was kept in an older form is computed again."""
+_FORMAT = {"format": "by edge and prompt"}
+"""Part of the key: what was kept in another form is read as that, or computed again."""
 Key = Mapping[str, Any]
 Pruned = tuple[dict[str, Pruning], dict[str, Tensor]]
 _PRUNINGS: TypeAdapter[dict[str, Pruning]] = TypeAdapter(dict[str, Pruning])
 
 
-class Workspace:
-    """Known effects, sweeps and prunings of one model, task, metric and set of prompts.
+class Store:
+    """Known effects, estimates and prunings of one model, task, metric and set of prompts.
 
     Every result is kept under a key that says what it depends on; one that was kept under another
     key is not there, and is replaced by the first that is kept under this one.
+
+    Attributes:
+        known: Every exact effect that is known.
+
     """
 
-    def __init__(self, model: LayeredModel, key: Key, directory: Path | None = None) -> None:
+    def __init__(self, graph: ModelGraph, key: Key, directory: Path | None = None) -> None:
         """Go on with what `directory` holds of the same model and prompts.
 
         Nothing is written before there is something to keep.
         """
-        self.key, self.directory = dict(key), directory
-        sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
-        self.known = KnownEffects(*sizes, learn=self._learn)
+        self.graph, self.key, self.directory = graph, dict(key), directory
+        self.known = EdgeValues.unknown(graph)
         self._journal: Journal | None = None
         if directory is not None and owner(directory) == self.key:
             for record in self._begun(directory).records:
-                senders = [Head.parse(name) for name in record["senders"]]
-                self.known.restore(Receiver.parse(record["receiver"]), senders, record["effects"])
+                senders = [parse_node(name) for name in record["senders"]]
+                self.known.put(Receiver.parse(record["receiver"]), senders, record["effects"])
         self._kept: dict[str, _Kept] = {}
 
-    def sweep(self, key: Key) -> SweptSums | None:
-        """The sums of a sweep, as far as it got; going on with them changes nothing here."""
-        found = self._get(SWEPT_FILE, {**key, **_SWEPT_FORMAT})
-        if found is None:
-            return None
-        return SweptSums.of_tensors({name: t.clone() for name, t in found.tensors.items()})
+    def learn(self, receiver: Receiver, senders: Sequence[Node], effects: Sequence[float]) -> None:
+        """Keep exact effects, which `known` has already."""
+        if self.directory is not None:
+            names = [str(sender) for sender in senders]
+            self._begun(self.directory).append(
+                {"receiver": str(receiver), "senders": names, "effects": list(effects)}
+            )
 
-    def keep_sweep(self, key: Key, sums: SweptSums) -> None:
-        """Keep the sums of a sweep, whole or begun."""
-        self._put(SWEPT_FILE, {**key, **_SWEPT_FORMAT}, sums.tensors())
+    def estimates(self, name: str, key: Key) -> EdgeSums | None:
+        """What an estimator found, as far as it got; going on with it changes nothing here."""
+        found = self._get(_file_of(name), {**key, **_FORMAT, "engine": name})
+        if found is not None:
+            tensors = {name: t.clone() for name, t in found.tensors.items()}
+            return EdgeSums.of_tensors(self.graph, tensors)
+        old = self._get(SWEPT_FILE, {**key, **legacy.SWEPT_FORMAT}) if name == "sweep" else None
+        if old is None:
+            return None
+        return EdgeSums.of_tensors(self.graph, legacy.swept_tensors(old.tensors, self.graph))
+
+    def keep_estimates(self, name: str, key: Key, sums: EdgeSums) -> None:
+        """Keep what an estimator found, whole or begun."""
+        self._put(_file_of(name), {**key, **_FORMAT, "engine": name}, sums.tensors())
 
     def pruned(self, key: Key) -> Pruned | None:
         """Prunings and the scores behind them."""
@@ -77,13 +92,6 @@ class Workspace:
         """Keep prunings and the scores behind them."""
         prunings, scores = pruned
         self._put(PRUNED_FILE, key, scores, _PRUNINGS.dump_json(prunings).decode())
-
-    def _learn(self, receiver: Receiver, senders: Sequence[Head], effects: Sequence[float]) -> None:
-        if self.directory is not None:
-            names = [str(sender) for sender in senders]
-            self._begun(self.directory).append(
-                {"receiver": str(receiver), "senders": names, "effects": list(effects)}
-            )
 
     def _begun(self, directory: Path) -> Journal:
         if self._journal is None:
@@ -118,6 +126,10 @@ class _Kept:
     tensors: dict[str, Tensor]
 
 
+def _file_of(estimator: str) -> str:
+    return SWEPT_FILE if estimator == "sweep" else f"estimated-{estimator}.safetensors"
+
+
 def _read(path: Path) -> _Kept | None:
     """What a file holds; None where it is missing or damaged: it is computed again then."""
     try:
@@ -130,7 +142,7 @@ def _read(path: Path) -> _Kept | None:
 
 
 def owner(directory: Path) -> dict[str, Any] | None:
-    """The key of the workspace that a directory holds; None where it holds none."""
+    """The key of the store that a directory holds; None where it holds none."""
     return Journal.owner(directory / EXACT_FILE)
 
 

@@ -2,7 +2,7 @@ from .config import EvaluationConfig
 from .curve import MIB_SHARES, Curve, CurvePoint, faithfulness_curve
 from .evaluator import Evaluator
 from .measure import evaluate_circuit
-from .ordering import HeadScores, choose_scores, effect_scores, rank_heads
+from .ordering import HeadScores, choose_scores, effect_scores, order_heads
 from .prompts import held_out_pairs, sample_size
 from .result import Evaluation, Gap, Kept
 from .saved import EVALUATION_FILE, SavedEvaluation
@@ -24,6 +24,6 @@ __all__ = [
     "evaluate_circuit",
     "faithfulness_curve",
     "held_out_pairs",
-    "rank_heads",
+    "order_heads",
     "sample_size",
 ]

@@ -21,11 +21,12 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float
 
-from circuits.ablation import Progress
 from circuits.components import Head
+from circuits.errors import SettingError
 from circuits.evaluation.config import Ablation, Ranking
 from circuits.evaluation.evaluator import Evaluator
-from circuits.evaluation.ordering import HeadScores, rank_heads
+from circuits.evaluation.ordering import HeadScores, order_heads
+from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
 
 MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
@@ -70,7 +71,7 @@ def faithfulness_curve(
     ablation: Ablation = "resample",
     shares: Sequence[float] = MIB_SHARES,
     bootstrap: Bootstrap | None = None,
-    progress: Progress = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Curve:
     """Keep ever more of the best heads.
 
@@ -81,16 +82,16 @@ def faithfulness_curve(
         ablation: How the other heads are replaced.
         shares: Shares of all heads to keep (0 to 1), rising.
         bootstrap: How intervals are taken.
-        progress: Called with the fraction done.
+        progress: Hears of the fraction done.
 
     Raises:
-        ValueError: The shares do not rise from at least 0 to at most 1.
+        SettingError: The shares do not rise from at least 0 to at most 1.
 
     """
     rising = all(low < high for low, high in pairwise(shares))
     if len(shares) < 2 or not rising or shares[0] < 0 or shares[-1] > 1:
-        raise ValueError(f"shares must rise, from at least 0 to at most 1; got {tuple(shares)}")
-    best = rank_heads(scores.values, ranking)
+        raise SettingError(f"shares must rise, from at least 0 to at most 1; got {tuple(shares)}")
+    best = order_heads(scores.values, ranking)
     sizes = [int(share * len(best)) for share in shares]
     circuits = [frozenset[Head](), evaluator.everything, *(frozenset(best[:n]) for n in sizes)]
     metrics = evaluator.metrics(circuits, ablation, progress).numpy()

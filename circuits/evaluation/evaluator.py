@@ -11,16 +11,17 @@ from torch import Tensor
 from circuits.ablation import (
     CorruptedOutputs,
     MeanOutputs,
-    Progress,
     ZeroOutputs,
     ablated_metric,
+    edge_ablated_metric,
 )
-from circuits.ablation.edges import edge_ablated_metric
 from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
+from circuits.errors import NoEffectError
 from circuits.evaluation.config import Ablation
-from circuits.forward import LayeredModel, TransformerBridge
+from circuits.forward import Activations, LayeredModel, TransformerBridge
 from circuits.metrics import Metric, logit_diff
+from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
 
 _PROMPTS_RESAMPLED_TOGETHER = 32
@@ -35,22 +36,33 @@ class Evaluator:
         pairs: PromptPairs,
         mean_pairs: PromptPairs | None = None,
         metric: Metric = logit_diff,
-        progress: Progress = lambda fraction: None,
+        progress: Progress = SILENT,
+        activations: Activations | None = None,
     ) -> None:
         """Take the means over the corrupted prompts of `mean_pairs` (of `pairs` without).
 
+        Args:
+            model: A TransformerBridge, or its pieces.
+            pairs: The prompts.
+            mean_pairs: The prompts that means are taken over.
+            metric: From logits at the answers to one number per prompt.
+            progress: Hears of the fraction of the means that is done.
+            activations: Of `pairs`, where they are known; `mean_pairs` must begin with them.
+
         Raises:
-            ValueError: The full model's metric is 0, so that nothing can be a share of it.
+            NoEffectError: The full model's metric is 0, so that nothing can be a share of it.
 
         """
-        self.model = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
+        self.model = LayeredModel.of(model)
         self.pairs, self.metric = pairs, metric
         mean_pairs = pairs if mean_pairs is None else mean_pairs
-        self.means = MeanOutputs.of(self.model, mean_pairs, progress=progress)
+        self.means = MeanOutputs.of(self.model, mean_pairs, activations, progress)
         self._known: dict[tuple[Ablation, frozenset[Head]], Float[Tensor, " prompt"]] = {}
+        if activations is not None:
+            self._known["mean", self.everything] = activations.clean_metric.double()
         self.full_metric = float(self.metrics([self.everything])[0].mean())
         if self.full_metric == 0:
-            raise ValueError(
+            raise NoEffectError(
                 "the full model's metric is 0 on these prompts: no share can be taken of it"
             )
 
@@ -63,7 +75,7 @@ class Evaluator:
         self,
         circuits: Sequence[frozenset[Head]],
         ablation: Ablation = "mean",
-        progress: Progress = lambda fraction: None,
+        progress: Progress = SILENT,
     ) -> Float[Tensor, "circuit prompt"]:
         """The metric of each prompt when every head outside a set of heads is replaced.
 
@@ -72,7 +84,7 @@ class Evaluator:
             ablation: By what the others are replaced: the "mean" over corrupted prompts of the
                 same template and position, their output on the pair's own corrupted prompt
                 ("resample"), or "zero".
-            progress: Called with the fraction done.
+            progress: Hears of the fraction done.
 
         """
         # Nothing is replaced in the full model, whatever by.
@@ -88,7 +100,7 @@ class Evaluator:
         return torch.stack(known) if known else torch.empty(0, len(self.pairs)).double()
 
     def edge_metrics(
-        self, circuit: Circuit, progress: Progress = lambda fraction: None
+        self, circuit: Circuit, progress: Progress = SILENT
     ) -> Float[Tensor, " prompt"]:
         """The metric of each prompt when every path outside a circuit is corrupted."""
         found = edge_ablated_metric(
@@ -99,7 +111,7 @@ class Evaluator:
     def performances(
         self,
         circuits: Sequence[frozenset[Head]],
-        progress: Progress = lambda fraction: None,
+        progress: Progress = SILENT,
     ) -> list[float]:
         """Percent of the full model's metric that each set of heads keeps under mean ablation."""
         means = self.metrics(circuits, progress=progress).mean(-1)
@@ -118,13 +130,9 @@ class Evaluator:
             return ablated_metric(model, pairs, replaced, circuits, self.metric, progress=progress)
         parts = []
         batches = torch.arange(len(pairs)).split(_PROMPTS_RESAMPLED_TOGETHER)
-        for number, rows in enumerate(batches):
+        for rows, report in progress.each(batches):
             part = pairs[rows]
             outputs = CorruptedOutputs.of(model, part)
-
-            def report(fraction: float, number: int = number) -> None:
-                progress((number + fraction) / len(batches))
-
             parts.append(
                 ablated_metric(model, part, outputs, circuits, self.metric, progress=report)
             )

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 import numpy as np
 from jaxtyping import Float
 
-from circuits.ablation import Progress
-from circuits.ablation.edges import n_distinct, n_paths
 from circuits.circuit import Circuit
 from circuits.components import Head
+from circuits.errors import MismatchError
 from circuits.evaluation.config import Ablation, EvaluationConfig, Ranking
 from circuits.evaluation.curve import Curve, faithfulness, faithfulness_curve
 from circuits.evaluation.evaluator import Evaluator
 from circuits.evaluation.ordering import HeadScores
 from circuits.evaluation.result import Evaluation, Gap, Kept
+from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
 
 Metrics = Float[np.ndarray, "run _"]
@@ -29,7 +29,7 @@ def evaluate_circuit(
     discovery: Evaluator | None = None,
     scores: HeadScores | None = None,
     config: EvaluationConfig | None = None,
-    progress: Progress = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Evaluation:
     """Take all figures of a circuit.
 
@@ -39,10 +39,10 @@ def evaluate_circuit(
         discovery: The model on the discovery's prompts, for the gap; none without.
         scores: What the heads of the curves are ranked by; no curves without.
         config: Intervals, rankings and the curves' ablation; what it says of prompts is not read.
-        progress: Called with the fraction done.
+        progress: Hears of the fraction done.
 
     Raises:
-        ValueError: The circuit is one of a model of another size.
+        MismatchError: The circuit is one of a model of another size.
 
     """
     _check_sizes(circuit, evaluator)
@@ -102,7 +102,7 @@ class _Taking:
         runs = self._runs(self.evaluator, "mean", [])
         return self.bootstrap.estimates(lambda means: means[1:], runs)[0]
 
-    def node(self, ablation: Ablation, progress: Progress = lambda fraction: None) -> Kept:
+    def node(self, ablation: Ablation, progress: Progress = SILENT) -> Kept:
         """What the circuit's heads keep."""
         return self._kept(self._runs(self.evaluator, ablation, [self.circuit.heads], progress))
 
@@ -124,9 +124,8 @@ class _Taking:
         """Share of the model's paths that are no edge."""
         if not self.has_edges:
             return None
-        n_heads, n_kv_heads = self.circuit.n_heads, self.evaluator.model.n_kv_heads
-        every = n_paths(self.circuit.n_layers, n_heads, n_kv_heads)
-        return 1 - n_distinct(self.circuit.edges, n_heads, n_kv_heads) / every
+        graph = self.evaluator.model.graph()
+        return 1 - graph.n_distinct(self.circuit.connections) / graph.n_edges
 
     def curves(self) -> dict[Ranking, Curve]:
         """Faithfulness against size, for each ranking."""
@@ -178,7 +177,7 @@ class _Taking:
     def _step(self) -> Progress:
         number, n_steps = self.steps_done, self.n_steps
         self.steps_done += 1
-        return lambda fraction: self.progress((number + fraction) / n_steps)
+        return self.progress.within(number / n_steps, (number + 1) / n_steps)
 
     def _edges(self, evaluator: Evaluator) -> Metrics:
         kept = evaluator.edge_metrics(self.circuit, self._step()).numpy()
@@ -189,7 +188,7 @@ class _Taking:
         evaluator: Evaluator,
         ablation: Ablation,
         circuits: list[frozenset[Head]],
-        progress: Progress = lambda fraction: None,
+        progress: Progress = SILENT,
     ) -> Metrics:
         circuits = [frozenset(), evaluator.everything, *circuits]
         return evaluator.metrics(circuits, ablation, progress).numpy()
@@ -215,7 +214,7 @@ def _check_sizes(circuit: Circuit, evaluator: Evaluator) -> None:
         (evaluator.model.n_layers, evaluator.model.n_heads),
     )
     if sizes != own:
-        raise ValueError(
+        raise MismatchError(
             f"the circuit is one of a model of {sizes[0]} layers x {sizes[1]} heads, this model "
             f"has {own[0]} x {own[1]}; evaluate it on the model it was discovered on"
         )

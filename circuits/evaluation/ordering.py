@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head
+from circuits.errors import InputError
 from circuits.evaluation.config import Ranking
-from circuits.patching import EffectTable
+from circuits.patching import EdgeValues
 
 PATH_EFFECTS = "path-effects"
 
@@ -24,7 +26,7 @@ class HeadScores:
     values: Float[Tensor, "layer head"]
 
 
-def rank_heads(scores: Float[Tensor, "layer head"], ranking: Ranking) -> list[Head]:
+def order_heads(scores: Float[Tensor, "layer head"], ranking: Ranking) -> list[Head]:
     """All heads, the best first; equal ones in order. A head without a score (NaN) has 0."""
     values = scores.nan_to_num(nan=0.0)
     order = torch.argsort(
@@ -33,26 +35,27 @@ def rank_heads(scores: Float[Tensor, "layer head"], ranking: Ranking) -> list[He
     return [Head(*divmod(position, scores.shape[1])) for position in order.tolist()]
 
 
-def effect_scores(effects: EffectTable) -> Float[Tensor, "layer head"]:
+def effect_scores(effects: EdgeValues) -> Float[Tensor, "layer head"]:
     """Minus the sum of a head's effects on all receivers that were measured; NaN: on none.
 
     To first order, the share of the task that is lost where the head is corrupted for every
     receiver: a path's effect is that of corrupting it for one.
     """
-    tables = [effects.query, effects.key, effects.value, effects.logits[None, None]]
-    flat = torch.cat([table.flatten(0, 1) for table in tables])
-    return -flat.nansum(0).where(~flat.isnan().all(0), torch.nan)
+    values, graph = effects.values, effects.graph
+    columns = [graph.column(head) for head in graph.heads]
+    lost = -values.nansum(0).where(~values.isnan().all(0), torch.nan)[columns]
+    return rearrange(lost, "(layer head) -> layer head", layer=graph.n_layers)
 
 
 def choose_scores(
-    effects: EffectTable | None,
+    effects: EdgeValues | None,
     prunings: Mapping[str, Float[Tensor, "layer head"]],
     name: str | None = None,
 ) -> HeadScores:
     """The scores of that name; the path effects without, else the first pruning's by name.
 
     Raises:
-        ValueError: There are no scores of that name.
+        InputError: There are no scores of that name.
 
     """
     known = {} if effects is None else {PATH_EFFECTS: effect_scores(effects)}
@@ -60,7 +63,7 @@ def choose_scores(
     known |= dict(sorted(prunings.items()))
     chosen = next(iter(known), "none") if name is None else name
     if chosen not in known:
-        raise ValueError(
+        raise InputError(
             f"heads cannot be ranked by {chosen!r}: this run has the scores "
             f"{', '.join(known) or 'of none'}; name one of them"
         )

@@ -8,13 +8,13 @@ import numpy as np
 import plotly.graph_objects as go
 
 from circuits.circuit import Circuit
-from circuits.components import Edge, Head
+from circuits.components import Edge, Node
 from circuits.figures.layout import Layout, arrange, bend
 from circuits.figures.style import Palette, Theme, message, mix, palette_of, styled
 
-_DASHES = {"q": "solid", "k": "9px,5px", "v": "3px,4px", "logits": "solid"}
+_DASHES = {"q": "solid", "k": "9px,5px", "v": "3px,4px", "mlp": "solid", "logits": "solid"}
 """In pixels: plotly's own grow with the width, and a short wide edge would be two blots."""
-_PORTS = {"q": -0.1, "k": 0.0, "v": 0.1, "logits": 0.0}
+_PORTS = {"q": -0.1, "k": 0.0, "v": 0.1, "mlp": 0.0, "logits": 0.0}
 _INPUT_NAMES = {"q": "query input", "k": "key input", "v": "value input"}
 _POINTS = 17
 _MOST_FOR_LAYOUT = 200
@@ -58,7 +58,7 @@ def circuit_figure(
         title = _title(circuit, len(ranked))
     if not circuit.heads:
         return message("This circuit has no heads.", title, palette)
-    heads = sorted(circuit.heads)
+    heads: list[Node] = sorted(circuit.heads)
     layout = _arranged(tuple(heads), tuple(ranked[:_MOST_FOR_LAYOUT]))
     if height is None:
         height = round(_ABOVE_AND_BELOW + np.clip(800 / layout.n_rows, 36, 64) * layout.n_rows)
@@ -75,7 +75,7 @@ def circuit_figure(
 
 
 @lru_cache(maxsize=8)
-def _arranged(heads: tuple[Head, ...], edges: tuple[Edge, ...]) -> Layout:
+def _arranged(heads: tuple[Node, ...], edges: tuple[Edge, ...]) -> Layout:
     """The same circuit is often drawn in two themes, and a layout takes seconds."""
     return arrange(list(heads), list(edges))
 
@@ -96,10 +96,10 @@ def _subtitle(ranked: list[Edge]) -> str:
 def _edge_trace(edge: Edge, layout: Layout, largest: float, palette: Palette) -> go.Scatter:
     receiver, share = edge.receiver, abs(edge.effect) / largest
     start, low = layout.x[edge.sender], layout.y(edge.sender)
-    if receiver.head is None:
+    if receiver.node is None:
         end, high = start, layout.top
     else:
-        end, high = layout.x[receiver.head] + _PORTS[receiver.input], layout.y(receiver.head)
+        end, high = layout.x[receiver.node] + _PORTS[receiver.input], layout.y(receiver.node)
     up = np.linspace(0, 1, _POINTS)
     colour = palette.helps if edge.effect < 0 else palette.hurts
     return go.Scatter(
@@ -140,7 +140,7 @@ def _legend(palette: Palette) -> list[go.Scatter]:
 
 
 def _head_traces(
-    heads: list[Head],
+    heads: list[Node],
     circuit: Circuit,
     drawn: list[Edge],
     layout: Layout,
@@ -148,7 +148,7 @@ def _head_traces(
     palette: Palette,
 ) -> list[go.Scatter]:
     """Heads on top of the edges; those without an edge drawn step back."""
-    linked = {edge.sender for edge in drawn} | {edge.receiver.head for edge in drawn}
+    linked = {edge.sender for edge in drawn} | {edge.receiver.node for edge in drawn}
     groups = [
         ([head for head in heads if head in linked or not drawn], palette.node, palette.on_node),
         ([head for head in heads if head not in linked and drawn], palette.faint, palette.muted),
@@ -176,17 +176,17 @@ def _head_traces(
     ]
 
 
-def _letter_size(heads: list[Head], size: float) -> int:
+def _letter_size(heads: list[Node], size: float) -> int:
     """Letters with which the longest name fits into its circle."""
     longest = max(len(str(head)) for head in heads)
     return max(8, round(size * min(0.36, 1.6 / longest)))
 
 
-def _describe(head: Head, circuit: Circuit, most: int = 5) -> str:
+def _describe(head: Node, circuit: Circuit, most: int = 5) -> str:
     lines = [f"<b>head {head}</b>"]
     for name, edges in (
         ("sends to", [edge for edge in circuit.edges if edge.sender == head]),
-        ("receives from", [edge for edge in circuit.edges if edge.receiver.head == head]),
+        ("receives from", [edge for edge in circuit.edges if edge.receiver.node == head]),
     ):
         edges = sorted(edges, key=lambda edge: (-abs(edge.effect), edge))
         lines += [f"{name} {len(edges)}:"] * bool(edges) + [str(edge) for edge in edges[:most]]

@@ -12,7 +12,7 @@ from torch import Tensor
 from circuits.circuit import Circuit
 from circuits.components import Head, Receiver
 from circuits.figures.style import Palette, Theme, colour_bar, message, palette_of, styled
-from circuits.patching import EffectTable
+from circuits.patching import EdgeValues
 
 _ABOVE_AND_BELOW, _ROW = 164, 24
 _EVERY_TICK = 16
@@ -45,7 +45,7 @@ def head_scores_figure(
 
 
 def receiver_effects_figure(
-    effects: EffectTable,
+    effects: EdgeValues,
     receiver: Receiver | str,
     circuit: Circuit | None = None,
     title: str | None = None,
@@ -72,12 +72,13 @@ def receiver_effects_figure(
     receiver = Receiver.parse(receiver) if isinstance(receiver, str) else receiver
     title = title or f"Effects on {receiver}"
     values = effects.effects(receiver).detach().cpu().double().numpy()
-    n_layers = len(values) if receiver.head is None else receiver.head.layer
+    n_layers = len(values) if receiver.node is None else receiver.node.layer
     values = values[:n_layers]
     if not np.isfinite(values).any():
         return message(f"No effect on {receiver} was measured.", title, palette)
     edges = circuit.edges if circuit else ()
-    kept = frozenset(edge.sender for edge in edges if edge.receiver == receiver)
+    senders = (edge.sender for edge in edges if edge.receiver == receiver)
+    kept = frozenset(sender for sender in senders if isinstance(sender, Head))
     return _head_map(values, "effect", kept, "in the circuit", title, palette)
 
 

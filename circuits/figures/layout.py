@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from circuits.components import Edge, Head
+from circuits.components import Edge, Node
 
 Points = Float[np.ndarray, "..."]
 
@@ -22,7 +22,7 @@ _PLACED = 400
 class Layout:
     """Positions of heads: `x` from 0 to `width`, `y` the row (0 below, the logits at `top`)."""
 
-    x: dict[Head, float]
+    x: dict[Node, float]
     row_of_layer: dict[int, int]
     width: float
 
@@ -36,7 +36,7 @@ class Layout:
         """Rows of heads and the row of the logits."""
         return self.top + 1
 
-    def y(self, head: Head) -> int:
+    def y(self, head: Node) -> int:
         """The head's row."""
         return self.row_of_layer[head.layer]
 
@@ -46,7 +46,7 @@ def bend(share: Points) -> Points:
     return 0.5 * share + 0.5 * (3 * share**2 - 2 * share**3)
 
 
-def arrange(heads: list[Head], edges: list[Edge], seed: int = 0) -> Layout:
+def arrange(heads: list[Node], edges: list[Edge], seed: int = 0) -> Layout:
     """Place heads in their rows so that edges stay short, apart, and off other heads.
 
     From several random placements, each head in turn moves to the free place in its row that is
@@ -76,7 +76,7 @@ class _Problem:
 
     @classmethod
     def of(
-        cls, heads: list[Head], edges: list[Edge], rows: dict[int, int], width: float
+        cls, heads: list[Node], edges: list[Edge], rows: dict[int, int], width: float
     ) -> _Problem:
         index = {head: i for i, head in enumerate(heads)}
         weights: dict[tuple[int, int], float] = {}
@@ -84,7 +84,7 @@ class _Problem:
         for edge in edges:
             ends = (
                 index[edge.sender],
-                -1 if edge.receiver.head is None else index[edge.receiver.head],
+                -1 if edge.receiver.node is None else index[edge.receiver.node],
             )
             weights[ends] = (
                 weights.get(ends, 0.0) + 0.1 + float(np.sqrt(abs(edge.effect) / largest))

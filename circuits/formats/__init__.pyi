@@ -2,7 +2,6 @@ from .csv_table import from_csv, to_csv
 from .dot import from_dot, to_dot
 from .eap_export import GraphConfig, to_eap_graph
 from .eap_import import GraphReading, from_eap_graph
-from .eap_names import GraphShape
 from .messages import Exported, Imported
 from .networks import from_networkx, to_networkx
 from .registry import (
@@ -21,7 +20,6 @@ __all__ = [
     "Format",
     "GraphConfig",
     "GraphReading",
-    "GraphShape",
     "Imported",
     "circuit_schema",
     "export_circuit",

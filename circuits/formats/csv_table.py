@@ -11,7 +11,8 @@ import csv
 import io
 
 from circuits.circuit import Circuit
-from circuits.components import Edge, Head, Receiver, parse_effect
+from circuits.components import Edge, Head, Node, Receiver, parse_effect, parse_node
+from circuits.errors import FormatError
 from circuits.formats.messages import Exported, Imported
 
 _COLUMNS = ("sender", "receiver", "effect", "n_layers", "n_heads")
@@ -23,8 +24,7 @@ def to_csv(circuit: Circuit) -> Exported:
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(_COLUMNS)
     sizes = (circuit.n_layers, circuit.n_heads)
-    joined = {edge.sender for edge in circuit.edges}
-    joined |= {edge.receiver.head for edge in circuit.edges if edge.receiver.head}
+    joined = {end for edge in circuit.edges for end in edge.ends}
     rows = [(edge.sender, edge.receiver, repr(edge.effect)) for edge in sorted(circuit.edges)]
     rows += [(head, "", "") for head in sorted(circuit.heads - joined)]
     writer.writerows((*row, *sizes) for row in rows or [("", "", "")])
@@ -35,17 +35,17 @@ def from_csv(text: str) -> Imported:
     """Read a circuit from CSV; heads are those that a row names.
 
     Raises:
-        ValueError: A column is missing, or a row is malformed, and which.
+        FormatError: A column is missing, or a row is malformed, and which.
 
     """
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    heads: set[Head] = set()
+    heads: set[Node] = set()
     edges: set[Edge] = set()
     sizes: dict[tuple[int, int], int] = {}
     try:
         missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
-            raise ValueError(
+            raise FormatError(
                 f"column {', '.join(missing)} is missing; a circuit's are {', '.join(_COLUMNS)}, "
                 f"the file's are {', '.join(map(repr, reader.fieldnames or ())) or 'none'}"
             )
@@ -53,36 +53,33 @@ def from_csv(text: str) -> Imported:
             try:
                 found, shape = _read_row(row)
             except ValueError as error:
-                raise ValueError(f"row {number}: {error}") from error
-            heads |= found if isinstance(found, set) else _ends(found)
+                raise FormatError(f"row {number}: {error}") from error
+            heads |= set(found.ends) if isinstance(found, Edge) else found
             edges |= {found} if isinstance(found, Edge) else set()
             sizes.setdefault(shape, number)
     except csv.Error as error:
-        raise ValueError(f"line {reader.line_num + 1} is no CSV: {error}") from error
+        raise FormatError(f"line {reader.line_num + 1} is no CSV: {error}") from error
     if not sizes:
-        raise ValueError("no row follows the header; an empty circuit has one, with its model's")
+        raise FormatError("no row follows the header; an empty circuit has one, with its model's")
     if len(sizes) > 1:
         where = ", ".join(f"{shape} in row {number}" for shape, number in sizes.items())
-        raise ValueError(f"n_layers and n_heads must be the same in every row, got {where}")
-    return Imported(Circuit(frozenset(heads), frozenset(edges), *next(iter(sizes))))
+        raise FormatError(f"n_layers and n_heads must be the same in every row, got {where}")
+    inside = frozenset(node for node in heads if isinstance(node, Head))
+    return Imported(Circuit(inside, frozenset(edges), *next(iter(sizes))))
 
 
-def _read_row(row: dict[str, str | None]) -> tuple[Edge | set[Head], tuple[int, int]]:
+def _read_row(row: dict[str, str | None]) -> tuple[Edge | set[Node], tuple[int, int]]:
     if None in row or None in row.values():
-        raise ValueError(f"it must have as many cells as the header, {len(_COLUMNS)} or more")
+        raise FormatError(f"it must have as many cells as the header, {len(_COLUMNS)} or more")
     sender, receiver, effect = ((row[name] or "").strip() for name in _COLUMNS[:3])
     shape = _whole(row, "n_layers"), _whole(row, "n_heads")
     if not receiver and not effect:
-        return ({Head.parse(sender)} if sender else set()), shape
-    return Edge(Head.parse(sender), Receiver.parse(receiver), parse_effect(effect)), shape
+        return ({parse_node(sender)} if sender else set()), shape
+    return Edge(parse_node(sender), Receiver.parse(receiver), parse_effect(effect)), shape
 
 
 def _whole(row: dict[str, str | None], name: str) -> int:
     try:
         return int(row[name] or "")
     except ValueError:
-        raise ValueError(f"{name} must be a whole number, got {row[name]!r}") from None
-
-
-def _ends(edge: Edge) -> set[Head]:
-    return {edge.sender} | ({edge.receiver.head} if edge.receiver.head else set())
+        raise FormatError(f"{name} must be a whole number, got {row[name]!r}") from None

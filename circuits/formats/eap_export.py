@@ -23,18 +23,21 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from circuits.circuit import Circuit
-from circuits.components import HEAD_INPUTS, Connection, Head, Receiver, all_heads
-from circuits.formats.eap_names import EMBEDDING, GraphEdge, GraphShape, Mlp, node_name
+from circuits.components import HEAD_INPUTS, MLP, Connection, Embedding, Head, Node, Receiver
+from circuits.errors import InputError, MismatchError
+from circuits.formats.eap_names import edge_name, node_name
 from circuits.formats.messages import Exported
-from circuits.patching import EffectTable
+from circuits.graph import ModelGraph
+from circuits.patching import EdgeValues
 
 OURS = "accelerated_path_patching"
 """A key of the file that their readers pass over: what ours needs to read the circuit back."""
 Effects = Mapping[Connection, float]
+_EMBEDDING = Embedding()
 
 
 @dataclass(frozen=True)
@@ -44,53 +47,56 @@ class GraphConfig:
     Attributes:
         with_mlps: Whether the MLPs that the circuit's paths go through are in the graph.
         plain_nodes: Write nodes as bare true and false, for EAP-IG before 2025.
+        d_model: Width of the model's residual stream, which must be in the file but for plain
+            nodes; 0 where it is not known.
 
     """
 
     with_mlps: bool = True
     plain_nodes: bool = False
+    d_model: int = 0
 
 
 def to_eap_graph(
     circuit: Circuit,
-    shape: GraphShape,
-    effects: EffectTable | None = None,
+    graph: ModelGraph,
+    effects: EdgeValues | None = None,
     config: GraphConfig | None = None,
 ) -> Exported:
     """Write a circuit as a graph that EAP-IG's `Graph.from_json` reads.
 
     Args:
         circuit: Heads and edges. One without edges, from pruning, gets every path among its heads.
-        shape: The model's.
+        graph: The model's.
         effects: Of a discovery: all paths that were measured get their scores, though only the
             circuit's are in the graph. Without, every edge outside the graph scores 0.
         config: How MLPs and nodes are written.
 
     Raises:
-        ValueError: The circuit is one of a model of another shape, the width of the residual
+        InputError: The circuit is one of a model of another graph, the width of the residual
             stream is needed and not known, or an effect is not finite.
 
     """
-    config = config or GraphConfig()
-    _check(circuit, shape, config)
-    inside = effects_of_circuit(circuit, shape)
-    measured = {} if effects is None else _effects_of_table(effects, shape)
-    scores = graph_scores({**measured, **inside}, shape, config.with_mlps)
-    members = graph_scores(inside, shape, config.with_mlps).keys()
+    config, graph = config or GraphConfig(), replace(graph, mlps="nodes")
+    _check(circuit, graph, config)
+    inside = effects_of_circuit(circuit, graph)
+    measured = {} if effects is None else _effects_of_table(effects, graph)
+    scores = graph_scores({**measured, **inside}, graph, config.with_mlps)
+    members = graph_scores(inside, graph, config.with_mlps).keys()
     data = {
-        "cfg": _model(shape),
-        "nodes": _nodes(circuit, shape, members, config.plain_nodes),
+        "cfg": _model(graph, config),
+        "nodes": _nodes(circuit, graph, members, config.plain_nodes),
         "edges": {
-            str(edge): {"score": scores.get(edge, 0.0), "in_graph": edge in members}
-            for edge in shape.edges
+            edge_name(edge): {"score": scores.get(edge, 0.0), "in_graph": edge in members}
+            for edge in graph.edges
         },
-        OURS: {"n_kv_heads": shape.n_kv_heads, "has_edges": bool(circuit.edges)},
+        OURS: {"n_kv_heads": graph.n_kv_heads, "has_edges": bool(circuit.edges)},
     }
-    notes = _notes(circuit, shape, len(inside), len(members), effects is not None, config)
+    notes = _notes(circuit, graph, len(inside), len(members), effects is not None, config)
     return Exported(json.dumps(data, allow_nan=False), notes)
 
 
-def effects_of_circuit(circuit: Circuit, shape: GraphShape) -> dict[Connection, float]:
+def effects_of_circuit(circuit: Circuit, graph: ModelGraph) -> dict[Connection, float]:
     """A circuit's edges; one into a shared key or value counts for every head of the circuit.
 
     Where edges disagree on a shared key or value, the strongest effect stands.
@@ -99,20 +105,20 @@ def effects_of_circuit(circuit: Circuit, shape: GraphShape) -> dict[Connection, 
         return dict.fromkeys(_all_paths(circuit.heads), 0.0)
     found: dict[Connection, float] = {}
     for edge in sorted(circuit.edges):
-        for receiver in shape.sharing(edge.receiver):
+        for receiver in graph.sharing(edge.receiver):
             if receiver.head is None or receiver.head in circuit.heads:
                 path = Connection(edge.sender, receiver)
                 found[path] = max(found.get(path, edge.effect), edge.effect, key=abs)
     return found
 
 
-def graph_scores(effects: Effects, shape: GraphShape, with_mlps: bool) -> dict[GraphEdge, float]:
+def graph_scores(effects: Effects, graph: ModelGraph, with_mlps: bool) -> dict[Connection, float]:
     """The score of every edge that some path needs; of the paths' own, minus the effect."""
     needs = _needs(effects)
-    found = {GraphEdge(EMBEDDING, receiver): need for receiver, need in needs.items()}
+    found = {Connection(_EMBEDDING, receiver): need for receiver, need in needs.items()}
     if with_mlps:
-        found |= _between_mlps(needs, shape) | _into_mlps(effects, shape)
-    return found | {GraphEdge(p.sender, p.receiver): -effect for p, effect in effects.items()}
+        found |= _between_mlps(needs, graph) | _into_mlps(effects, graph)
+    return found | {Connection(p.sender, p.receiver): -effect for p, effect in effects.items()}
 
 
 def _needs(effects: Effects) -> dict[Receiver, float]:
@@ -122,34 +128,40 @@ def _needs(effects: Effects) -> dict[Receiver, float]:
     """
     needs: dict[Receiver, float] = {}
     for path, effect in effects.items():
-        inputs = (Receiver(path.sender, name) for name in HEAD_INPUTS)
-        for receiver in (path.receiver, *inputs):
+        for receiver in (path.receiver, *_inputs(path.sender)):
             needs[receiver] = max(needs.get(receiver, 0.0), abs(effect))
     return needs
 
 
-def _between_mlps(needs: Mapping[Receiver, float], shape: GraphShape) -> dict[GraphEdge, float]:
+def _inputs(node: Node) -> Iterable[Receiver]:
+    """All that a head reads, at the bottom the embedding alone."""
+    return (Receiver(node, name) for name in HEAD_INPUTS) if isinstance(node, Head) else ()
+
+
+def _between_mlps(needs: Mapping[Receiver, float], graph: ModelGraph) -> dict[Connection, float]:
     """What brings the embedding to every receiver through MLPs."""
-    found: dict[GraphEdge, float] = {}
-    for mlp in map(Mlp, range(shape.n_layers)):
-        above = {r: need for r, need in needs.items() if shape.reads(r, mlp)}
+    found: dict[Connection, float] = {}
+    for mlp in map(MLP, range(graph.n_layers)):
+        above = {r: need for r, need in needs.items() if graph.reads(r, mlp)}
         if above:
-            senders = (EMBEDDING, *map(Mlp, range(mlp.layer)))
-            found |= dict.fromkeys((GraphEdge(s, mlp) for s in senders), max(above.values()))
-            found |= {GraphEdge(mlp, receiver): need for receiver, need in above.items()}
+            senders = (_EMBEDDING, *map(MLP, range(mlp.layer)))
+            into = Receiver.mlp(mlp.layer)
+            found |= dict.fromkeys((Connection(s, into) for s in senders), max(above.values()))
+            found |= {Connection(mlp, receiver): need for receiver, need in above.items()}
     return found
 
 
-def _into_mlps(effects: Effects, shape: GraphShape) -> dict[GraphEdge, float]:
+def _into_mlps(effects: Effects, graph: ModelGraph) -> dict[Connection, float]:
     """Every sender into the MLPs between it and its receivers."""
-    strongest: dict[tuple[Head, int], float] = {}
+    strongest: dict[tuple[Node, int], float] = {}
     for path, effect in effects.items():
-        key = (path.sender, shape.reading_layer(path.receiver))
+        node = path.receiver.node
+        key = (path.sender, graph.n_layers if node is None else node.layer)
         strongest[key] = max(strongest.get(key, 0.0), abs(effect))
-    found: dict[GraphEdge, float] = {}
+    found: dict[Connection, float] = {}
     for (sender, top), strength in strongest.items():
-        for layer in range(shape.first_mlp_above(sender), top):
-            edge = GraphEdge(sender, Mlp(layer))
+        for layer in range(sender.layer + graph.parallel_mlp, top):
+            edge = Connection(sender, Receiver.mlp(layer))
             found[edge] = max(found.get(edge, 0.0), strength)
     return found
 
@@ -159,54 +171,53 @@ def _all_paths(heads: Iterable[Head]) -> Iterable[Connection]:
     heads = sorted(heads)
     inputs = [Receiver(head, name) for head in heads for name in HEAD_INPUTS]
     for sender in heads:
-        above = (r for r in inputs if r.head is not None and r.head.layer > sender.layer)
+        above = (r for r in inputs if r.node is not None and r.node.layer > sender.layer)
         yield from (Connection(sender, receiver) for receiver in (*above, Receiver.logits()))
 
 
-def _effects_of_table(effects: EffectTable, shape: GraphShape) -> dict[Connection, float]:
+def _effects_of_table(effects: EdgeValues, graph: ModelGraph) -> dict[Connection, float]:
     found: dict[Connection, float] = {}
-    heads = all_heads(shape.n_layers, shape.n_heads)
-    inputs = (Receiver(head, name) for head in heads for name in HEAD_INPUTS)
-    for receiver in (Receiver.logits(), *inputs):
+    heads = graph.heads
+    for receiver in (Receiver.logits(), *(r for head in heads for r in graph.inputs(head))):
         row = effects.effects(receiver)
         for layer, index in (~row.isnan()).nonzero().tolist():
             found[Connection(Head(layer, index), receiver)] = float(row[layer, index])
     return found
 
 
-def _model(shape: GraphShape) -> dict[str, Any]:
-    sizes = {"n_layers": shape.n_layers, "n_heads": shape.n_heads}
-    return {**sizes, "parallel_attn_mlp": shape.parallel_mlp, "d_model": shape.d_model}
+def _model(graph: ModelGraph, config: GraphConfig) -> dict[str, Any]:
+    sizes = {"n_layers": graph.n_layers, "n_heads": graph.n_heads}
+    return {**sizes, "parallel_attn_mlp": graph.parallel_mlp, "d_model": config.d_model}
 
 
 def _nodes(
-    circuit: Circuit, shape: GraphShape, members: Iterable[GraphEdge], plain: bool
+    circuit: Circuit, graph: ModelGraph, members: Iterable[Connection], plain: bool
 ) -> dict[str, Any]:
     sending = {edge.sender for edge in members} | circuit.heads
-    flags = {node_name(node): node in sending for node in shape.nodes} | {"logits": True}
+    flags = {node_name(node): node in sending for node in graph.senders} | {"logits": True}
     return {name: flag if plain else {"in_graph": flag} for name, flag in flags.items()}
 
 
-def _check(circuit: Circuit, shape: GraphShape, config: GraphConfig) -> None:
-    sizes, own = (circuit.n_layers, circuit.n_heads), (shape.n_layers, shape.n_heads)
+def _check(circuit: Circuit, graph: ModelGraph, config: GraphConfig) -> None:
+    sizes, own = (circuit.n_layers, circuit.n_heads), (graph.n_layers, graph.n_heads)
     if sizes != own:
-        raise ValueError(
+        raise MismatchError(
             f"the circuit is one of a model of {sizes[0]} layers x {sizes[1]} heads, the model "
             f"given has {own[0]} x {own[1]}"
         )
-    if not config.plain_nodes and shape.d_model < 1:
-        raise ValueError(
+    if not config.plain_nodes and config.d_model < 1:
+        raise InputError(
             "the width of the model's residual stream (d_model) must be in the file, and only a "
             "run tells it: give it, or write plain nodes, for EAP-IG before 2025, which wants none"
         )
     for edge in sorted(circuit.edges):
         if not math.isfinite(edge.effect):
-            raise ValueError(f"edge {edge} has no finite effect, and so no score")
+            raise InputError(f"edge {edge} has no finite effect, and so no score")
 
 
 def _notes(
     circuit: Circuit,
-    shape: GraphShape,
+    graph: ModelGraph,
     n_inside: int,
     n_members: int,
     has_table: bool,
@@ -237,6 +248,6 @@ def _notes(
                 f"keys and values belong to query heads there: {more:,} edges were added into "
                 "those that share one"
             )
-    if shape.parallel_mlp:
+    if graph.parallel_mlp:
         notes.append("MLPs are written as beside attention (parallel_attn_mlp)")
     return tuple(notes)

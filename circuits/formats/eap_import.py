@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from circuits.circuit import Circuit
-from circuits.components import Connection, Edge, Head, Receiver
+from circuits.components import MLP, Connection, Edge, Head, Node, Receiver
+from circuits.errors import FormatError, SettingError
 from circuits.formats.eap_export import OURS
-from circuits.formats.eap_names import GraphEdge, GraphShape, Mlp, parse_node
+from circuits.formats.eap_names import parse_edge, parse_node
 from circuits.formats.messages import Imported
+from circuits.graph import ModelGraph
 
-Scores = dict[GraphEdge, float]
+Scores = dict[Connection, float]
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class GraphReading:
             in the graph; None takes those.
 
     Raises:
-        ValueError: A number is below 1.
+        SettingError: A number is below 1.
 
     """
 
@@ -52,14 +54,14 @@ class GraphReading:
         for name in ("n_kv_heads", "top"):
             given = getattr(self, name)
             if given is not None and given < 1:
-                raise ValueError(f"{name} must be at least 1, got {given}")
+                raise SettingError(f"{name} must be at least 1, got {given}")
 
 
 @dataclass(frozen=True)
 class _Graph:
     """A file's content, checked."""
 
-    shape: GraphShape
+    model: ModelGraph
     heads: frozenset[Head]
     scores: Scores
     members: Scores
@@ -72,25 +74,25 @@ def from_eap_graph(text: str, reading: GraphReading | None = None) -> Imported:
     """Read what EAP-IG's `Graph.to_json` wrote, in its newer and its older form, or `to_eap_graph`.
 
     Raises:
-        ValueError: The file is malformed, and where; or it marks nothing as in the graph.
+        FormatError: The file is malformed, and where; or it marks nothing as in the graph.
 
     """
     reading = reading or GraphReading()
     graph = _read(text, reading.n_kv_heads)
     heads, members = (graph.heads, graph.members) if reading.top is None else _top(graph, reading)
     if reading.top is None and not graph.has_edges:
-        circuit = Circuit(heads, frozenset(), graph.shape.n_layers, graph.shape.n_heads)
+        circuit = Circuit(heads, frozenset(), graph.model.n_layers, graph.model.n_heads)
         return Imported(circuit, ("the circuit was exported without edges",))
     if not heads and not members and any(graph.scores.values()):
-        raise ValueError(
+        raise FormatError(
             "nothing is marked as in the graph, the file holds scores alone: say how many of the "
             "strongest edges to take (top)"
         )
     paths = _paths(members, heads)
-    routes = _routes(members, heads, graph.shape) if reading.through_mlps else {}
-    shared = _shared({**routes, **paths}, heads, graph.shape)
+    routes = _routes(members, heads, graph.model) if reading.through_mlps else {}
+    shared = _shared({**routes, **paths}, heads, graph.model)
     edges = frozenset(Edge(path.sender, path.receiver, -s) for path, s in shared.items())
-    circuit = Circuit(heads, edges, graph.shape.n_layers, graph.shape.n_heads)
+    circuit = Circuit(heads, edges, graph.model.n_layers, graph.model.n_heads)
     return Imported(circuit, _notes(graph, members, paths, routes, len(edges)))
 
 
@@ -98,23 +100,23 @@ def _read(text: str, n_kv_heads: int | None) -> _Graph:
     try:
         data = json.loads(text)
     except (json.JSONDecodeError, RecursionError) as error:
-        raise ValueError(f"a graph must be JSON, but {error}") from error
+        raise FormatError(f"a graph must be JSON, but {error}") from error
     data = _object(data, "the file")
     if data.get("n_pos") is not None:
-        raise ValueError("n_pos: graphs by position have no counterpart here; give one without")
+        raise FormatError("n_pos: graphs by position have no counterpart here; give one without")
     cfg, nodes, edges = (_object(data.get(name), name) for name in ("cfg", "nodes", "edges"))
     ours = _object(data.get(OURS, {}), OURS)
-    shape = _shape(cfg, ours if n_kv_heads is None else {"n_kv_heads": n_kv_heads})
-    heads = frozenset(node for node in _marked(nodes, shape) if isinstance(node, Head))
-    scores: dict[GraphEdge, float | None] = {}
-    members: list[GraphEdge] = []
+    model = _model_graph(cfg, ours if n_kv_heads is None else {"n_kv_heads": n_kv_heads})
+    heads = frozenset(node for node in _marked(nodes, model) if isinstance(node, Head))
+    scores: dict[Connection, float | None] = {}
+    members: list[Connection] = []
     for name, found in edges.items():
-        edge = _edge(name, shape)
+        edge = _edge(name, model)
         scores[edge] = _score(found, name)
         if _flag(_object(found, f"edges[{name!r}]"), "in_graph", f"edges[{name!r}]"):
             members.append(edge)
     return _Graph(
-        shape=shape,
+        model=model,
         heads=heads,
         scores={edge: score or 0.0 for edge, score in scores.items()},
         members={edge: scores[edge] or 0.0 for edge in members},
@@ -124,14 +126,15 @@ def _read(text: str, n_kv_heads: int | None) -> _Graph:
     )
 
 
-def _shape(cfg: Mapping[str, Any], sharing: Mapping[str, Any]) -> GraphShape:
+def _model_graph(cfg: Mapping[str, Any], sharing: Mapping[str, Any]) -> ModelGraph:
     n_layers, n_heads = (_count(cfg, name, "cfg") for name in ("n_layers", "n_heads"))
     sharing = {"n_kv_heads": n_heads, **sharing}
     parallel = bool(cfg.get("parallel_attn_mlp", False))
-    return GraphShape(n_layers, n_heads, _count(sharing, "n_kv_heads", OURS), parallel_mlp=parallel)
+    n_kv_heads = _count(sharing, "n_kv_heads", OURS)
+    return ModelGraph(n_layers, n_heads, n_kv_heads, parallel, "nodes")
 
 
-def _marked(nodes: Mapping[str, Any], shape: GraphShape) -> list[Any]:
+def _marked(nodes: Mapping[str, Any], model: ModelGraph) -> list[Any]:
     """The nodes that are in the graph."""
     marked = []
     for name, found in nodes.items():
@@ -139,52 +142,50 @@ def _marked(nodes: Mapping[str, Any], shape: GraphShape) -> list[Any]:
         try:
             node = parse_node(name)
         except ValueError as error:
-            raise ValueError(f"{where}: {error}") from error
-        _check_inside(node, shape, where)
+            raise FormatError(f"{where}: {error}") from error
+        _check_inside(node, model, where)
         flags = {"in_graph": found} if isinstance(found, bool) else _object(found, where)
         if _flag(flags, "in_graph", where):
             marked.append(node)
     return marked
 
 
-def _edge(name: str, shape: GraphShape) -> GraphEdge:
+def _edge(name: str, model: ModelGraph) -> Connection:
     where = f"edges[{name!r}]"
     try:
-        edge = GraphEdge.parse(name)
+        edge = parse_edge(name)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
-    _check_inside(edge.sender, shape, where)
-    _check_inside(edge.receiver, shape, where)
-    if not shape.reads(edge.receiver, edge.sender):
-        raise ValueError(f"{where} does not lead upward")
+        raise FormatError(f"{where}: {error}") from error
+    _check_inside(edge.sender, model, where)
+    _check_inside(edge.receiver, model, where)
+    if not model.reads(edge.receiver, edge.sender):
+        raise FormatError(f"{where} does not lead upward")
     return edge
 
 
-def _check_inside(node: Any, shape: GraphShape, where: str) -> None:
-    if not shape.contains(node):
-        raise ValueError(
-            f"{where} is outside a model of {shape.n_layers} layers x {shape.n_heads} heads (cfg)"
-        )
+def _check_inside(node: Any, model: ModelGraph, where: str) -> None:
+    if node not in model:
+        raise FormatError(f"{where} is outside {model.shape} (cfg)")
 
 
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         found = "nothing" if value is None else f"a {type(value).__name__}"
-        raise ValueError(f"{where} must be a JSON object, got {found}")
+        raise FormatError(f"{where} must be a JSON object, got {found}")
     return value
 
 
 def _count(values: Mapping[str, Any], name: str, where: str) -> int:
     value = values.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{where}.{name} must be a positive whole number, got {value!r}")
+        raise FormatError(f"{where}.{name} must be a positive whole number, got {value!r}")
     return value
 
 
 def _flag(values: Mapping[str, Any], name: str, where: str) -> bool:
     value = values.get(name)
     if not isinstance(value, bool):
-        raise ValueError(f"{where}.{name} must be true or false, got {value!r}")
+        raise FormatError(f"{where}.{name} must be true or false, got {value!r}")
     return value
 
 
@@ -194,7 +195,7 @@ def _score(found: Any, name: str) -> float | None:
         return None
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if not is_number or not math.isfinite(value):
-        raise ValueError(f"edges[{name!r}].score must be a finite number, got {value!r}")
+        raise FormatError(f"edges[{name!r}].score must be a finite number, got {value!r}")
     return float(value)
 
 
@@ -211,41 +212,38 @@ def _paths(members: Scores, heads: frozenset[Head]) -> dict[Connection, float]:
     return {
         Connection(edge.sender, edge.receiver): score
         for edge, score in members.items()
-        if isinstance(edge.sender, Head)
-        and isinstance(edge.receiver, Receiver)
-        and edge.sender in heads
-        and (edge.receiver.head is None or edge.receiver.head in heads)
+        if heads.issuperset(edge.ends)
     }
 
 
-def _routes(members: Scores, heads: frozenset[Head], shape: GraphShape) -> dict[Connection, float]:
+def _routes(members: Scores, heads: frozenset[Head], model: ModelGraph) -> dict[Connection, float]:
     """Paths from head to head through MLPs alone, each as strong as its weakest edge."""
-    out_of: dict[Any, list[tuple[Receiver | Mlp, float]]] = {}
+    out_of: dict[Node, list[tuple[Receiver, float]]] = {}
     for edge, score in members.items():
         out_of.setdefault(edge.sender, []).append((edge.receiver, score))
     found: dict[Connection, float] = {}
     for head in heads:
-        reached = {r: s for r, s in out_of.get(head, ()) if isinstance(r, Mlp)}
-        for mlp in map(Mlp, range(head.layer, shape.n_layers)):
+        reached = {r.node: s for r, s in out_of.get(head, ()) if isinstance(r.node, MLP)}
+        for mlp in map(MLP, range(head.layer, model.n_layers)):
             if mlp not in reached:
                 continue
             for receiver, score in out_of.get(mlp, ()):
-                weakest = min(reached[mlp], score, key=abs)
-                if isinstance(receiver, Mlp):
-                    reached[receiver] = max(reached.get(receiver, weakest), weakest, key=abs)
-                elif receiver.head is None or receiver.head in heads:
+                weakest, node = min(reached[mlp], score, key=abs), receiver.node
+                if isinstance(node, MLP):
+                    reached[node] = max(reached.get(node, weakest), weakest, key=abs)
+                elif node is None or node in heads:
                     path = Connection(head, receiver)
                     found[path] = max(found.get(path, weakest), weakest, key=abs)
     return found
 
 
 def _shared(
-    paths: Mapping[Connection, float], heads: frozenset[Head], shape: GraphShape
+    paths: Mapping[Connection, float], heads: frozenset[Head], model: ModelGraph
 ) -> dict[Connection, float]:
     """A path into a shared key or value is one for all heads of the circuit that share it."""
     found: dict[Connection, float] = {}
     for path, score in paths.items():
-        for receiver in shape.sharing(path.receiver):
+        for receiver in model.sharing(path.receiver):
             if receiver.head is None or receiver.head in heads:
                 every = Connection(path.sender, receiver)
                 found[every] = max(found.get(every, score), score, key=abs)
@@ -259,9 +257,8 @@ def _notes(
     routes: Mapping[Connection, float],
     n_edges: int,
 ) -> tuple[str, ...]:
-    outside = sum(
-        isinstance(edge.sender, Head) and isinstance(edge.receiver, Receiver) for edge in members
-    ) - len(paths)
+    between_heads = (all(isinstance(end, Head) for end in edge.ends) for edge in members)
+    outside = sum(between_heads) - len(paths)
     with_others = len(members) - len(paths) - outside
     has_scores = graph.has_scores or members is not graph.members
     added = len(routes.keys() - paths.keys())

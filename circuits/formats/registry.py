@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from circuits.circuit import Circuit
+from circuits.errors import InputError
 from circuits.formats.csv_table import from_csv, to_csv
 from circuits.formats.dot import from_dot, to_dot
 from circuits.formats.eap_export import GraphConfig, to_eap_graph
 from circuits.formats.eap_import import GraphReading, from_eap_graph
-from circuits.formats.eap_names import GraphShape
 from circuits.formats.messages import Exported, Imported
 from circuits.formats.networks import from_node_link, to_node_link
-from circuits.patching import EffectTable
+from circuits.graph import ModelGraph
+from circuits.patching import EdgeValues
 
 Format = Literal["json", "networkx", "dot", "csv", "eap-ig"]
 """What `export_circuit` writes and `import_circuit` reads."""
@@ -40,8 +41,8 @@ _PICKLES = (".pt", ".pth", ".pkl", ".pickle")
 def export_circuit(
     circuit: Circuit,
     format: str = "json",
-    shape: GraphShape | None = None,
-    effects: EffectTable | None = None,
+    graph: ModelGraph | None = None,
+    effects: EdgeValues | None = None,
     config: GraphConfig | None = None,
 ) -> Exported:
     """Write a circuit in a format.
@@ -50,7 +51,7 @@ def export_circuit(
         circuit: Heads and edges.
         format: "json" (ours, see `circuit.schema.json`), "networkx" (node-link JSON), "dot", "csv",
             or "eap-ig" (EAP-IG and the MIB circuit track).
-        shape: The model's; "eap-ig" needs it.
+        graph: The model's; "eap-ig" needs it.
         effects: For "eap-ig": measured effects, as scores of what is not in the circuit.
         config: For "eap-ig": how MLPs and nodes are written.
 
@@ -61,9 +62,9 @@ def export_circuit(
     _check_format(format)
     if format != "eap-ig":
         return _WRITERS[format](circuit)
-    if shape is None:
-        raise ValueError("the eap-ig format needs the shape of the model")
-    return to_eap_graph(circuit, shape, effects, config)
+    if graph is None:
+        raise InputError("the eap-ig format needs the graph of the model")
+    return to_eap_graph(circuit, graph, effects, config)
 
 
 def import_circuit(

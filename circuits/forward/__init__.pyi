@@ -1,14 +1,16 @@
-from .activations import LayerRun, PairedRun, paired_runs
+from .activations import Activations, Batch
 from .layers import Layer, LayeredModel, TransformerBridge, in_float32
+from .passes import LayerActivations, PairedActivations
 from .patterns import patterns_by_layer
 
 __all__ = [
+    "Activations",
+    "Batch",
     "Layer",
-    "LayerRun",
+    "LayerActivations",
     "LayeredModel",
-    "PairedRun",
+    "PairedActivations",
     "TransformerBridge",
     "in_float32",
-    "paired_runs",
     "patterns_by_layer",
 ]

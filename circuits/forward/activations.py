@@ -1,95 +1,105 @@
-"""The clean and the corrupted run that every path effect starts from."""
+"""The prompts of a discovery: run once clean, once corrupted, and once backward."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.forward.layers import Layer, LayeredModel
+from circuits.forward.gradients import metric_gradients
+from circuits.forward.layers import LayeredModel
+from circuits.forward.passes import PairedActivations
+from circuits.forward.positions import ActivePositions
+from circuits.graph import Mlps, ModelGraph
 from circuits.metrics import Metric
 from circuits.tasks import PromptPairs
 
-
-@dataclass(frozen=True, eq=False)
-class LayerRun:
-    """What one layer computed, at every position (`pos`) of each prompt."""
-
-    resid_pre: Float[Tensor, "*batch prompt pos d_model"]
-    queries: Float[Tensor, "*batch prompt pos head d_head"]
-    keys: Float[Tensor, "*batch prompt pos kv_head d_head"]
-    values: Float[Tensor, "*batch prompt pos kv_head d_head"]
-    z: Float[Tensor, "*batch prompt pos head d_head"]
+PROMPTS_TOGETHER = 32
 
 
 @dataclass(frozen=True, eq=False)
-class PairedRun:
-    """Clean run, corrupted head outputs, and the metric on both."""
+class Batch:
+    """Some of the prompts: which of all they are, what was computed on them, and gradients.
 
-    model: LayeredModel
-    pairs: PromptPairs
-    metric: Metric
-    clean: tuple[LayerRun, ...]
-    corrupted_z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
-    clean_metric: Float[Tensor, " prompt"]
-    corrupted_metric: Float[Tensor, " prompt"]
+    Attributes:
+        prompts: Their places among all prompts.
+        paired: Clean and corrupted activations.
 
-    @classmethod
-    def of(cls, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> PairedRun:
-        """Run both prompts of every pair once, without gradients."""
-        pairs = trim(pairs.to(model.device))
-        with torch.no_grad():
-            clean, clean_resid = run_layers(model, pairs.clean)
-            corrupted, corrupted_resid = run_layers(model, pairs.corrupted)
-            metrics = [
-                metric(model.unembed(at_end(resid, pairs)), pairs)
-                for resid in (clean_resid, corrupted_resid)
-            ]
-        return cls(model, pairs, metric, clean, tuple(layer.z for layer in corrupted), *metrics)
+    """
 
+    prompts: Int[Tensor, " prompt"]
+    paired: PairedActivations
 
-def paired_runs(
-    model: LayeredModel, pairs: PromptPairs, metric: Metric, batch: int = 32
-) -> Iterator[PairedRun]:
-    """The runs of many prompts, a few at a time."""
-    for rows in torch.arange(len(pairs)).split(batch):
-        yield PairedRun.of(model, pairs[rows], metric)
+    @property
+    def pairs(self) -> PromptPairs:
+        """The prompts themselves."""
+        return self.paired.pairs
 
+    @cached_property
+    def tokens(self) -> ActivePositions:
+        """Every token that a corruption can change, up to the answer."""
+        return ActivePositions.between_difference_and_end(self.pairs)
 
-def trim(pairs: PromptPairs) -> PromptPairs:
-    """Drop the columns behind the last answer position: causal attention never sees them."""
-    length = int(pairs.end.max()) + 1
-    return replace(pairs, clean=pairs.clean[:, :length], corrupted=pairs.corrupted[:, :length])
+    @cached_property
+    def gradients(self) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
+        """Of each prompt's metric by every layer's head outputs, on the clean prompts."""
+        return metric_gradients(self.paired, self.tokens)
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """Parts of at most so many prompts."""
+        if size >= len(self.prompts):
+            yield self
+            return
+        for rows in torch.arange(len(self.prompts)).split(size):
+            yield Batch(self.prompts[rows], self.paired.select(rows))
 
 
-def at_end(
-    x: Float[Tensor, "prompt pos *rest"], pairs: PromptPairs
-) -> Float[Tensor, " prompt *rest"]:
-    """Each prompt's row where the answer is read."""
-    return x[torch.arange(len(pairs), device=x.device), pairs.end]
+class Activations:
+    """What every stage of a discovery reads of its prompts; nothing is run before it is asked for.
 
+    >>> activations = Activations(model, pairs)
+    >>> bool((activations.clean_metric != activations.corrupted_metric).any())
+    True
 
-def run_layers(
-    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
-) -> tuple[tuple[LayerRun, ...], Float[Tensor, "prompt pos d_model"]]:
-    """Every layer's record and the final residual stream of a full forward pass."""
-    resid = model.embed(tokens)
-    records = []
-    for layer in model.layers:
-        records.append(run_heads(layer, resid))
-        resid = layer.finish(resid, layer.attention_output(records[-1].z))
-    return tuple(records), resid
+    """
 
+    def __init__(self, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> None:
+        """Of some prompts, and the metric that their effects are measured by."""
+        self.model, self.pairs, self.metric = model, pairs, metric
 
-def run_heads(layer: Layer, resid_pre: Float[Tensor, "*batch prompt pos d_model"]) -> LayerRun:
-    """One layer's heads on whole prompts."""
-    n_prompts, length = resid_pre.shape[-3:-1]
-    positions = torch.arange(length, device=resid_pre.device)
-    allowed = layer.allowed(positions.expand(n_prompts, -1), length)
-    normed = layer.norm_attention(resid_pre)
-    queries = layer.queries(normed, positions)
-    keys, values = layer.keys(normed, positions), layer.values(normed)
-    return LayerRun(resid_pre, queries, keys, values, layer.attend(queries, keys, values, allowed))
+    @cached_property
+    def batches(self) -> tuple[Batch, ...]:
+        """All prompts, a few at a time, short ones first."""
+        order = torch.argsort(self.pairs.end.cpu(), stable=True)
+        return tuple(
+            Batch(rows, PairedActivations.of(self.model, self.pairs[rows], self.metric))
+            for rows in order.split(PROMPTS_TOGETHER)
+        )
+
+    def split(self, size: int) -> Iterator[Batch]:
+        """All prompts, at most so many at a time; a batch that is whole shares its gradients."""
+        for batch in self.batches:
+            yield from batch.split(size)
+
+    @cached_property
+    def clean_metric(self) -> Float[Tensor, " prompt"]:
+        """Of each prompt."""
+        return self._in_order([batch.paired.clean_metric for batch in self.batches])
+
+    @cached_property
+    def corrupted_metric(self) -> Float[Tensor, " prompt"]:
+        """Of each prompt."""
+        return self._in_order([batch.paired.corrupted_metric for batch in self.batches])
+
+    def _in_order(self, parts: list[Tensor]) -> Float[Tensor, " prompt"]:
+        prompts = torch.cat([batch.prompts for batch in self.batches])
+        found = torch.cat(parts).cpu()
+        return torch.empty_like(found).index_copy(0, prompts, found)
+
+    def graph(self, mlps: Mlps = "path") -> ModelGraph:
+        """The model's nodes and edges."""
+        return self.model.graph(mlps)

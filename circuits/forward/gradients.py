@@ -8,19 +8,19 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.forward.activations import PairedRun
+from circuits.forward.passes import PairedActivations
 from circuits.forward.positions import ActivePositions
 
 VisitZ = Callable[[int, Tensor], Tensor]
 
 
-def read_tokens(run: PairedRun, layer: int, tokens: ActivePositions) -> ActivePositions:
+def read_tokens(run: PairedActivations, layer: int, tokens: ActivePositions) -> ActivePositions:
     """Where a layer's head outputs matter: everywhere, but in the last layer only at the answer."""
     return ActivePositions.at_end(run.pairs) if layer == run.model.n_layers - 1 else tokens
 
 
 def metric_above(
-    run: PairedRun,
+    run: PairedActivations,
     first_layer: int,
     resid: Float[Tensor, "*sender token d_model"],
     tokens: ActivePositions,
@@ -53,7 +53,7 @@ def metric_above(
 
 
 def metric_gradients(
-    run: PairedRun, tokens: ActivePositions
+    run: PairedActivations, tokens: ActivePositions
 ) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
     """Gradient of each prompt's metric by every layer's head outputs, on the clean run.
 

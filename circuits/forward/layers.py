@@ -25,6 +25,7 @@ from circuits.forward.extraction import (
     RotaryTables,
     layer_parts,
 )
+from circuits.graph import Mlps, ModelGraph
 
 TensorMap = Callable[[Tensor], Tensor]
 
@@ -180,8 +181,15 @@ class LayeredModel:
     rotary_tables: RotaryTables
 
     @classmethod
-    def of(cls, bridge: TransformerBridge) -> LayeredModel:
-        """Take a bridge apart. Raises UnsupportedModelError where its blocks have another shape."""
+    def of(cls, bridge: TransformerBridge | LayeredModel) -> LayeredModel:
+        """Take a bridge apart; what is in pieces already is returned as it is.
+
+        Raises:
+            UnsupportedModelError: Its blocks have another shape.
+
+        """
+        if isinstance(bridge, LayeredModel):
+            return bridge
         tables = RotaryTables(bridge)
         layers = tuple(Layer(**parts) for parts in layer_parts(bridge, tables))
         cap = float(getattr(bridge.cfg, "output_logits_soft_cap", -1.0) or -1.0)
@@ -211,6 +219,11 @@ class LayeredModel:
     @property
     def device(self) -> torch.device:
         return self.layers[0].query.weight.device
+
+    def graph(self, mlps: Mlps = "path") -> ModelGraph:
+        """Nodes, receivers and edges."""
+        parallel = any(layer.parallel for layer in self.layers)
+        return ModelGraph(self.n_layers, self.n_heads, self.n_kv_heads, parallel, mlps)
 
     def embed(self, tokens: Int[Tensor, "prompt pos"]) -> Float[Tensor, "prompt pos d_model"]:
         """resid_pre of the first layer, from the bridge itself (scaling, learned positions).

@@ -9,8 +9,8 @@ from einops import rearrange, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.forward.activations import LayerRun, run_heads
 from circuits.forward.layers import Layer, LayeredModel
+from circuits.forward.passes import LayerActivations, run_heads
 
 
 def patterns_by_layer(
@@ -24,7 +24,7 @@ def patterns_by_layer(
         resid = layer.finish(resid, layer.attention_output(run.z))
 
 
-def _patterns(layer: Layer, run: LayerRun) -> Float[Tensor, "prompt head query key"]:
+def _patterns(layer: Layer, run: LayerActivations) -> Float[Tensor, "prompt head query key"]:
     n_prompts, length = run.resid_pre.shape[:2]
     positions = torch.arange(length, device=run.resid_pre.device)
     slots = repeat(positions, "query -> prompt query", prompt=n_prompts)

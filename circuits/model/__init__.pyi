@@ -1,8 +1,8 @@
 from .attention import AttentionPattern, attention_patterns
 from .catalogue import DEFAULT_MODEL, CatalogueEntry, list_models
 from .check import check_reproduces
-from .identity import ModelIdentity, identify
-from .loading import load_model
+from .identity import ModelIdentity, check_weights, identify
+from .loading import load_model, model_of
 from .tokenizers import load_tokenizer, tokenizer_of
 
 __all__ = [
@@ -12,9 +12,11 @@ __all__ = [
     "ModelIdentity",
     "attention_patterns",
     "check_reproduces",
+    "check_weights",
     "identify",
     "list_models",
     "load_model",
     "load_tokenizer",
+    "model_of",
     "tokenizer_of",
 ]

@@ -6,8 +6,8 @@ import torch
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.errors import UnsupportedModelError
-from circuits.forward.activations import run_layers
 from circuits.forward.layers import LayeredModel
+from circuits.forward.passes import run_layers
 
 _LONGEST_WINDOW_CHECKED = 128
 

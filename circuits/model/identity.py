@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import torch
 import xxhash
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from circuits.errors import MismatchError
 from circuits.forward.extraction import has_parallel_mlp
+from circuits.graph import Mlps, ModelGraph
 
 _Versions = tuple[tuple[str, int, int], ...]
 _hashes: WeakKeyDictionary[TransformerBridge, tuple[_Versions, str]] = WeakKeyDictionary()
+_alive: WeakValueDictionary[str, TransformerBridge] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,11 @@ class ModelIdentity:
     weight_hash: str
     parallel_mlp: bool | None = None
 
+    def graph(self, mlps: Mlps = "path") -> ModelGraph:
+        """Nodes, receivers and edges of such a model."""
+        sizes = self.n_layers, self.n_heads, self.n_kv_heads
+        return ModelGraph(*sizes, bool(self.parallel_mlp), mlps)
+
 
 def identify(bridge: TransformerBridge) -> ModelIdentity:
     """Name, shape and weight hash of a model.
@@ -45,6 +53,8 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
     """
     config = bridge.cfg
     architecture = getattr(config, "architecture", None) or type(bridge.original_model).__name__
+    weight_hash = _weight_hash(bridge)
+    _alive[weight_hash] = bridge
     return ModelIdentity(
         name=str(config.model_name),
         architecture=architecture,
@@ -54,9 +64,26 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
         d_model=config.d_model,
         d_head=config.d_head,
         dtype=str(next(bridge.parameters()).dtype).removeprefix("torch."),
-        weight_hash=_weight_hash(bridge),
+        weight_hash=weight_hash,
         parallel_mlp=has_parallel_mlp(bridge),
     )
+
+
+def check_weights(bridge: TransformerBridge, identity: ModelIdentity) -> None:
+    """Raise MismatchError unless a model has the weights that a circuit was discovered on."""
+    found = identify(bridge)
+    if found.weight_hash != identity.weight_hash:
+        raise MismatchError(
+            f"the circuit was discovered on {identity.name} with weights "
+            f"{identity.weight_hash[:12]}, but {found.name} has {found.weight_hash[:12]}; load "
+            "the same model and pass it"
+        )
+
+
+def in_use(identity: ModelIdentity) -> TransformerBridge | None:
+    """The model with these weights, as long as something else keeps it alive."""
+    found = _alive.get(identity.weight_hash)
+    return found if found is not None and identify(found) == identity else None
 
 
 def _weight_hash(bridge: TransformerBridge) -> str:

@@ -24,6 +24,7 @@ from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError,
 from circuits.model.catalogue import DEFAULT_MODEL, model_directory
 from circuits.model.check import check_reproduces
 from circuits.model.default_weights import Progress, quiet_transformers
+from circuits.model.identity import ModelIdentity, check_weights, in_use
 from circuits.model.tokenizers import read_tokenizer, remember_tokenizer
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -75,6 +76,20 @@ def load_model(
         check_reproduces(bridge)
     if tokenizer is not None:
         remember_tokenizer(bridge, tokenizer)
+    return bridge
+
+
+def model_of(identity: ModelIdentity) -> TransformerBridge:
+    """The model that a result came from: the one in use, or loaded again by its name.
+
+    Raises:
+        ModelError: It cannot be loaded.
+        MismatchError: What goes by its name here has other weights.
+
+    """
+    known = in_use(identity)
+    bridge = load_model(identity.name, dtype=identity.dtype) if known is None else known
+    check_weights(bridge, identity)
     return bridge
 
 

@@ -1,4 +1,4 @@
-"""Path patching: the effect of a sender head on a receiver, along the path between them alone."""
+"""Path patching: what a sender does to a receiver, along the path between them alone."""
 
 import lazy_loader
 

@@ -1,11 +1,17 @@
-from .effects import EffectTable, SweptEffects
-from .known import KnownEffects
-from .paths import effect_table, path_effects
+from .edge_values import EdgeEstimates, EdgeSums, EdgeValues
+from .estimators import ESTIMATORS, EdgeEstimator, ReceiverEstimator
+from .measured import MeasuredEffects
+from .paths import edge_sums, effect_table, path_effects
 
 __all__ = [
-    "EffectTable",
-    "KnownEffects",
-    "SweptEffects",
+    "ESTIMATORS",
+    "EdgeEstimates",
+    "EdgeEstimator",
+    "EdgeSums",
+    "EdgeValues",
+    "MeasuredEffects",
+    "ReceiverEstimator",
+    "edge_sums",
     "effect_table",
     "path_effects",
 ]

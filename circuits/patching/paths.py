@@ -1,28 +1,23 @@
-"""The two questions asked of a model: effects on one receiver, and the table of all of them."""
+"""The two questions asked of a model: effects on one receiver, and the effects of every edge."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import cached_property
-from typing import Literal, get_args
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import Head, Receiver, all_heads
+from circuits.components import Head, Receiver
+from circuits.errors import SettingError
 from circuits.forward import LayeredModel, TransformerBridge
-from circuits.forward.activations import PairedRun
+from circuits.forward.activations import Activations
 from circuits.metrics import Metric, logit_diff
-from circuits.patching import exact, reference
-from circuits.patching.effects import EffectTable, SweptSums, checked_scale
-from circuits.patching.known import KnownEffects
-from circuits.patching.plan import SENDERS_TOGETHER, Plan, plan_work
-from circuits.patching.sweep import sweep
+from circuits.patching.edge_values import EdgeSums, EdgeValues
+from circuits.patching.estimators import ESTIMATORS, EdgeEstimator, ReceiverEstimator
+from circuits.patching.measured import MeasuredEffects
+from circuits.patching.plan import Plan, plan_work
+from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
-
-PathEngine = Literal["reference", "exact"]
-Progress = Callable[[float], None]
 
 
 def path_effects(
@@ -30,7 +25,7 @@ def path_effects(
     pairs: PromptPairs,
     receiver: Receiver,
     senders: Iterable[Head] | None = None,
-    engine: PathEngine = "exact",
+    engine: str = "exact",
     metric: Metric = logit_diff,
     memory_bytes: int | None = None,
 ) -> Float[Tensor, "layer head"]:
@@ -52,12 +47,20 @@ def path_effects(
             share of what is free without.
 
     Raises:
-        ValueError: The receiver or a sender is not in the model, the engine is unknown, or clean
-            and corrupted metric are equal.
+        MismatchError: The receiver or a sender is not in the model.
+        SettingError: The engine is unknown, or measures no single receiver.
+        NoEffectError: Clean and corrupted metric are equal.
 
+    >>> path_effects(model, pairs, Receiver.parse("2.0.q")).shape
+    torch.Size([3, 4])
     """
-    layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
-    return ReceiverEffects(layered, pairs, senders, engine, metric, memory_bytes)(receiver)
+    activations = Activations(LayeredModel.of(model), pairs, metric)
+    graph = activations.graph()
+    heads = graph.known_heads(senders)
+    known = EdgeValues.unknown(graph)
+    measured = MeasuredEffects(activations, receiver_estimator(engine), known, memory_bytes)
+    measured.into(receiver, heads)
+    return known.effects(receiver)
 
 
 def effect_table(
@@ -66,12 +69,14 @@ def effect_table(
     candidates: Iterable[Head] | None = None,
     metric: Metric = logit_diff,
     memory_bytes: int | None = None,
-    progress: Progress = lambda fraction: None,
-) -> EffectTable:
+    progress: Progress = SILENT,
+    engine: str = "sweep",
+) -> EdgeValues:
     """Effects of every sender on every receiver input, by one upward sweep per batch of prompts.
 
     Exact for the logits receiver; for head inputs exact up to the receiver head's output and first
-    order behind it. Costs a fraction of a forward pass per sender; README has the measured figure.
+    order behind it. Costs a fraction of a forward pass per sender; `docs/numbers.md` has the
+    measured figure.
 
     Args:
         model: A TransformerBridge, or its pieces.
@@ -80,136 +85,64 @@ def effect_table(
         metric: From logits at the answers to one number per prompt.
         memory_bytes: About how much memory to use; decides how prompts are split, not the numbers.
             A safe share of what is free without.
-        progress: Called with the fraction done.
+        progress: Hears of the fraction done.
+        engine: Another estimator by name.
 
     Raises:
-        ValueError: A candidate is not in the model, or clean and corrupted metric are equal.
+        MismatchError: A candidate is not in the model.
+        NoEffectError: Clean and corrupted metric are equal.
 
+    >>> effect_table(model, pairs).effects(Receiver.logits()).shape
+    torch.Size([3, 4])
     """
-    layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
-    heads = known_heads(layered, candidates)
-    plan = plan_work(layered, pairs, heads, memory_bytes)
-    return swept_sums(layered, pairs, heads, metric, plan, progress).normalised().effects
+    activations = Activations(LayeredModel.of(model), pairs, metric)
+    heads = activations.graph().known_heads(candidates)
+    plan = plan_work(activations.model, pairs, heads, memory_bytes)
+    estimator = ESTIMATORS.get(engine)
+    sums = edge_sums(activations, estimator, heads, plan, progress)
+    return sums.normalised().effects
 
 
-def swept_sums(
-    model: LayeredModel,
-    pairs: PromptPairs,
-    candidates: Iterable[Head] | None,
-    metric: Metric,
+def edge_sums(
+    activations: Activations,
+    estimator: EdgeEstimator,
+    heads: tuple[Head, ...],
     plan: Plan,
-    progress: Progress = lambda fraction: None,
-    begun: SweptSums | None = None,
-    keep: Callable[[SweptSums], None] = lambda sums: None,
-) -> SweptSums:
+    progress: Progress = SILENT,
+    begun: EdgeSums | None = None,
+    keep: Callable[[EdgeSums], None] = lambda sums: None,
+) -> EdgeSums:
     """What `effect_table` is made of, prompt by prompt, and the size of what estimates leave out.
 
     `keep` is called with the sums after every batch of prompts; given as `begun`, they go on from
     there with batches of the same size.
     """
-    heads = known_heads(model, candidates)
-    sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
-    sums = SweptSums(*sizes, len(pairs), len(plan.batches[0])) if begun is None else begun
-    batches = torch.cat(plan.batches).split(sums.batch_size)
-    done = sum(map(len, batches[: sums.batches]))
-    for rows in batches[sums.batches :]:
-        run = PairedRun.of(model, pairs[rows], metric)
-        before, share = done / len(pairs), len(rows) / len(pairs)
-        sweep(
-            run, heads, sums, plan.max_rows, lambda part, a=before, b=share: progress(a + b * part)
+    sums = begun
+    if sums is None:
+        sums = EdgeSums(
+            activations.graph(),
+            len(activations.pairs),
+            plan.batch_size,
+            has_remainders=estimator.has_remainders,
         )
-        sums.finish_batch(rows, run.clean_metric, run.corrupted_metric)
-        done += len(rows)
+    batches = list(activations.split(sums.batch_size))
+    weights = [len(batch.prompts) for batch in batches]
+    for number, (batch, part) in enumerate(progress.each(batches, weights)):
+        if number < sums.batches:
+            continue
+        estimator.add(batch, heads, sums, plan.max_rows, part)
+        sums.finish_batch(batch.prompts, batch.paired.clean_metric, batch.paired.corrupted_metric)
         keep(sums)
     return sums
 
 
-class ReceiverEffects:
-    """Exact effects on one receiver at a time, sharing all that receivers have in common.
-
-    Nothing is computed twice, and nothing at all that was known before.
-    """
-
-    def __init__(
-        self,
-        model: LayeredModel,
-        pairs: PromptPairs,
-        senders: Iterable[Head] | None,
-        engine: PathEngine,
-        metric: Metric,
-        memory_bytes: int | None = None,
-        known: KnownEffects | None = None,
-    ) -> None:
-        """Take `known` for granted. Raises ValueError as `path_effects` does."""
-        if engine not in get_args(PathEngine):
-            names = ", ".join(get_args(PathEngine))
-            raise ValueError(f"unknown engine {engine!r}; known engines: {names}")
-        self._model, self._pairs, self._metric, self._engine = model, pairs, metric, engine
-        self._senders = known_heads(model, senders)
-        self._plan = plan_work(model, pairs, self._senders, memory_bytes, SENDERS_TOGETHER)
-        sizes = (model.n_layers, model.n_heads, model.n_kv_heads)
-        self.known = KnownEffects(*sizes) if known is None else known
-
-    def __call__(self, receiver: Receiver) -> Float[Tensor, "layer head"]:
-        """Normalised effects of all senders on one receiver; NaN where there is no path."""
-        return self.measure(receiver, self._senders)
-
-    def measure(self, receiver: Receiver, senders: Iterable[Head]) -> Float[Tensor, "layer head"]:
-        """Normalised effects of some senders on one receiver; NaN for all others."""
-        if receiver.head is not None:
-            known_heads(self._model, [receiver.head])
-        layer = self._model.n_layers if receiver.head is None else receiver.head.layer
-        below = sorted(sender for sender in senders if sender.layer < layer)
-        missing = self.known.missing(receiver, below)
-        for start in range(0, len(missing), SENDERS_TOGETHER):
-            group = missing[start : start + SENDERS_TOGETHER]
-            self.known.add(receiver, group, self._measured(receiver, group))
-        return self.known.of(receiver, below)
-
-    @cached_property
-    def _states(self) -> list[exact.SenderStates]:
-        kept = self._plan.kept_bytes // len(self._plan.batches)
-        return [
-            exact.SenderStates(
-                PairedRun.of(self._model, self._pairs[rows], self._metric),
-                self._plan.max_rows,
-                kept,
-            )
-            for rows in self._plan.batches
-        ]
-
-    @cached_property
-    def _scale(self) -> float:
-        differences = [s.run.clean_metric - s.run.corrupted_metric for s in self._states]
-        return checked_scale(float(torch.cat(differences).double().sum()))
-
-    def _measured(self, receiver: Receiver, senders: tuple[Head, ...]) -> list[float]:
-        scale = self._scale
-        changes = [self._changes(states, receiver, senders) for states in self._states]
-        return (torch.stack(changes).sum(0) / scale).tolist()
-
-    def _changes(
-        self, states: exact.SenderStates, receiver: Receiver, senders: tuple[Head, ...]
-    ) -> Float[Tensor, " sender"]:
-        run = states.run
-        if self._engine == "exact":
-            changes = exact.metric_changes(states, receiver, senders)
-        else:
-            changes = reference.metric_changes(
-                self._model.bridge, run.pairs, receiver, senders, run.metric
-            )
-        return changes.double().sum(-1).cpu()
-
-
-def known_heads(model: LayeredModel, heads: Iterable[Head] | None) -> tuple[Head, ...]:
-    """The heads in order; all of the model's without. Raises ValueError for one it lacks."""
-    known = all_heads(model.n_layers, model.n_heads)
-    if heads is None:
-        return known
-    chosen = set(heads)
-    if unknown := sorted(chosen - set(known)):
-        raise ValueError(
-            f"heads {', '.join(map(str, unknown))} are not in the model, "
-            f"which has {model.n_layers} layers x {model.n_heads} heads"
+def receiver_estimator(name: str) -> ReceiverEstimator:
+    """The estimator of that name, which must measure single receivers. Raises SettingError."""
+    found = ESTIMATORS.get(name)
+    if not isinstance(found, ReceiverEstimator):
+        alone = [n for n in ESTIMATORS.names() if isinstance(ESTIMATORS.get(n), ReceiverEstimator)]
+        raise SettingError(
+            f"engine {name!r} estimates all edges at once and no single receiver; those that do: "
+            f"{', '.join(alone)}"
         )
-    return tuple(sorted(chosen))
+    return found

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import psutil
-import torch
-from jaxtyping import Int
-from torch import Tensor, nn
+from torch import nn
 
 from circuits.components import Head
+from circuits.errors import SettingError
 from circuits.forward import Layer, LayeredModel
+from circuits.forward.activations import PROMPTS_TOGETHER
+from circuits.runtime.memory import free_share
 from circuits.tasks import PromptPairs
 
 SENDERS_TOGETHER = 32
@@ -22,20 +21,15 @@ _MLP_TENSORS = 3
 _RESIDUAL_TENSORS = 6
 _ENOUGH_ROWS = {"cpu": 4096}
 _ENOUGH_ROWS_ELSEWHERE = 1 << 16
-_SAFE_SHARE = {"cpu": 0.25}
-_SAFE_SHARE_ELSEWHERE = 0.5
-_CGROUP_LIMITS = (
-    Path("/sys/fs/cgroup/memory.max"),
-    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
-)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class Plan:
     """How a computation is split, and about what it takes.
 
     Attributes:
-        batches: Index tensors of the prompts run together.
+        batch_size: How many prompts are run together.
+        n_batches: How many such batches there are.
         max_rows: Rows of (sender, token) that pass through an MLP at once.
         kept_bytes: How much may be kept of what could be asked for again.
         n_bytes: About how much memory is used beside the model's own and the clean run's.
@@ -43,7 +37,8 @@ class Plan:
 
     """
 
-    batches: tuple[Int[Tensor, " _"], ...]
+    batch_size: int
+    n_batches: int
     max_rows: int
     kept_bytes: int
     n_bytes: int
@@ -67,26 +62,27 @@ def plan_work(
         together: How many senders there are at once; all without.
 
     Raises:
-        ValueError: The budget is not positive.
+        SettingError: The budget is not positive.
 
     """
     budget = free_share(model.device) if memory_bytes is None else memory_bytes
     if budget <= 0:
-        raise ValueError(f"memory_bytes must be > 0, got {budget}")
+        raise SettingError(f"memory_bytes must be > 0, got {budget}")
     item = model.layers[0].query.weight.element_size()
     d_mlp = getattr(model.bridge.cfg, "d_mlp", None) or 4 * model.d_model
     row_bytes = item * (_MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * model.d_model)
     tokens = pairs.end - pairs.first_difference + 1
     at_once = max(1, len(senders) if together is None else min(together, len(senders)))
     prompt_bytes = item * _COPIES_OF_STATE * model.d_model * int(tokens.max()) * at_once
-    per_batch = min(len(pairs), max(1, budget // 2 // prompt_bytes))
+    batch_size = min(len(pairs), PROMPTS_TOGETHER, max(1, budget // 2 // prompt_bytes))
     enough = _ENOUGH_ROWS.get(model.device.type, _ENOUGH_ROWS_ELSEWHERE)
     max_rows = max(1, min(budget // 2 // row_bytes, enough))
     return Plan(
-        batches=torch.argsort(pairs.end.cpu(), stable=True).split(per_batch),
+        batch_size=batch_size,
+        n_batches=-(-len(pairs) // batch_size),
         max_rows=max_rows,
         kept_bytes=budget // 4,
-        n_bytes=per_batch * prompt_bytes + max_rows * row_bytes,
+        n_bytes=batch_size * prompt_bytes + max_rows * row_bytes,
         flops=sweep_flops(model, int(tokens.sum()), senders),
     )
 
@@ -99,20 +95,6 @@ def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Head, ...]) -
         total += 2 * carried * n_tokens * (_mlp_weights(layer) + _projected(layer, receivers))
         carried += receivers
     return total
-
-
-def free_share(device: torch.device) -> int:
-    """Bytes that can safely be used: a quarter of what a machine has free, half of a GPU's."""
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-    else:
-        free = min(psutil.virtual_memory().available, *_container_limits())
-    return int(free * _SAFE_SHARE.get(device.type, _SAFE_SHARE_ELSEWHERE))
-
-
-def _container_limits() -> list[int]:
-    found = [path.read_text().strip() for path in _CGROUP_LIMITS if path.is_file()]
-    return [int(text) for text in found if text.isdigit()] or [1 << 62]
 
 
 def _mlp_weights(layer: Layer) -> int:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from circuits.components import HeadInput
 from circuits.forward import Layer
-from circuits.forward.activations import PairedRun
+from circuits.forward.passes import PairedActivations
 from circuits.forward.positions import ActivePositions
 
 
@@ -24,7 +24,7 @@ def heads_reading(layer: Layer, head_input: HeadInput, units: list[int]) -> list
 
 
 def patched_z(
-    run: PairedRun,
+    run: PairedActivations,
     index: int,
     head_input: HeadInput,
     units: list[int],

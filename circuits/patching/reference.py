@@ -13,20 +13,39 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import Head, Receiver
+from circuits.components import Head, Node, Receiver
+from circuits.errors import MismatchError
 from circuits.forward import TransformerBridge
-from circuits.forward.activations import at_end
+from circuits.forward.activations import Batch
+from circuits.forward.passes import at_end
 from circuits.metrics import Metric
+from circuits.patching.by_receiver import ByReceiver
+from circuits.patching.estimators import ChangesInto
 from circuits.tasks import PromptPairs
 
 Hook = Callable[..., Tensor | None]
+
+
+class _Reference(ByReceiver):
+    """The definition itself."""
+
+    name = "reference"
+    description = "the definition, with hooks: two forward passes per sender and receiver"
+
+    def open(self, batch: Batch, max_rows: int, kept_bytes: int) -> ChangesInto:
+        """Run the bridge anew for every sender and receiver."""
+        bridge, pairs, metric = batch.paired.model.bridge, batch.pairs, batch.paired.metric
+        return lambda receiver, senders: metric_changes(bridge, pairs, receiver, senders, metric)
+
+
+REFERENCE = _Reference()
 
 
 def metric_changes(
     bridge: TransformerBridge,
     pairs: PromptPairs,
     receiver: Receiver,
-    senders: tuple[Head, ...],
+    senders: tuple[Node, ...],
     metric: Metric,
 ) -> Float[Tensor, "sender prompt"]:
     """Metric minus clean metric for each sender, per prompt."""
@@ -39,6 +58,8 @@ def metric_changes(
         clean_metric = metric(at_end(clean_logits, pairs), pairs)
         changes = []
         for sender in senders:
+            if not isinstance(sender, Head):
+                raise MismatchError(f"{sender} is no head: MLPs belong to the paths here")
             frozen = {name: clean[name].clone() for name in z_names}
             name = z_names[sender.layer]
             frozen[name][:, :, sender.index] = corrupted[name][:, :, sender.index]

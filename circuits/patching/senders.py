@@ -9,8 +9,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import Head
-from circuits.forward.activations import PairedRun
+from circuits.components import Head, Node
+from circuits.forward.passes import PairedActivations
 from circuits.forward.positions import ActivePositions
 
 
@@ -18,11 +18,11 @@ from circuits.forward.positions import ActivePositions
 class SenderState:
     """resid_pre of one layer, for each sender when only that sender is corrupted."""
 
-    senders: tuple[Head, ...]
+    senders: tuple[Node, ...]
     resid_pre: Float[Tensor, "sender token d_model"]
 
     @classmethod
-    def empty(cls, run: PairedRun, tokens: ActivePositions) -> SenderState:
+    def empty(cls, run: PairedActivations, tokens: ActivePositions) -> SenderState:
         """Below the first layer nothing has been sent yet."""
         clean = run.clean[0].resid_pre
         return cls((), clean.new_empty(0, len(tokens), clean.shape[-1]))
@@ -33,21 +33,24 @@ class SenderState:
 
 
 def advance(
-    run: PairedRun,
+    run: PairedActivations,
     index: int,
     state: SenderState,
     tokens: ActivePositions,
-    senders: tuple[Head, ...],
+    senders: tuple[Node, ...],
     max_rows: int,
+    projected: Float[Tensor, "token d_model"] | None = None,
 ) -> SenderState:
     """Take the state of layer `index` to the next, where that layer's own `senders` join.
 
     Heads are frozen at their clean outputs except the sender; MLPs and norms are recomputed.
-    `max_rows` bounds how many (sender, token) rows pass through the MLP at once.
+    `max_rows` bounds how many (sender, token) rows pass through the MLP at once. `projected` is
+    `clean_output` of the layer, where it is known.
     """
     layer, clean = run.model.layers[index], run.clean[index]
-    own = [sender.index for sender in senders if sender.layer == index]
-    projected = layer.output(tokens.pack(clean.z))
+    own = [s.index for s in senders if isinstance(s, Head) and s.layer == index]
+    if projected is None:
+        projected = clean_output(run, index, tokens)
     frozen = layer.norm_output(projected)
 
     def finish(resid: Tensor, attention_output: Tensor) -> Tensor:
@@ -64,17 +67,26 @@ def advance(
     return SenderState(joined, torch.cat(above))
 
 
+def clean_output(
+    run: PairedActivations, index: int, tokens: ActivePositions
+) -> Float[Tensor, "token d_model"]:
+    """A layer's clean head outputs through the output projection."""
+    return run.model.layers[index].output(tokens.pack(run.clean[index].z))
+
+
 def carried(
-    run: PairedRun,
+    run: PairedActivations,
     layer: int,
     tokens: ActivePositions,
-    senders: tuple[Head, ...],
+    senders: tuple[Node, ...],
     max_rows: int,
+    projected: Callable[[int], Float[Tensor, "token d_model"]] | None = None,
 ) -> Iterator[tuple[int, SenderState]]:
     """Every layer above the lowest sender up to `layer`, with the state that enters it."""
     state = SenderState.empty(run, tokens)
     for index in range(min((sender.layer for sender in senders), default=layer), layer):
-        state = advance(run, index, state, tokens, senders, max_rows)
+        known = None if projected is None else projected(index)
+        state = advance(run, index, state, tokens, senders, max_rows, known)
         yield index + 1, state
 
 

@@ -10,36 +10,61 @@ the second pass of `reference` (tests/circuits/patching).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import torch
 from einops import einsum, rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import HEAD_INPUTS, Head, HeadInput
+from circuits.components import HEAD_INPUTS, Head, HeadInput, Receiver
 from circuits.forward import Layer
-from circuits.forward.activations import LayerRun, PairedRun
-from circuits.forward.gradients import metric_above, metric_gradients, read_tokens
+from circuits.forward.activations import Batch
+from circuits.forward.gradients import metric_above, read_tokens
+from circuits.forward.passes import LayerActivations, PairedActivations
 from circuits.forward.positions import ActivePositions
-from circuits.patching.effects import SweptSums
+from circuits.patching.edge_values import EdgeSums
 from circuits.patching.receivers import group_sum, heads_reading, patched_z
 from circuits.patching.remainder import remainder_sizes, token_weights, value_weights
 from circuits.patching.senders import SenderState, advance
+from circuits.runtime.progress import SILENT, Progress
 
-Progress = Callable[[float], None]
+
+class _Sweep:
+    """Every sender on every receiver input in one upward pass."""
+
+    name = "sweep"
+    description = (
+        "every sender on every receiver input in one upward pass: exact up to the receiver's "
+        "attention, first order behind it; exact for the logits"
+    )
+    is_exact = False
+    has_remainders = True
+
+    def add(
+        self,
+        batch: Batch,
+        heads: tuple[Head, ...],
+        sums: EdgeSums,
+        max_rows: int,
+        progress: Progress = SILENT,
+    ) -> None:
+        """Add one batch's metric changes, prompt by prompt, to `sums`."""
+        sweep(batch, heads, sums, max_rows, progress)
+
+
+SWEEP = _Sweep()
 
 
 def sweep(
-    run: PairedRun,
+    batch: Batch,
     heads: tuple[Head, ...],
-    sums: SweptSums,
+    sums: EdgeSums,
     max_rows: int,
-    progress: Progress = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> None:
-    """Add one batch's metric changes, prompt by prompt, to `sums`; `heads` send and receive."""
-    tokens = ActivePositions.between_difference_and_end(run.pairs)
-    gradients = metric_gradients(run, tokens)
+    """Carry all senders of a batch upward; `heads` send and receive."""
+    run, tokens, gradients = batch.paired, batch.tokens, batch.gradients
     below = _work_below(run.model.n_layers, heads)
     last = run.model.n_layers - 1
     with torch.no_grad():
@@ -54,8 +79,8 @@ def sweep(
             state = advance(run, index, state, tokens, heads, max_rows)
             progress(below[index + 1] / max(below[-1], 1))
         change = metric_above(run, last + 1, state.resid_pre, tokens) - run.clean_metric
-        sums.changes.add_logits(state.senders, change)
-        sums.remainders.add_logits(state.senders, torch.zeros_like(change))
+        change = rearrange(change, "sender prompt -> sender prompt 1")
+        sums.add([Receiver.logits()], state.senders, change, torch.zeros_like(change))
 
 
 def _work_below(n_layers: int, heads: Iterable[Head]) -> list[int]:
@@ -75,7 +100,7 @@ class _LayerContraction:
 
     def __init__(
         self,
-        run: PairedRun,
+        run: PairedActivations,
         index: int,
         heads: list[int],
         tokens: ActivePositions,
@@ -83,7 +108,7 @@ class _LayerContraction:
     ) -> None:
         self.run, self.index, self.tokens, self.gradient = run, index, tokens, gradient
         self.layer: Layer = run.model.layers[index]
-        self.clean: LayerRun = run.clean[index]
+        self.clean: LayerActivations = run.clean[index]
         self.reading = read_tokens(run, index, tokens)
         kv_heads = sorted({self.layer.kv_head(head) for head in heads})
         self.units: dict[HeadInput, list[int]] = {"q": heads, "k": kv_heads, "v": kv_heads}
@@ -93,7 +118,7 @@ class _LayerContraction:
         self.weights = {name: self._weights(name) for name in ("q", "k")}
         self.value_gradient, self.value_weights = self._through_pattern(kv_heads)
 
-    def add_to(self, sums: SweptSums, state: SenderState, max_rows: int) -> None:
+    def add_to(self, sums: EdgeSums, state: SenderState, max_rows: int) -> None:
         """Add the effects on this layer's receivers, a few senders at a time."""
         step = max(1, max_rows // len(self.tokens))
         chunks: dict[HeadInput, list[tuple[Tensor, Tensor]]] = {name: [] for name in HEAD_INPUTS}
@@ -103,10 +128,13 @@ class _LayerContraction:
             chunks["k"].append(self._through_softmax("k", normed))
             chunks["v"].append(self._through_values(normed))
         for head_input, pieces in chunks.items():
-            where = (self.index, head_input, self.units[head_input], state.senders)
             changes, remainders = (torch.cat(column) for column in zip(*pieces, strict=True))
-            sums.changes.add(*where, changes)
-            sums.remainders.add(*where, remainders)
+            sums.add(self._receivers(head_input), state.senders, changes, remainders)
+
+    def _receivers(self, head_input: HeadInput) -> list[Receiver]:
+        """One for each unit: a key/value head's is that of the first head that reads it."""
+        readers = [heads_reading(self.layer, head_input, [u])[0] for u in self.units[head_input]]
+        return [Receiver(Head(self.index, reader), head_input) for reader in readers]
 
     def _at_reading(self, normed: Tensor) -> Tensor:
         return normed if self.reading is self.tokens else normed[:, self.tokens.end_token]

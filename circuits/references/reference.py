@@ -12,7 +12,9 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter, ValidationError
 
 from circuits.circuit import Circuit
-from circuits.components import Connection, Edge, Head, HeadSet, Receiver
+from circuits.components import Connection, Edge, Head, Receiver
+from circuits.errors import FormatError, InputError
+from circuits.fields import HeadSet
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
@@ -59,7 +61,7 @@ class Reference:
             for those of others.
 
     Raises:
-        ValueError: A head is outside the model or has two roles, an edge leaves the circuit or is
+        InputError: A head is outside the model or has two roles, an edge leaves the circuit or is
             given twice, or the name is no name.
 
     """
@@ -82,18 +84,18 @@ class Reference:
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
-            raise ValueError(
+            raise InputError(
                 f"a reference's name is made of lower-case words, digits and hyphens, "
                 f"for example ioi-gpt2; got {self.name!r}"
             )
         counts = Counter(head for heads in self.roles.values() for head in heads)
         twice = sorted(head for head, count in counts.items() if count > 1)
         if twice:
-            raise ValueError(f"heads with two roles: {', '.join(map(str, twice))}")
+            raise InputError(f"heads with two roles: {', '.join(map(str, twice))}")
         if len(self.connections) < len(self.edges):
-            raise ValueError(f"{len(self.edges)} edges are only {len(self.connections)} paths")
+            raise InputError(f"{len(self.edges)} edges are only {len(self.connections)} paths")
         if any(not 0 <= layer < self.n_layers for layer in self.mlps):
-            raise ValueError(f"MLPs {self.mlps} are not all within {self.n_layers} layers")
+            raise InputError(f"MLPs {self.mlps} are not all within {self.n_layers} layers")
         # A circuit checks that heads are inside the model and edges inside the circuit.
         Circuit(
             self.heads,
@@ -129,13 +131,13 @@ class Reference:
 
     @classmethod
     def from_json(cls, text: str) -> Reference:
-        """Read what `to_json` wrote. Raises ValueError naming what is missing or wrong."""
+        """Read what `to_json` wrote. Raises FormatError naming what is missing or wrong."""
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise ValueError(f"a reference is malformed: {where}: {first['msg']}") from error
+            raise FormatError(f"a reference is malformed: {where}: {first['msg']}") from error
 
     def to_json(self) -> str:
         """As JSON, ending in a line break."""

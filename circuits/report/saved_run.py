@@ -8,7 +8,8 @@ from pathlib import Path
 
 from xxhash import xxh3_128_hexdigest
 
-from circuits.discovery.result import CIRCUIT_FILE, RUN_FILE, SEARCH_FILES, TENSOR_FILE, Discovery
+from circuits.discovery.record import CIRCUIT_FILE, RUN_FILE, SEARCH_FILES, TENSOR_FILE
+from circuits.discovery.result import Discovery
 from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
 from circuits.studies.record import SearchRecord
 

@@ -15,8 +15,8 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.forward import Layer, LayeredModel
-from circuits.forward.activations import LayerRun, at_end, run_layers, trim
 from circuits.forward.norms import HeldNorm
+from circuits.forward.passes import LayerActivations, at_end, run_layers, trim
 from circuits.metrics import logit_diff
 from circuits.tasks import PromptPairs
 
@@ -80,15 +80,18 @@ def _batches(model: LayeredModel, pairs: PromptPairs) -> Iterator[PromptPairs]:
 def _read(model: LayeredModel, pairs: PromptPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Attention to correct and to wrong answers, direct effects and the logit difference."""
     with torch.no_grad():
-        runs, resid = run_layers(model, pairs.clean)
+        runs, final = run_layers(model, pairs.clean, pairs)
         last = torch.stack(
             [_last_row(layer, run, pairs) for layer, run in zip(model.layers, runs, strict=True)]
         )
         attention = [_to_answers(last, pairs, each) for each in (pairs.correct, pairs.wrong)]
-    return *attention, *_direct(model, runs, at_end(resid, pairs), pairs)
+    heads, difference = _direct(model, runs, final, pairs)
+    return attention[0], attention[1], heads, difference
 
 
-def _last_row(layer: Layer, run: LayerRun, pairs: PromptPairs) -> Float[Tensor, "prompt head key"]:
+def _last_row(
+    layer: Layer, run: LayerActivations, pairs: PromptPairs
+) -> Float[Tensor, "prompt head key"]:
     """Attention of the token where the answer is read."""
     queries = rearrange(at_end(run.queries, pairs), "prompt head d -> prompt 1 head d")
     end = rearrange(pairs.end, "prompt -> prompt 1")
@@ -120,7 +123,7 @@ def _occurrences(
 
 def _direct(
     model: LayeredModel,
-    runs: tuple[LayerRun, ...],
+    runs: tuple[LayerActivations, ...],
     final: Float[Tensor, "prompt d_model"],
     pairs: PromptPairs,
 ) -> tuple[Float[Tensor, "prompt layer head"], Float[Tensor, " prompt"]]:
@@ -139,7 +142,7 @@ def _direct(
 
 
 def _written(
-    layer: Layer, run: LayerRun, pairs: PromptPairs
+    layer: Layer, run: LayerActivations, pairs: PromptPairs
 ) -> Float[Tensor, "head prompt d_model"]:
     """What each head of a layer adds to the residual stream where the answer is read."""
     z = at_end(run.z, pairs)

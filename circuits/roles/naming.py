@@ -15,6 +15,7 @@ from torch import Tensor
 
 from circuits.circuit import Circuit
 from circuits.components import Head
+from circuits.errors import InputError
 from circuits.roles.reading import HeadReading
 
 Role = Literal[
@@ -41,7 +42,7 @@ class RoleRule:
             says that it writes.
 
     Raises:
-        ValueError: A share is not between 0 and 1.
+        InputError: A share is not between 0 and 1.
 
     """
 
@@ -51,7 +52,7 @@ class RoleRule:
     def __post_init__(self) -> None:
         for name in ("attention", "direct"):
             if not 0 < getattr(self, name) <= 1:
-                raise ValueError(
+                raise InputError(
                     f"{name} is a share above 0 and up to 1, got {getattr(self, name)}"
                 )
 
@@ -69,11 +70,11 @@ def name_heads(
       path from it to the query of a head that does one of these three.
 
     Raises:
-        ValueError: The circuit and the reading are of models of different shape.
+        InputError: The circuit and the reading are of models of different shape.
 
     """
     if reading.shape != (circuit.n_layers, circuit.n_heads):
-        raise ValueError(
+        raise InputError(
             f"the circuit is of a model of {circuit.n_layers} x {circuit.n_heads} heads, and "
             f"the reading of one of {reading.shape[0]} x {reading.shape[1]}; read that model's"
         )
@@ -87,7 +88,7 @@ def name_heads(
     for edge in circuit.edges:
         reader, sender = edge.receiver.head, edge.sender
         steers = edge.receiver.input == "q" and reader and names[reader] & _ANSWERING
-        if steers and silent[sender.layer, sender.index]:
+        if steers and isinstance(sender, Head) and silent[sender.layer, sender.index]:
             names[sender] |= {"inhibition"}
     return {head: tuple(role for role in ROLES if role in names[head]) for head in sorted(names)}
 

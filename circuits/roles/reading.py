@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from circuits.errors import InputError
 from circuits.forward import LayeredModel, TransformerBridge, in_float32
 from circuits.roles.answers import AnswerAttention, DirectEffects, read_answers
 from circuits.roles.repeats import RepeatScores, repeat_scores
@@ -68,12 +69,12 @@ def read_heads(
         seed: Seed of these.
 
     Raises:
-        ValueError: There is no prompt, or no sequence.
+        InputError: There is no prompt, or no sequence.
         UnsupportedModelError: The model's blocks or norms cannot be taken apart.
 
     """
     if not len(pairs):
-        raise ValueError("reading heads needs at least one prompt, got none")
+        raise InputError("reading heads needs at least one prompt, got none")
     layered = in_float32(LayeredModel.of(model))
     repeats = repeat_scores(layered, n_prompts=n_repeats, seed=seed)
     return HeadReading(repeats, *read_answers(layered, pairs))

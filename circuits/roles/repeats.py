@@ -9,7 +9,7 @@ from einops import rearrange, reduce
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.errors import ModelError
+from circuits.errors import InputError, ModelError
 from circuits.forward import LayeredModel, patterns_by_layer
 from circuits.model import tokenizer_of
 from circuits.tasks.tokenization import token_ids
@@ -61,7 +61,7 @@ class RepeatedTokens:
         most = (model.bridge.cfg.n_ctx - len(begin)) // 2
         n_tokens = min(_N_TOKENS, most) if n_tokens is None else n_tokens
         if n_prompts < 1 or not 2 <= n_tokens <= most:
-            raise ValueError(
+            raise InputError(
                 f"repeated text needs at least 1 prompt of 2 to {most} tokens, which the model "
                 f"reads twice; got {n_prompts} of {n_tokens}"
             )
@@ -81,7 +81,7 @@ def repeat_scores(
     Without `n_tokens` they are 25, or as many as the model reads twice.
 
     Raises:
-        ValueError: There are fewer than one prompt or two tokens, or the model cannot read so many.
+        InputError: There are fewer than one prompt or two tokens, or the model cannot read so many.
 
     """
     repeated = RepeatedTokens.draw(model, n_prompts, n_tokens, seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, no_type_check
@@ -13,6 +13,9 @@ from typing import Any, no_type_check
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
+
+from circuits.errors import UnknownNameError, unknown_name
+from circuits.runtime.progress import SILENT, Progress
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,11 @@ class Cost:
         return max((stage.peak_memory_bytes for stage in self.stages), default=0)
 
     def of(self, stage: str) -> StageCost:
-        """Cost of one stage. Raises KeyError naming the stages there are."""
+        """Cost of one stage. Raises UnknownNameError naming the stages there are."""
         for cost in self.stages:
             if cost.stage == stage:
                 return cost
-        raise KeyError(f"no stage {stage!r}; stages: {', '.join(s.stage for s in self.stages)}")
+        raise UnknownNameError(unknown_name("stage", stage, (one.stage for one in self.stages)))
 
 
 class FlopCounter(TorchDispatchMode):
@@ -105,9 +108,9 @@ class FlopCounter(TorchDispatchMode):
 
 @dataclass
 class CostMeter:
-    """Collects the cost of stages as they run; `progress` hears of a stage's fraction done."""
+    """Collects the cost of stages as they run, and reports them as stages of `progress`."""
 
-    progress: Callable[[str, float], None] = lambda stage, fraction: None
+    progress: Progress = SILENT
     stages: list[StageCost] = field(default_factory=list)
 
     @property
@@ -117,13 +120,13 @@ class CostMeter:
         return sum(stage.flops for stage in self.stages) / seconds if seconds else 0.0
 
     @contextmanager
-    def stage(self, name: str) -> Iterator[Callable[[float], None]]:
-        """Measure the `with` as one stage; gives a function that reports its fraction done."""
+    def stage(self, name: str) -> Iterator[Progress]:
+        """Measure the `with` as one stage; gives the progress within it."""
         started = time.perf_counter()
-        self.progress(name, 0.0)
+        part = self.progress.stage(name)
         with FlopCounter() as counter:
-            yield lambda fraction: self.progress(name, fraction)
-        self.progress(name, 1.0)
+            yield part
+        part(1.0)
         seconds = time.perf_counter() - started
         self.stages.append(StageCost(name, counter.flops, seconds, peak_memory()))
 

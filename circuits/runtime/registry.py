@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from inspect import isfunction
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
@@ -117,7 +118,7 @@ class Registry(Generic[Entry]):
 
     def register(self, entry: Entry) -> Entry:
         """Add an entry, or define one anew. Raises an error where it has a flaw or a name taken."""
-        name, shown = getattr(entry, "name", ""), _shown(entry)
+        name, shown = _name(entry), _shown(entry)
         if not isinstance(name, str) or not name:
             raise self._error(f"{shown} has no name; give it a `name` attribute")
         if flaw := self._flaw(entry):
@@ -175,6 +176,11 @@ class Registry(Generic[Entry]):
             warnings.warn(str(broken), PluginWarning, stacklevel=4)
             return broken
         return None
+
+
+def _name(entry: Any) -> Any:
+    """Its `name`; a function's own."""
+    return entry.__name__ if isfunction(entry) else getattr(entry, "name", "")
 
 
 def _path(entry: Any) -> tuple[str, str]:

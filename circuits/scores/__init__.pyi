@@ -1,11 +1,14 @@
 from .attribution import attribution_scores
-from .flap import Contrast, HeadStatistics, Moments, Statistic, head_scores
+from .flap import HeadStatistics, Moments, head_scores
+from .registry import SCORERS, Contrast, NodeScorer, ScoreSettings
 
 __all__ = [
+    "SCORERS",
     "Contrast",
     "HeadStatistics",
     "Moments",
-    "Statistic",
+    "NodeScorer",
+    "ScoreSettings",
     "attribution_scores",
     "head_scores",
 ]

@@ -13,36 +13,55 @@ one forward and one backward pass.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import torch
 from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.forward.activations import PairedRun
-from circuits.forward.gradients import metric_gradients, read_tokens
-from circuits.forward.positions import ActivePositions
+from circuits.errors import InputError
+from circuits.forward.activations import Activations, Batch
+from circuits.forward.gradients import read_tokens
+from circuits.graph import ModelGraph
+from circuits.pruning.rule import CliffRule
+from circuits.scores.registry import ScoreSettings
 
 
-def attribution_scores(runs: Iterable[PairedRun]) -> Float[Tensor, "layer head"]:
+class _Attribution:
+    """Attribution patching of heads."""
+
+    name = "attribution"
+    description = "what corrupting each head would do to the answer, to first order"
+    cut: CliffRule = "share"
+
+    def score(
+        self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
+    ) -> Float[Tensor, "layer head"]:
+        """One forward and one backward pass, which other stages share."""
+        return attribution_scores(activations)
+
+
+ATTRIBUTION = _Attribution()
+
+
+def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
     """Mean size of every head's estimated effect over prompts, in units of the metric.
 
     Raises:
-        ValueError: There is no prompt.
+        InputError: There is no prompt.
 
+    >>> attribution_scores(Activations(model, pairs, logit_diff)).shape
+    torch.Size([3, 4])
     """
-    per_prompt = [_sizes(run) for run in runs]
+    per_prompt = [_sizes(batch) for batch in activations.batches]
     if not per_prompt:
-        raise ValueError("attribution needs at least one prompt pair, got none")
+        raise InputError("attribution needs at least one prompt pair, got none")
     return torch.cat(per_prompt).mean(0).float().cpu()
 
 
-def _sizes(run: PairedRun) -> Float[Tensor, "prompt layer head"]:
-    tokens = ActivePositions.between_difference_and_end(run.pairs)
-    layers = []
-    for index, gradient in enumerate(metric_gradients(run, tokens)):
-        reading = read_tokens(run, index, tokens)
+def _sizes(batch: Batch) -> Float[Tensor, "prompt layer head"]:
+    run, layers = batch.paired, []
+    for index, gradient in enumerate(batch.gradients):
+        reading = read_tokens(run, index, batch.tokens)
         change = reading.pack(run.corrupted_z[index] - run.clean[index].z)
         effects = einsum(change, gradient, "token head d, token head d -> token head").double()
         summed = effects.new_zeros(len(run.pairs), effects.shape[-1])

@@ -11,13 +11,48 @@ from einops import einsum, rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor
 
+from circuits.errors import InputError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
-from circuits.forward.activations import PairedRun, paired_runs
+from circuits.forward.activations import Activations
+from circuits.forward.passes import PairedActivations
+from circuits.graph import ModelGraph
 from circuits.metrics import logit_diff
+from circuits.pruning.rule import CliffRule
+from circuits.scores.registry import Contrast, ScoreSettings
 from circuits.tasks import PromptPairs
 
 Statistic = Literal["IFV", "WIFV", "WIFN"]
-Contrast = Literal["published", "paired"]
+
+
+class _Flap:
+    """FLAP on the clean prompts."""
+
+    name = "flap"
+    description = "how much a head's output varies, weighted by what reads it (FLAP, WIFV)"
+    cut: CliffRule = "first"
+
+    def score(
+        self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
+    ) -> Float[Tensor, "layer head"]:
+        """WIFV of every head."""
+        return HeadStatistics.collect(activations).scores("WIFV", None)
+
+
+class _ContrastiveFlap:
+    """FLAP's norm, clean against corrupted."""
+
+    name = "contrastive-flap"
+    description = "how much that differs between clean and corrupted prompts (WIFN, --contrast)"
+    cut: CliffRule = "first"
+
+    def score(
+        self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
+    ) -> Float[Tensor, "layer head"]:
+        """The contrast of WIFN."""
+        return HeadStatistics.collect(activations).scores("WIFN", settings.contrast)
+
+
+FLAP, CONTRASTIVE_FLAP = _Flap(), _ContrastiveFlap()
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,12 +109,13 @@ class HeadStatistics:
     output_weights: Float[Tensor, "layer head d_head d_model"]
 
     @classmethod
-    def collect(cls, model: LayeredModel, runs: Iterable[PairedRun]) -> HeadStatistics:
+    def collect(cls, activations: Activations) -> HeadStatistics:
         """Add up batches of prompts; every token up to the answer's position counts."""
+        model = activations.model
         clean: Moments | None = None
         corrupted: Moments | None = None
         change: Float[Tensor, "layer head"] | None = None
-        for run in runs:
+        for run in (batch.paired for batch in activations.batches):
             clean_z, corrupted_z = (
                 _tokens(run, [layer.z for layer in run.clean]),
                 _tokens(run, run.corrupted_z),
@@ -93,7 +129,7 @@ class HeadStatistics:
             )
             change = squared if change is None else change + squared
         if clean is None or corrupted is None or change is None:
-            raise ValueError("head statistics need at least one prompt pair, got none")
+            raise InputError("head statistics need at least one prompt pair, got none")
         weights = torch.stack([layer.output.weight for layer in model.layers]).double()
         return cls(clean, corrupted, change / clean.count, weights)
 
@@ -106,7 +142,7 @@ class HeadStatistics:
             ("contrast", contrast, (None, *get_args(Contrast))),
         ):
             if value not in known:
-                raise ValueError(f"unknown {name} {value!r}; known: {', '.join(map(str, known))}")
+                raise SettingError(unknown_name(name, str(value), map(str, known)))
         if contrast == "paired":
             return _standardise(self.squared_change[..., None]).float().cpu()
         columns = self._columns(statistic, self.clean)
@@ -150,16 +186,17 @@ def head_scores(
             and takes each head's mean squared change ||(z_clean - z_corrupted) W_O||^2.
 
     Raises:
-        ValueError: The statistic or the contrast is unknown.
+        SettingError: The statistic or the contrast is unknown.
 
+    >>> head_scores(model, pairs, "WIFN", contrast="published").shape
+    torch.Size([3, 4])
     """
-    layered = model if isinstance(model, LayeredModel) else LayeredModel.of(model)
-    runs = paired_runs(layered, pairs, logit_diff)
-    return HeadStatistics.collect(layered, runs).scores(statistic, contrast)
+    activations = Activations(LayeredModel.of(model), pairs, logit_diff)
+    return HeadStatistics.collect(activations).scores(statistic, contrast)
 
 
 def _tokens(
-    run: PairedRun, z: Iterable[Float[Tensor, "prompt pos head d_head"]]
+    run: PairedActivations, z: Iterable[Float[Tensor, "prompt pos head d_head"]]
 ) -> Float[Tensor, "layer token head d_head"]:
     positions = torch.arange(run.pairs.clean.shape[1], device=run.pairs.end.device)
     read = positions <= run.pairs.end[:, None]

@@ -8,17 +8,23 @@ from dataclasses import dataclass
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.components import Head, Receiver
-from circuits.search.grow import SelectionRule, Selector, heads_in, values_below
+from circuits.components import Node, Receiver
+from circuits.errors import SettingError
+from circuits.graph import ModelGraph
+from circuits.search.grow import Selector, chosen
+from circuits.search.rules import SelectionRule
+from circuits.search.threshold import ThresholdSelector, known_effects
 from circuits.statistics.significance import discoveries, least_p_value, prompts_needed
 
-PValuesOf = Callable[[Receiver], Float[Tensor, "layer head"]]
+PValuesOf = Callable[[Receiver], Float[Tensor, " sender"]]
 """Of the null hypothesis that a sender has no effect on the receiver; NaN: not tested."""
 
 
-def selector_of(rule: SelectionRule, p_values_of: PValuesOf) -> Selector:
-    """What a rule selects by: itself, or p-values where it tests significance."""
-    return SignificanceSelector(rule, p_values_of) if rule.tests_significance else rule
+def selector_of(rule: SelectionRule, graph: ModelGraph, p_values_of: PValuesOf) -> Selector:
+    """What a rule selects by: how effects stand out, or p-values where it tests significance."""
+    if rule.tests_significance:
+        return SignificanceSelector(rule, graph, p_values_of)
+    return ThresholdSelector(rule, graph)
 
 
 @dataclass(frozen=True)
@@ -26,48 +32,47 @@ class SignificanceSelector:
     """Keep senders whose |effect| is above `min_effect` and whose effect is no chance of prompts.
 
     Among the senders that are significant for one receiver, at most a share `false_discovery_rate`
-    is expected to have no effect (Benjamini and Hochberg 1995, see `significance`). Heads that
-    pruning left out are not tested and do not count. The rate holds receiver by receiver, not for
-    the whole circuit; where no sender has any effect, the search ends at the logits but for a
-    probability of `false_discovery_rate`.
+    is expected to have no effect (Benjamini and Hochberg 1995, see `statistics.significance`).
+    Heads that pruning left out are not tested and do not count. The rate holds receiver by
+    receiver, not for the whole circuit; where no sender has any effect, the search ends at the
+    logits but for a probability of `false_discovery_rate`.
     """
 
     rule: SelectionRule
+    graph: ModelGraph
     p_values_of: PValuesOf
 
-    def select(self, effects: Float[Tensor, "layer head"], receiver: Receiver) -> tuple[Head, ...]:
-        """The senders kept for one receiver; NaN marks heads that send nothing to it."""
-        large = values_below(effects, receiver).abs() > self.rule.min_effect
-        return heads_in(self._significant(receiver) & large)
+    def select(self, effects: Float[Tensor, " sender"], receiver: Receiver) -> tuple[Node, ...]:
+        """The senders kept for one receiver; NaN marks what sends nothing to it."""
+        large = known_effects(effects).abs() > self.rule.min_effect
+        return chosen(self._significant(receiver) & large, self.graph)
 
     def deciding(
         self,
-        effects: Float[Tensor, "layer head"],
-        errors: Float[Tensor, "layer head"],
+        effects: Float[Tensor, " sender"],
+        errors: Float[Tensor, " sender"],
         receiver: Receiver,
-    ) -> tuple[Head, ...]:
+    ) -> tuple[Node, ...]:
         """The significant senders whose |effect| could be on either side of `min_effect`.
 
         P-values are taken as they are: what an error could flip is how large an effect is.
         """
-        below, error = values_below(effects, receiver), values_below(errors, receiver)
-        unsure = ((below.abs() - self.rule.min_effect).abs() <= error) & (error > 0)
-        return heads_in(self._significant(receiver) & unsure)
+        size, error = known_effects(effects).abs(), known_effects(errors)
+        unsure = ((size - self.rule.min_effect).abs() <= error) & (error > 0)
+        return chosen(self._significant(receiver) & unsure, self.graph)
 
-    def _significant(self, receiver: Receiver) -> Bool[Tensor, "lower_layer head"]:
-        p_values = self.p_values_of(receiver)
-        n_layers = len(p_values) if receiver.head is None else receiver.head.layer
-        return discoveries(p_values[:n_layers], self.rule.false_discovery_rate)
+    def _significant(self, receiver: Receiver) -> Bool[Tensor, " sender"]:
+        return discoveries(self.p_values_of(receiver), self.rule.false_discovery_rate)
 
 
 def check_power(rule: SelectionRule, n_prompts: int, n_senders: int) -> None:
-    """Raise ValueError where no sender could be significant alone, however clear its effect."""
+    """Raise SettingError where no sender could be significant alone, however clear its effect."""
     level = rule.false_discovery_rate / max(n_senders, 1)
     if not rule.tests_significance or least_p_value(n_prompts) <= level:
         return
     needed = prompts_needed(level)
     advice = "prune further" if needed is None else f"give at least {needed} prompts"
-    raise ValueError(
+    raise SettingError(
         f"{n_prompts} prompts give p-values of {least_p_value(n_prompts):.2g} at best, but one "
         f"of {n_senders} senders is significant below {level:.2g} "
         f"(false_discovery_rate {rule.false_discovery_rate:g}): {advice}, "

@@ -1,7 +1,7 @@
 from .chance import Chance, Spread
 from .distribution import Distribution, Histogram, Outlier
 from .intervals import Bootstrap, Estimate
-from .roc import Ranking, rank
+from .roc import RocCurve, roc_curve
 from .significance import sign_flip_p_values
 
 __all__ = [
@@ -11,8 +11,8 @@ __all__ = [
     "Estimate",
     "Histogram",
     "Outlier",
-    "Ranking",
+    "RocCurve",
     "Spread",
-    "rank",
+    "roc_curve",
     "sign_flip_p_values",
 ]

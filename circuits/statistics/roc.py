@@ -8,9 +8,11 @@ import numpy as np
 from jaxtyping import Bool, Float
 from scipy.integrate import trapezoid
 
+from circuits.errors import InputError
+
 
 @dataclass(frozen=True, eq=False)
-class Ranking:
+class RocCurve:
     """The ROC curve of scores against a reference, from (0, 0) to (1, 1).
 
     Equal scores are taken together: the curve goes straight across them. Points on a straight line
@@ -40,15 +42,15 @@ class Ranking:
         return float(trapezoid(self.true_positive_rate, self.false_positive_rate))
 
 
-def rank(scores: Float[np.ndarray, " item"], positive: Bool[np.ndarray, " item"]) -> Ranking:
+def roc_curve(scores: Float[np.ndarray, " item"], positive: Bool[np.ndarray, " item"]) -> RocCurve:
     """The ROC curve of `scores`, high ones first, for finding what is `positive`.
 
     Raises:
-        ValueError: A score is NaN.
+        InputError: A score is NaN.
 
     """
     if np.isnan(scores).any():
-        raise ValueError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are not a number")
+        raise InputError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are not a number")
     order = np.argsort(-scores, kind="stable")
     ranked = positive[order]
     # The last of equal scores: only there can a threshold lie.
@@ -59,7 +61,7 @@ def rank(scores: Float[np.ndarray, " item"], positive: Bool[np.ndarray, " item"]
     corner = np.ones(len(hits), dtype=bool)
     corner[1:-1] = rise[:-1] * run[1:] != rise[1:] * run[:-1]
     n_positive, n_negative = int(hits[-1]), int(misses[-1])
-    return Ranking(
+    return RocCurve(
         _rate(misses[corner], n_negative), _rate(hits[corner], n_positive), n_positive, n_negative
     )
 

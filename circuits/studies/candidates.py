@@ -1,4 +1,4 @@
-"""Many pruning rules on the same scores and curves, evaluating nothing twice. Knows no model."""
+"""The candidates of many pruning rules, from the same scores and curves. Knows no model."""
 
 from __future__ import annotations
 
@@ -18,10 +18,11 @@ from circuits.pruning import (
     find_cliff,
     keep_best,
     prune,
+    sparsities_of,
 )
 
 
-class Cuts:
+class Candidates:
     """Which heads a pruning rule leaves, without evaluating anything again."""
 
     def __init__(
@@ -74,6 +75,6 @@ class Cuts:
 
     def _sparsity(self, name: str, rule: PruningRule) -> float:
         if not rule.needs_curve:
-            return rule.sparsities(self._scores[name])[0]
+            return sparsities_of(rule, self._scores[name])[0]
         curve = self._curves[name]
         return curve.sparsities[find_cliff(curve.performances, rule.cliff)]

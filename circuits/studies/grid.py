@@ -17,12 +17,15 @@ from pydantic import TypeAdapter
 
 from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.result import GRID_FILE, Discovery, RunRecord
-from circuits.discovery.run import Announce, Progress, Run
-from circuits.discovery.session import Setting
+from circuits.discovery.record import GRID_FILE, RECORD
+from circuits.discovery.result import Discovery
+from circuits.discovery.run import Run
+from circuits.discovery.session import Session
+from circuits.errors import SettingError
 from circuits.forward import TransformerBridge
 from circuits.runtime.cost import Cost
-from circuits.search.grow import SelectionRule
+from circuits.runtime.progress import Progress, Stage
+from circuits.search.rules import SelectionRule
 from circuits.tasks import Task, get_task
 
 PUBLISHED_THRESHOLDS = (1.0, 1.5, 2.0, 2.5)
@@ -107,8 +110,7 @@ def discover_grid(
     keep: float = 75.0,
     config: DiscoveryConfig | None = None,
     directory: str | Path | None = None,
-    progress: Progress = lambda stage, fraction: None,
-    announce: Announce = lambda line: None,
+    progress: Progress | Stage | None = None,
     resume: bool = False,
 ) -> Grid:
     """Grow a circuit for every combination of threshold and smallest effect.
@@ -122,19 +124,18 @@ def discover_grid(
         keep: Percent of performance that the chosen circuit must keep.
         config: All other settings, those of `discover_circuit`.
         directory: Where effects are kept as they become known, as in `discover_circuit`.
-        progress: Called with a stage's name and the fraction of it that is done.
-        announce: Called with a line that says what the long part will take.
+        progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         resume: Whether `directory` must hold a begun run of this model and these prompts.
 
     Raises:
         ResumeError: There is no such run to resume.
-        ValueError: The grid is empty, a setting is out of range, or the method patches no paths.
+        SettingError: The grid is empty, a setting is out of range, or the method patches no paths.
 
     """
     config = config or DiscoveryConfig()
     rules = grid_rules(config, thresholds, min_effects, keep)
-    setting = Setting.of(model, get_task(task), config, directory, resume=resume)
-    run = Run(setting, progress, announce)
+    session = Session.of(model, get_task(task), config, directory, resume=resume)
+    run = Run(session, Progress.of(progress))
     patched = run.patch(rules)
     performances = run.evaluate(patched)
     points = tuple(
@@ -152,11 +153,11 @@ def grid_rules(
 ) -> list[SelectionRule]:
     """Every combination once; the lowest threshold first, whose search reaches most.
 
-    Raises ValueError as `discover_grid` does.
+    Raises SettingError as `discover_grid` does.
     """
     check_search(config, keep)
     if not thresholds or not min_effects:
-        raise ValueError("a grid needs at least one threshold and one smallest effect, got none")
+        raise SettingError("a grid needs at least one threshold and one smallest effect, got none")
     if config.selection.tests_significance:
         thresholds = [config.selection.threshold]
     return [
@@ -166,14 +167,14 @@ def grid_rules(
 
 
 def check_search(config: DiscoveryConfig, keep: float) -> None:
-    """Raise ValueError where there is nothing to search for."""
+    """Raise SettingError where there is nothing to search for."""
     if not config.patches_paths:
-        raise ValueError(
+        raise SettingError(
             f"method {config.method!r} patches no paths, so it has no thresholds to vary; "
             "use app or path-patching"
         )
     if not 0 < keep <= 100:
-        raise ValueError(f"keep must be a percentage above 0 and at most 100, got {keep}")
+        raise SettingError(f"keep must be a percentage above 0 and at most 100, got {keep}")
 
 
 def choose(points: Sequence[Point], keep: float) -> Point | None:
@@ -197,7 +198,7 @@ def search_dict(
 ) -> dict[str, Any]:
     """A search and its choice as plain data."""
     front = pareto(points)
-    record = TypeAdapter(RunRecord).dump_python(found.record, mode="json")
+    record = RECORD.dump_python(found.record, mode="json")
     return {
         "keep": keep,
         "keeps_enough": found.performance >= keep,

@@ -9,10 +9,11 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from circuits.components import HeadSet
-from circuits.discovery.result import SEARCH_FILES
-from circuits.pruning import PruningRule
-from circuits.search.grow import SelectionRule
+from circuits.discovery.record import SEARCH_FILES
+from circuits.errors import FormatError
+from circuits.fields import HeadSet
+from circuits.pruning.rule import PruningRule
+from circuits.search.rules import SelectionRule
 
 
 @dataclass(frozen=True)
@@ -58,20 +59,20 @@ class SearchRecord:
 
     @classmethod
     def of(cls, data: Any) -> SearchRecord:
-        """Read what `Grid.to_dict` or `Study.to_dict` gave. Raises ValueError."""
+        """Read what `Grid.to_dict` or `Study.to_dict` gave. Raises FormatError."""
         try:
             return _ADAPTER.validate_python(data)
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise ValueError(f"a search record is malformed: {where}: {first['msg']}") from error
+            raise FormatError(f"a search record is malformed: {where}: {first['msg']}") from error
 
     @classmethod
     def load(cls, directory: str | Path) -> SearchRecord | None:
         """Read the search that a saved run was chosen by; None where there is none.
 
         Raises:
-            ValueError: The file is damaged.
+            FormatError: The file is damaged.
 
         """
         for name in SEARCH_FILES:
@@ -80,7 +81,7 @@ class SearchRecord:
                 try:
                     return cls.of(json.loads(path.read_bytes()))
                 except ValueError as error:
-                    raise ValueError(f"{path} is damaged: {error}") from error
+                    raise FormatError(f"{path} is damaged: {error}") from error
         return None
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import torch
 from jaxtyping import Float
-from pydantic import TypeAdapter
 from torch import Tensor
 
 from circuits.circuit import Overlap
 from circuits.components import Connection, Head
-from circuits.discovery.result import Discovery, RunRecord
+from circuits.discovery.record import RECORD
+from circuits.discovery.result import Discovery
 from circuits.runtime.files import write_atomically
 from circuits.statistics.distribution import Distribution, Outlier, outliers
 
@@ -143,7 +143,7 @@ class SeedStudy:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for `seeds.json`."""
-        record = TypeAdapter(RunRecord).dump_python(self.found.record, mode="json")
+        record = RECORD.dump_python(self.found.record, mode="json")
         return {
             "seeds": [run.seed for run in self.runs],
             "reported": self.reported,

@@ -7,25 +7,27 @@ prompts of a seed, one sweep among all heads, and every effect that either had r
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import accumulate
 from pathlib import Path
 
 from circuits.circuit import Circuit, Overlap
-from circuits.discovery.config import METHODS, DiscoveryConfig, Method
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.methods import method_names
 from circuits.discovery.result import Discovery
-from circuits.discovery.run import Announce, Progress, Run
-from circuits.discovery.session import ResumeError, Setting, checked, is_begun
+from circuits.discovery.run import Run
+from circuits.discovery.session import Session, checked, is_begun
+from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference, check_same_shape
+from circuits.runtime.progress import Progress, Stage
 from circuits.statistics.distribution import Outlier
 from circuits.studies.seed_result import SeedRun, SeedStudy
 from circuits.tasks import Task, get_task
 
 SEED_STAGES = ("seeds",)
 AGAINST_DIRECTORY = "against"
-Against = Method | Reference | Circuit
+Against = str | Reference | Circuit
 _SHARES = {"behaviour": 0.02, "means": 0.04, "pruning": 0.2, "patching": 0.7, "evaluation": 0.04}
 """Of the time that a discovery takes: for the progress alone."""
 
@@ -42,8 +44,7 @@ def discover_seeds(
     config: DiscoveryConfig | None = None,
     against: Against | None = None,
     directory: str | Path | None = None,
-    progress: Progress = lambda stage, fraction: None,
-    announce: Announce = lambda line: None,
+    progress: Progress | Stage | None = None,
     resume: bool = False,
 ) -> SeedStudy:
     """Discover a task's circuit on the prompts of many seeds.
@@ -61,13 +62,12 @@ def discover_seeds(
             such as "path-patching", a reference, or a circuit.
         directory: Where to save each run (`seed-0`, `seed-1`, ...; what it is compared with in
             `against` below it) as soon as it is done. Runs that are there are not repeated.
-        progress: Called with the stage "seeds" and the fraction of it that is done.
-        announce: Called with lines that say what is done next.
+        progress: A `Progress`, or a function of the stage "seeds" and the fraction that is done.
         resume: Whether `directory` must hold a begun study of this model and these prompts.
 
     Raises:
         ResumeError: There is no such study to resume.
-        ValueError: There is no seed, or one twice, a setting is out of range, or there is nothing
+        SettingError: There is no seed, or one twice, a setting is out of range, or there is nothing
             to compare with.
 
     Warns:
@@ -81,16 +81,12 @@ def discover_seeds(
         check_study_begun(directory)
     layered = checked(model)
     _check_shape(against, layered)
-    repeated = _Repeated(layered, get_task(task), config, against, announce, resume)
+    repeated = _Repeated(layered, get_task(task), config, against, resume)
     runs: list[SeedRun] = []
-    for done, seed in enumerate(numbers):
-        announce(f"seed {seed}, {done + 1} of {len(numbers)}")
-
-        def told(part: float, done: int = done) -> None:
-            progress(SEED_STAGES[0], (done + part) / len(numbers))
-
+    for seed, part in Progress.of(progress).stage(SEED_STAGES[0]).each(numbers):
+        part.note(f"seed {seed}, {len(runs) + 1} of {len(numbers)}")
         where = None if directory is None else seed_directory(directory, seed)
-        runs.append(repeated.run(seed, where, told))
+        runs.append(repeated.run(seed, where, part))
     reported = config.seed if config.seed in numbers else numbers[0]
     study = SeedStudy(tuple(runs), reported, name_of(against))
     for outlier in study.outliers:
@@ -99,23 +95,23 @@ def discover_seeds(
 
 
 def seed_numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    """The seeds themselves. Raises ValueError where there is none, or one twice."""
+    """The seeds themselves. Raises SettingError where there is none, or one twice."""
     numbers = tuple(range(first, first + seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
-        raise ValueError(f"seeds must be at least 1, or a list of at least one seed; got {seeds}")
+        raise SettingError(f"seeds must be at least 1, or a list of at least one seed; got {seeds}")
     if len(set(numbers)) < len(numbers):
-        raise ValueError(f"each seed can be run once; got {', '.join(map(str, numbers))}")
+        raise SettingError(f"each seed can be run once; got {', '.join(map(str, numbers))}")
     return numbers
 
 
 def check_against(config: DiscoveryConfig, against: Against | None) -> None:
-    """Raise ValueError where that is no method, or the one that is to be compared with it."""
+    """Raise SettingError where that is no method, or the one that is to be compared with it."""
     if not isinstance(against, str):
         return
-    if against not in METHODS:
-        raise ValueError(f"unknown method {against!r} to compare with; known: {', '.join(METHODS)}")
+    if against not in method_names():
+        raise SettingError(unknown_name("method", against, method_names()))
     if against == config.method:
-        raise ValueError(f"method {against!r} cannot be compared with itself; name another")
+        raise SettingError(f"method {against!r} cannot be compared with itself; name another")
 
 
 def seed_directory(directory: str | Path, seed: int) -> Path:
@@ -163,35 +159,31 @@ class _Repeated:
     task: Task
     config: DiscoveryConfig
     against: Against | None
-    announce: Announce
     resume: bool
 
-    def run(self, seed: int, directory: Path | None, report: Callable[[float], None]) -> SeedRun:
+    def run(self, seed: int, directory: Path | None, progress: Progress) -> SeedRun:
         """Find one seed's circuit, and what it is compared with; the wider search comes first."""
         resume = self.resume and directory is not None and is_begun(directory)
         config = replace(self.config, seed=seed)
-        setting = Setting.of(self.model, self.task, config, directory, resume=resume)
+        session = Session.of(self.model, self.task, config, directory, resume=resume)
         if not isinstance(self.against, str):
-            return self._compared(self._found(setting, directory, report), self.against)
-        other = replace(setting, config=replace(config, method=self.against))
+            return self._compared(self._found(session, progress), self.against)
+        first, second = progress.parts(1, 1)
         beside = None if directory is None else directory / AGAINST_DIRECTORY
-        against = self._found(other, beside, lambda part: report(part / 2))
-        setting = replace(setting, replaced=None)
-        found = self._found(setting, directory, lambda part: report((1 + part) / 2))
+        other = session.with_config(replace(config, method=self.against), beside)
+        against = self._found(other, first)
+        found = self._found(replace(session, replaced=None), second)
         return replace(self._compared(found, against.circuit), against=against)
 
-    def _found(
-        self, setting: Setting, directory: Path | None, report: Callable[[float], None]
-    ) -> Discovery:
-        """What a directory holds of just this setting; otherwise found now, and saved there."""
-        if directory is not None and (known := setting.saved_in(directory)) is not None:
-            report(1.0)
+    def _found(self, session: Session, progress: Progress) -> Discovery:
+        """What its directory holds of just this session; otherwise found now, and saved there."""
+        if (known := session.saved()) is not None:
+            progress(1.0)
             return known
-        found = Run(setting, _overall(report), self.announce).discover()
-        if directory is not None:
-            found.save(directory)
-        # The model's outputs on these prompts, which nobody will ask for.
-        return replace(found, evaluator=None)
+        found = Run(session, _as_one(progress)).discover()
+        if session.directory is not None:
+            found.save(session.directory)
+        return found
 
     def _compared(self, found: Discovery, against: Circuit | Reference | None) -> SeedRun:
         if against is None:
@@ -211,7 +203,7 @@ class _Repeated:
 
 
 def _check_shape(against: Against | None, model: LayeredModel) -> None:
-    """Before any work is done. Raises ValueError for a circuit of another model's shape."""
+    """Before any work is done. Raises MismatchError for a circuit of another model's shape."""
     nothing = Circuit.of_heads((), model.n_layers, model.n_heads)
     if isinstance(against, Reference):
         check_same_shape(against, nothing)
@@ -219,7 +211,7 @@ def _check_shape(against: Against | None, model: LayeredModel) -> None:
         nothing.compare(against)
 
 
-def _overall(report: Callable[[float], None]) -> Progress:
-    """One fraction from those of the stages."""
-    ends = dict(zip(_SHARES, accumulate(_SHARES.values()), strict=True))
-    return lambda stage, part: report(ends[stage] - (1 - part) * _SHARES[stage])
+def _as_one(progress: Progress) -> Progress:
+    """The stages of a discovery as parts of one."""
+    parts = dict(zip(_SHARES, progress.parts(*_SHARES.values()), strict=True))
+    return Progress(lambda stage, fraction: parts[stage](fraction), progress.notes)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -19,16 +19,19 @@ import optuna
 
 from circuits.components import Head
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.patcher import Patched, PathPatcher
-from circuits.discovery.result import STUDY_FILE, Discovery
-from circuits.discovery.run import Announce, Progress, Run
-from circuits.discovery.session import Setting
+from circuits.discovery.patcher import EdgePatcher
+from circuits.discovery.record import STUDY_FILE
+from circuits.discovery.result import Discovery
+from circuits.discovery.run import Run
+from circuits.discovery.session import Session
+from circuits.errors import SettingError
 from circuits.forward import TransformerBridge
-from circuits.pruning import CliffRule, PruningRule
+from circuits.pruning.rule import CliffRule, PruningRule
 from circuits.runtime.cost import Cost
-from circuits.search.grow import SelectionRule
+from circuits.runtime.progress import SILENT, Progress, Stage
+from circuits.search import Grown, SelectionRule
 from circuits.search.significant import check_power
-from circuits.studies.candidates import Cuts
+from circuits.studies.candidates import Candidates
 from circuits.studies.grid import GridPoint, best, check_search, pareto, search_dict
 from circuits.tasks import Task, get_task
 
@@ -117,8 +120,7 @@ def discover_study(
     keep: float = 75.0,
     config: DiscoveryConfig | None = None,
     directory: str | Path | None = None,
-    progress: Progress = lambda stage, fraction: None,
-    announce: Announce = lambda line: None,
+    progress: Progress | Stage | None = None,
     resume: bool = False,
 ) -> Study:
     """Search for the smallest circuit that keeps enough performance, over all settings at once.
@@ -133,13 +135,12 @@ def discover_study(
         keep: Percent of performance that the chosen circuit must keep.
         config: All other settings, those of `discover_circuit`; its own rule is tried first.
         directory: Where effects are kept as they become known, as in `discover_circuit`.
-        progress: Called with a stage's name and the fraction of it that is done.
-        announce: Called with a line that says what the long part will take.
+        progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         resume: Whether `directory` must hold a begun run of this model and these prompts.
 
     Raises:
         ResumeError: There is no such run to resume.
-        ValueError: A setting is out of range, or the method patches no paths.
+        SettingError: A setting is out of range, or the method patches no paths.
 
     """
     config = config or DiscoveryConfig()
@@ -147,16 +148,16 @@ def discover_study(
     # Every cliff is looked for on the same whole curve.
     curve = replace(config.pruning_rule, cliff="first", full_curve=True)
     whole = replace(config, pruning=curve)
-    setting = Setting.of(model, get_task(task), whole, directory, resume=resume)
-    run = Run(setting, progress, announce)
+    session = Session.of(model, get_task(task), whole, directory, resume=resume)
+    run = Run(session, Progress.of(progress))
     if run.verdict.refuses:
         return _without_circuit(run, config, keep)
-    cuts = Cuts(run.scores, run.prunings, config.pruning_rule)
+    cuts = Candidates(run.scores, run.prunings, config.pruning_rule)
     with run.meter.stage("patching") as report:
         patcher = run.patcher(cuts.widest(SPARSITIES[0]))
-        check_power(config.selection, len(patcher.pairs), len(patcher.heads))
-        if config.engine == "sweep":
-            patcher.sweep(report)
+        check_power(config.selection, len(session.pairs), len(patcher.heads))
+        if not patcher.is_exact:
+            patcher.estimates(report)
     with run.meter.stage("trials") as report:
         trials = _try_out(run, patcher, cuts, config, n_trials, keep, report)
     first: dict[frozenset[Head], Trial] = {}
@@ -184,20 +185,20 @@ def _without_circuit(run: Run, config: DiscoveryConfig, keep: float) -> Study:
 
 
 def check_study(config: DiscoveryConfig, n_trials: int, keep: float) -> None:
-    """Raise ValueError where a study cannot be made."""
+    """Raise SettingError where a study cannot be made."""
     check_search(config, keep)
     if n_trials < 1:
-        raise ValueError(f"n_trials must be at least 1, got {n_trials}")
+        raise SettingError(f"n_trials must be at least 1, got {n_trials}")
 
 
 def _try_out(
     run: Run,
-    patcher: PathPatcher,
-    cuts: Cuts,
+    patcher: EdgePatcher,
+    cuts: Candidates,
     config: DiscoveryConfig,
     n_trials: int,
     keep: float,
-    report: Callable[[float], None],
+    report: Progress,
 ) -> list[Trial]:
     """Every trial in turn, each suggested by what the earlier ones gave."""
     trials: list[Trial] = []
@@ -209,7 +210,8 @@ def _try_out(
             asked = study.ask()
             rule, pruning = _suggested(asked, config, cuts)
             candidates = cuts.candidates(pruning)
-            circuit = patcher.among(candidates, verify=False).grow(rule, _unheard).circuit
+            (grown,) = patcher.among(candidates, verify=False).find([rule])
+            circuit = grown.circuit
             performance = run.evaluator.performance(circuit.heads)
             n_all = circuit.n_layers * circuit.n_heads
             size = n_all if candidates is None else len(candidates)
@@ -220,14 +222,14 @@ def _try_out(
 
 
 def _suggested(
-    trial: optuna.Trial, config: DiscoveryConfig, cuts: Cuts
+    trial: optuna.Trial, config: DiscoveryConfig, cuts: Candidates
 ) -> tuple[SelectionRule, PruningRule | None]:
     varied = {
         name: trial.suggest_float(name, *ends, log=name == "min_effect")
         for name, ends in _ranges(config.selection).items()
     }
     rule = replace(config.selection, **varied)
-    if not config.pruning_names:
+    if not config.scorers:
         return rule, None
     cliffs: tuple[CliffRule, ...] = get_args(CliffRule)
     cut = trial.suggest_categorical("cut", (*cliffs, _BY_SPARSITY))
@@ -259,19 +261,18 @@ def _loss(size: float, performance: float, keep: float) -> float:
 
 def _verified(
     run: Run,
-    patcher: PathPatcher,
-    cuts: Cuts,
+    patcher: EdgePatcher,
+    cuts: Candidates,
     points: tuple[Trial, ...],
     keep: float,
     verify: bool,
-    report: Callable[[float], None],
-) -> tuple[Trial, Patched]:
+    report: Progress,
+) -> tuple[Trial, Grown]:
     """The best trial that keeps enough with its circuit verified; where none does, the first."""
-    tried: list[tuple[Trial, Patched]] = []
+    tried: list[tuple[Trial, Grown]] = []
     for trial in _best_first(points, keep):
-        patched = patcher.among(cuts.candidates(trial.pruning), verify=verify).grow(
-            trial.selection, report if not tried else _unheard
-        )
+        among = patcher.among(cuts.candidates(trial.pruning), verify=verify)
+        (patched,) = among.find([trial.selection], SILENT if tried else report)
         tried.append((trial, patched))
         if run.evaluator.performance(patched.circuit.heads) >= keep:
             return trial, patched
@@ -287,10 +288,6 @@ def _best_first(points: Iterable[Trial], keep: float) -> list[Trial]:
         if order[0].performance < keep:
             break
     return [trial for trial in order if trial.performance >= keep] or order[:1]
-
-
-def _unheard(fraction: float) -> None:
-    """Progress of what takes no time."""
 
 
 @contextmanager

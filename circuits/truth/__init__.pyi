@@ -8,17 +8,17 @@ from .ground import (
     save_truth,
     truth_record,
 )
-from .methods import CONTESTANTS, Contestant, small_selection
+from .methods import Contestant, contestants, small_selection
 from .rows import PathScore, TruthRow
 
 __all__ = [
-    "CONTESTANTS",
     "Contestant",
     "GroundTruth",
     "Interchange",
     "PathScore",
     "TruthRecord",
     "TruthRow",
+    "contestants",
     "list_truths",
     "load_truth",
     "run_truth",

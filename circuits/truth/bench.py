@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
@@ -11,16 +11,16 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from circuits.discover import run_discovery
-from circuits.discovery.result import Discovery
+from circuits.discovery.run import Run
+from circuits.discovery.session import Session
 from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
+from circuits.runtime.progress import SILENT, Progress
 from circuits.truth.ground import DATA, GroundTruth, load_truth, truth_digest, truth_record
-from circuits.truth.methods import CONTESTANTS, Contestant
+from circuits.truth.methods import Contestant, contestants
 from circuits.truth.rows import TruthRow, row_of
 
 ROWS_FILE, JOURNAL_FILE = "truth.json", "rows.jsonl"
-Tell = Callable[[str, float], None]
 _VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens")
 _ROWS: TypeAdapter[list[TruthRow]] = TypeAdapter(list[TruthRow])
 
@@ -29,9 +29,9 @@ def run_truth(
     names: Sequence[str],
     directory: Path,
     *,
-    contestants: Sequence[Contestant] = CONTESTANTS,
+    methods: Sequence[Contestant] | None = None,
     seed: int = 0,
-    tell: Tell = lambda line, done: None,
+    progress: Progress = SILENT,
     data: Path = DATA,
 ) -> list[TruthRow]:
     """Run every method on every model; rows that `directory` has already are not run again.
@@ -41,28 +41,30 @@ def run_truth(
     Args:
         names: Models, of `list_truths`.
         directory: Where rows are kept.
-        contestants: Methods with their settings.
+        methods: With their settings; all without.
         seed: Of the prompts.
-        tell: Hears of each method before it runs, and which share of the rows is there.
+        progress: Hears of each method before it runs, and which share of the rows is there.
         data: Where the models are.
 
     Raises:
-        ValueError: There is no model of a name.
+        UnknownNameError: There is no model of a name.
 
     """
     directory.mkdir(parents=True, exist_ok=True)
     versions = {name: metadata.version(name) for name in _VERSIONED}
     journal = Journal(directory / JOURNAL_FILE, {"versions": versions})
     rows: list[TruthRow] = []
+    methods = contestants() if methods is None else methods
     for name in names:
         truth: GroundTruth | None = None
-        for contestant in contestants:
+        for contestant in methods:
             key = _key(name, contestant, seed, data)
             row = _known(journal, key)
             if row is None:
                 truth = truth or load_truth(name, data)
-                tell(f"{contestant.name} on {name}", len(rows) / (len(names) * len(contestants)))
-                row = row_of(truth, contestant.name, discover(truth, contestant, seed))
+                progress(len(rows) / (len(names) * len(methods)))
+                progress.note(f"{contestant.name} on {name}")
+                row = row_of(truth, contestant.name, run_of(truth, contestant, seed))
                 journal.append({"key": key, "row": as_json([row])[0]})
             rows.append(row)
     text = json.dumps(as_json(rows), indent=1, allow_nan=False)
@@ -70,9 +72,10 @@ def run_truth(
     return rows
 
 
-def discover(truth: GroundTruth, contestant: Contestant, seed: int = 0) -> Discovery:
-    """What a method finds on a model."""
-    return run_discovery(truth.model, truth.task, contestant.config(truth.record.shape, seed))
+def run_of(truth: GroundTruth, contestant: Contestant, seed: int = 0) -> Run:
+    """A method's discovery on a model, under way."""
+    config = contestant.config(truth.record.shape, seed)
+    return Run(Session.of(truth.model, truth.task, config))
 
 
 def as_json(rows: Sequence[TruthRow]) -> list[dict[str, Any]]:

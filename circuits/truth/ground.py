@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-from pydantic import BeforeValidator, PlainSerializer, TypeAdapter
+from pydantic import TypeAdapter
 from safetensors.torch import load, save
 from torch import Tensor
 from xxhash import xxh3_128_hexdigest
 
 from circuits.circuit import Circuit
-from circuits.components import Connection, Head, HeadSet, Receiver
+from circuits.components import Connection, Head
+from circuits.errors import UnknownNameError, unknown_name
+from circuits.fields import ConnectionSet, HeadSet
 from circuits.forward import TransformerBridge
 from circuits.model.native import NativeShape, native_model
 from circuits.runtime.files import write_atomically
@@ -21,21 +23,6 @@ from circuits.truth.small_tasks import SmallTask, small_task
 
 DATA = Path(__file__).parent / "data"
 Kind = Literal["hand-wired", "siit", "compiled"]
-
-
-def _parse_connections(value: Any) -> Any:
-    if isinstance(value, list):
-        ends = (item.split(" -> ") for item in value)
-        return frozenset(Connection(Head.parse(a), Receiver.parse(b)) for a, b in ends)
-    return value
-
-
-ConnectionSet = Annotated[
-    frozenset[Connection],
-    BeforeValidator(_parse_connections),
-    PlainSerializer(lambda found: [str(connection) for connection in sorted(found)]),
-]
-"""A set of paths; in JSON a sorted list of "sender -> receiver"."""
 
 
 @dataclass(frozen=True)
@@ -150,7 +137,7 @@ def load_truth(name: str, directory: Path = DATA) -> GroundTruth:
     """Load a model whose circuit is known.
 
     Raises:
-        ValueError: There is none of that name.
+        UnknownNameError: There is none of that name.
 
     """
     record = truth_record(name, directory)
@@ -160,10 +147,10 @@ def load_truth(name: str, directory: Path = DATA) -> GroundTruth:
 
 
 def truth_record(name: str, directory: Path = DATA) -> TruthRecord:
-    """What is known of a model, without loading it. Raises ValueError naming the known ones."""
+    """What is known of a model, without loading it. Raises UnknownNameError."""
     known = list_truths(directory)
     if name not in known:
-        raise ValueError(f"no model {name!r} with a known circuit; there are {', '.join(known)}")
+        raise UnknownNameError(unknown_name("model with a known circuit", name, known))
     return _RECORD.validate_json((directory / f"{name}.json").read_bytes())
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from circuits.discovery.config import DiscoveryConfig, Engine, Method, PruneBy
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.methods import METHODS, pruning_names
 from circuits.model.native import NativeShape
-from circuits.pruning import PruningRule
-from circuits.search.grow import SelectionRule
+from circuits.patching.estimators import ESTIMATORS
+from circuits.pruning.rule import PruningRule
+from circuits.search.rules import SelectionRule
 
 _GROUP = 4
 
@@ -26,9 +28,9 @@ class Contestant:
     """
 
     name: str
-    method: Method
-    engine: Engine = "exact"
-    prune_by: PruneBy = "attribution"
+    method: str
+    engine: str = "exact"
+    prune_by: str = "attribution"
     default_rules: bool = False
 
     def config(self, shape: NativeShape, seed: int) -> DiscoveryConfig:
@@ -45,22 +47,27 @@ class Contestant:
         )
 
 
-CONTESTANTS = (
-    Contestant("app-exact", "app"),
-    Contestant("app-sweep", "app", "sweep"),
-    Contestant("app-merged-flap-exact", "app", prune_by="merged-flap"),
-    Contestant("path-patching-exact", "path-patching"),
-    Contestant("path-patching-sweep", "path-patching", "sweep"),
-    Contestant("attribution", "attribution"),
-    Contestant("flap", "flap"),
-    Contestant("contrastive-flap", "contrastive-flap"),
-    Contestant("merged-flap", "merged-flap"),
-    Contestant("path-patching-exact-default", "path-patching", default_rules=True),
-)
-"""Every method of the benchmark."""
+_SLOW = "reference"
+"""The engine that is the definition itself; `exact` gives the same numbers."""
 
-DEFAULT_RULED = frozenset(one.name for one in CONTESTANTS if one.default_rules)
-"""Names of those that take the rules for models of hundreds of heads."""
+
+def contestants() -> tuple[Contestant, ...]:
+    """Every method of the benchmark, those that were registered included."""
+    engines = [name for name in ESTIMATORS.names() if name != _SLOW]
+    alone = [name for name in pruning_names() if name not in METHODS]
+    merged = [name for name in pruning_names() if name in METHODS]
+    return (
+        *(Contestant(f"app-{engine}", "app", engine) for engine in engines),
+        *(Contestant(f"app-{name}-exact", "app", prune_by=name) for name in merged),
+        *(Contestant(f"path-patching-{e}", "path-patching", e) for e in engines),
+        *(Contestant(name, name) for name in (*alone, *merged)),
+        Contestant("path-patching-exact-default", "path-patching", default_rules=True),
+    )
+
+
+def by_default_rules() -> frozenset[str]:
+    """Names of those that take the rules for models of hundreds of heads."""
+    return frozenset(one.name for one in contestants() if one.default_rules)
 
 
 def small_selection(n_layers: int, n_heads: int) -> SelectionRule:

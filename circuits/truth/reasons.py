@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from circuits.components import HEAD_INPUTS, Connection, Head, Receiver
 from circuits.discovery.result import Discovery
-from circuits.patching import EffectTable, path_effects
-from circuits.tasks import PromptPairs
+from circuits.discovery.session import Session
+from circuits.patching import ESTIMATORS, EdgeValues, MeasuredEffects
+from circuits.patching.paths import receiver_estimator
+from circuits.search import ThresholdSelector
 from circuits.truth.ground import GroundTruth
 
 
-def reasons(truth: GroundTruth, found: Discovery) -> tuple[str, ...]:
+def reasons(truth: GroundTruth, found: Discovery, session: Session) -> tuple[str, ...]:
     """One sentence for each path of a head that was missed, and of one that is not true.
 
-    Nothing is said of methods that look at no paths, nor of a discovery that was loaded.
+    Nothing is said of methods that look at no paths.
     """
-    if found.effects is None or found.evaluator is None:
+    if found.effects is None:
         return ()
-    search = _Search(truth, found, found.effects, found.evaluator.pairs)
+    search = _Search(truth, found, found.effects, session)
     missed = sorted(truth.heads - found.circuit.heads)
     return (*(line for head in missed for line in search.missed(head)), *search.false())
 
@@ -30,8 +33,8 @@ class _Search:
 
     truth: GroundTruth
     found: Discovery
-    effects: EffectTable
-    pairs: PromptPairs
+    effects: EdgeValues
+    session: Session
 
     def missed(self, head: Head) -> Iterator[str]:
         """For each path by which a head could have been found, why it was not."""
@@ -71,22 +74,29 @@ class _Search:
         return [Connection(head, receiver) for receiver in (*receivers, Receiver.logits())]
 
     def _size(self, path: Connection) -> str:
-        place = path.sender.layer, path.sender.index
-        measured = float(self.effects.effects(path.receiver)[place])
-        if self.found.config.engine != "sweep":
+        measured = self.effects.of(path.sender, path.receiver)
+        if ESTIMATORS.get(self.found.config.engine).is_exact:
             return f"{measured:+.3f}"
         return f"estimated as {measured:+.3f}, exactly {self._exact(path):+.3f}"
 
     def _exact(self, path: Connection) -> float:
-        effects = path_effects(self.truth.model, self.pairs, path.receiver, [path.sender])
-        return float(effects[path.sender.layer, path.sender.index])
+        return self._measured.of(path.receiver, [path.sender])[0]
+
+    @cached_property
+    def _measured(self) -> MeasuredEffects:
+        session = self.session
+        return MeasuredEffects(
+            session.exact_activations, receiver_estimator("exact"), session.store.known
+        )
 
     def _obstacle(self, path: Connection) -> str:
         rule, receiver = self.found.config.selection, path.receiver
         if self._largest(receiver) <= rule.min_effect:
             return f"no effect on {receiver} exceeds {rule.min_effect:.3f}, the least that counts"
-        limit = float(rule.limits(self.effects.effects(receiver), receiver)[path.sender.layer, 0])
+        selector = ThresholdSelector(rule, self.effects.graph)
+        limits = selector.limits(self.effects.into(receiver), receiver)
+        limit = float(limits[self.effects.graph.column(path.sender)])
         return f"which does not exceed {limit:.3f}, what stands out on {receiver}"
 
     def _largest(self, receiver: Receiver) -> float:
-        return float(self.effects.effects(receiver).abs().nan_to_num(0.0).max())
+        return float(self.effects.into(receiver).abs().nan_to_num(0.0).max())

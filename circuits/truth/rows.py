@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import nan
 
 from jaxtyping import Float
 from torch import Tensor, stack
 
 from circuits.circuit import Overlap
-from circuits.comparison import head_strengths, rank_heads
-from circuits.components import Head, HeadSet
+from circuits.comparison import head_roc_curve, head_strengths
+from circuits.components import Head
 from circuits.discovery.result import Discovery
-from circuits.truth.ground import ConnectionSet, GroundTruth, Kind
+from circuits.discovery.run import Run
+from circuits.fields import ConnectionSet, HeadSet
+from circuits.truth.ground import GroundTruth, Kind
 from circuits.truth.reasons import reasons
 
 
@@ -80,10 +83,9 @@ class TruthRow:
         return self.found - self.true_heads
 
 
-def row_of(truth: GroundTruth, method: str, found: Discovery) -> TruthRow:
-    """Compare what was found with the truth. Raises ValueError for a discovery that was loaded."""
-    if found.evaluator is None:
-        raise ValueError("a discovery that was loaded has no model: run it again")
+def row_of(truth: GroundTruth, method: str, run: Run) -> TruthRow:
+    """Let a run find a circuit, and compare it with the truth."""
+    found = run.discover()
     overlap = found.circuit.compare(truth.circuit)
     return TruthRow(
         model=truth.name,
@@ -91,15 +93,20 @@ def row_of(truth: GroundTruth, method: str, found: Discovery) -> TruthRow:
         method=method,
         precision=overlap.precision if found.circuit.heads else None,
         recall=overlap.recall,
-        auc=rank_heads(_scores(found), truth.heads).auc,
+        auc=head_roc_curve(_scores(found), truth.heads).auc,
         performance=found.performance,
-        true_performance=found.evaluator.performance(truth.heads),
+        true_performance=_performance(run, truth.heads),
         candidates=len(found.candidates),
         true_heads=truth.heads,
         found=found.circuit.heads,
         paths=_paths(truth, found),
-        reasons=reasons(truth, found),
+        reasons=reasons(truth, found, run.session),
     )
+
+
+def _performance(run: Run, heads: frozenset[Head]) -> float:
+    """NaN where the model does not do the task."""
+    return nan if run.verdict.refuses else run.evaluator.performance(heads)
 
 
 def _scores(found: Discovery) -> Float[Tensor, "layer head"]:

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.tasks import PromptPairs
-
-Metric = Callable[
-    [Float[Tensor, "*batch prompt vocab"], PromptPairs], Float[Tensor, "*batch prompt"]
-]
 
 
 def logit_diff(
@@ -44,16 +38,6 @@ def accuracy(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Bool[
 def top_1(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Bool[Tensor, " prompt"]:
     """Whether the likeliest token of the whole vocabulary is a correct answer."""
     return (logits.argmax(-1, keepdim=True) == pairs.correct).any(-1)
-
-
-METRICS: dict[str, Metric] = {"logit_diff": logit_diff, "prob_diff": prob_diff}
-
-
-def get_metric(name: str) -> Metric:
-    """Look a metric up by name. Raises ValueError naming the known ones."""
-    if name not in METRICS:
-        raise ValueError(f"unknown metric {name!r}; known metrics: {', '.join(METRICS)}")
-    return METRICS[name]
 
 
 def _gather(

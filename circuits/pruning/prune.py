@@ -1,80 +1,24 @@
-"""From head scores to candidate heads: sparsity sweep, cliff, merge. Knows no model."""
+"""From head scores to candidate heads: sparsity curve, cliff, merge. Knows no model."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_args
 
 import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import Head, HeadSet
+from circuits.components import Head
+from circuits.fields import HeadSet
+from circuits.pruning.rule import CliffRule, PruningRule
+from circuits.runtime.progress import SILENT, Progress
 
-Progress = Callable[[float], None]
 PerformanceOf = Callable[[Sequence[frozenset[Head]], Progress], Sequence[float]]
-"""Performance in percent of the full model for each of several sets of kept heads.
-
-Told how far it is by calling its second argument with the fraction done.
-"""
-CliffRule = Literal["first", "biggest", "smooth-first", "smooth-biggest", "fixed", "share"]
+"""Performance in percent of the full model for each of several sets of kept heads."""
 
 _WINDOW_SHARE = 0.1
 _DROP_SHARE = 0.1
-
-
-@dataclass(frozen=True)
-class PruningRule:
-    """How far to prune: at which cliff in performance, or without looking at performance.
-
-    The cut is the last sparsity before the drop: the `first` drop of at least 10 % of the curve's
-    range within a window (10 % of its points), the `biggest` one, or either of them on the curve's
-    moving average (`smooth-`). No curve is evaluated for `fixed`, which cuts at `fixed_sparsity`.
-    These are APP's (arXiv 2511.05442, section 3, and its code). Nor is one for `share`: it keeps
-    the best heads that together hold `score_share` of the whole model's score, counting scores
-    below 0 as 0. The larger it is, the more is kept of what path patching among all heads finds,
-    and the dearer the search (`benchmarks.recall`). What `first` leaves out of the curve
-    `full_curve` evaluates too; see `prune`.
-
-    Raises:
-        ValueError: The rule is unknown, or a sparsity or the share is not within 0 and 1.
-
-    """
-
-    cliff: CliffRule = "first"
-    lowest_sparsity: float = 0.60
-    highest_sparsity: float = 0.99
-    step: float = 0.01
-    full_curve: bool = False
-    fixed_sparsity: float = 0.75
-    score_share: float = 0.625
-
-    def __post_init__(self) -> None:
-        if self.cliff not in get_args(CliffRule):
-            raise ValueError(f"cliff must be one of {get_args(CliffRule)}, got {self.cliff!r}")
-        if not 0 <= self.lowest_sparsity < self.highest_sparsity < 1:
-            raise ValueError(
-                "sparsities must satisfy 0 <= lowest < highest < 1, got "
-                f"{self.lowest_sparsity} and {self.highest_sparsity}"
-            )
-        for name in ("step", "fixed_sparsity", "score_share"):
-            if not 0 < getattr(self, name) < 1:
-                raise ValueError(f"{name} must be between 0 and 1, got {getattr(self, name)}")
-
-    @property
-    def needs_curve(self) -> bool:
-        """Whether performance decides."""
-        return self.cliff not in ("fixed", "share")
-
-    def sparsities(self, scores: Float[Tensor, "layer head"]) -> tuple[float, ...]:
-        """The sparsities tried, rising; without a curve the one that is cut at."""
-        if self.cliff == "fixed":
-            return (self.fixed_sparsity,)
-        if self.cliff == "share":
-            return (_sparsity_holding(scores, self.score_share),)
-        count = int((self.highest_sparsity - self.lowest_sparsity) / self.step + 1e-6)
-        return tuple(round(self.lowest_sparsity + self.step * i, 6) for i in range(count + 1))
 
 
 @dataclass(frozen=True)
@@ -104,7 +48,7 @@ def prune(
     scores: Float[Tensor, "layer head"],
     rule: PruningRule,
     performance_of: PerformanceOf,
-    progress: Progress = lambda fraction: None,
+    progress: Progress = SILENT,
 ) -> Pruning:
     """Keep the best-scored heads at the sparsity just before performance falls.
 
@@ -112,19 +56,36 @@ def prune(
     each window are evaluated, for the range that the drop is measured against. The cut is that of
     the full curve whenever the points left out do not widen this range.
     """
-    sparsities = rule.sparsities(scores)
-    sweep = _Sweep([keep_best(scores, sparsity) for sparsity in sparsities], performance_of)
+    sparsities = sparsities_of(rule, scores)
+    curve = _Curve([keep_best(scores, sparsity) for sparsity in sparsities], performance_of)
     if rule.cliff == "first" and not rule.full_curve:
-        sweep.evaluate_until_certain(progress)
+        curve.evaluate_until_certain(progress)
     else:
-        sweep.evaluate(range(len(sweep.kept)), progress)
+        curve.evaluate(range(len(curve.kept)), progress)
     progress(1.0)
-    points = sorted(sweep.known)
+    points = sorted(curve.known)
     # Up to the cut every point is known, so that it is the same index in both.
-    cut = sweep.first_cut() if len(points) < len(sweep.kept) else None
-    performances = tuple(sweep.known[point] for point in points)
+    cut = curve.first_cut() if len(points) < len(curve.kept) else None
+    performances = tuple(curve.known[point] for point in points)
     cut = find_cliff(performances, rule.cliff) if cut is None else cut
-    return Pruning(sweep.kept[cut], tuple(sparsities[p] for p in points), performances, cut)
+    return Pruning(curve.kept[cut], tuple(sparsities[p] for p in points), performances, cut)
+
+
+def merged_candidates(prunings: Mapping[str, Pruning]) -> frozenset[Head] | None:
+    """The heads that any pruning keeps; None where nothing was pruned."""
+    if not prunings:
+        return None
+    return frozenset().union(*(pruning.candidates for pruning in prunings.values()))
+
+
+def sparsities_of(rule: PruningRule, scores: Float[Tensor, "layer head"]) -> tuple[float, ...]:
+    """The sparsities tried, rising; without a curve the one that is cut at."""
+    if rule.cliff == "fixed":
+        return (rule.fixed_sparsity,)
+    if rule.cliff == "share":
+        return (_sparsity_holding(scores, rule.score_share),)
+    count = int((rule.highest_sparsity - rule.lowest_sparsity) / rule.step + 1e-6)
+    return tuple(round(rule.lowest_sparsity + rule.step * i, 6) for i in range(count + 1))
 
 
 def keep_best(scores: Float[Tensor, "layer head"], sparsity: float) -> frozenset[Head]:
@@ -163,7 +124,7 @@ def find_cliff(performances: Sequence[float], rule: CliffRule) -> int:
 
 
 @dataclass
-class _Sweep:
+class _Curve:
     """The points of a curve evaluated so far: number of the sparsity to performance."""
 
     kept: Sequence[frozenset[Head]]
@@ -174,11 +135,10 @@ class _Sweep:
         """Evaluate those of the points that are not known."""
         new, before = sorted(set(points) - self.known.keys()), len(self.known)
 
-        def report(fraction: float) -> None:
-            progress((before + fraction * len(new)) / len(self.kept))
-
         if new:
-            values = self.performance_of([self.kept[point] for point in new], report)
+            ends = before / len(self.kept), (before + len(new)) / len(self.kept)
+            kept = [self.kept[point] for point in new]
+            values = self.performance_of(kept, progress.within(*ends))
             self.known.update(zip(new, map(float, values), strict=True))
 
     def evaluate_until_certain(self, progress: Progress) -> None:

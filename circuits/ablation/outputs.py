@@ -1,0 +1,177 @@
+"""What heads give instead of their own output: means, corrupted outputs, zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from circuits.ablation.streams import Replacements
+from circuits.errors import MismatchError
+from circuits.forward import Activations, LayeredModel
+from circuits.forward.passes import head_outputs, trim
+from circuits.runtime.progress import SILENT, Progress
+from circuits.tasks import PromptPairs
+
+_PROMPTS_TOGETHER = 32
+
+
+@runtime_checkable
+class HeadOutputs(Protocol):
+    """What heads outside a circuit give instead of their own output."""
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """What one layer's heads give on each of `pairs` where they are replaced."""
+        ...
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """Where head outputs on clean prompts can differ from that: nowhere, then everywhere."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class MeanOutputs:
+    """Mean head outputs over corrupted prompts of one template and position.
+
+    Attributes:
+        templates: The templates, rising.
+        z: Of each layer.
+        outputs: Of each layer: the mean outputs of all heads through the output projection.
+        opening: The tokens that all prompts of a template begin with, then -1.
+
+    """
+
+    templates: Int[Tensor, " template"]
+    z: tuple[Float[Tensor, "template pos head d_head"], ...]
+    outputs: tuple[Float[Tensor, "template pos d_model"], ...]
+    opening: Int[Tensor, "template pos"]
+
+    @classmethod
+    def of(
+        cls,
+        model: LayeredModel,
+        pairs: PromptPairs,
+        known: Activations | None = None,
+        progress: Progress = SILENT,
+    ) -> MeanOutputs:
+        """Average over the corrupted prompts of `pairs`, a few prompts at a time.
+
+        The first of them may be `known`: those are not run again.
+        """
+        pairs = trim(pairs.to(model.device))
+        templates, group = pairs.template.unique(return_inverse=True)
+        members = torch.stack([group == index for index in range(len(templates))])
+        shares = members / members.sum(1, keepdim=True)
+        sums: list[Tensor] = []
+        with torch.no_grad():
+            for rows, outputs in _corrupted_z(model, pairs, known, progress):
+                for index, z in enumerate(outputs):
+                    means = torch.einsum("tp,p...->t...", shares[:, rows].to(z), z)
+                    if len(sums) <= index:
+                        sums.append(z.new_zeros(len(templates), pairs.clean.shape[1], *z.shape[2:]))
+                    sums[index][:, : z.shape[1]] += means
+            projected = [layer.output(z) for layer, z in zip(model.layers, sums, strict=True)]
+        opening = torch.stack([_opening(pairs.corrupted[rows]) for rows in members])
+        return cls(templates, tuple(sums), tuple(projected), opening)
+
+    def for_prompts(self, pairs: PromptPairs) -> Int[Tensor, " prompt"]:
+        """Row of each prompt's template. Raises MismatchError for one without a mean."""
+        row = torch.searchsorted(self.templates, pairs.template).clamp(max=len(self.templates) - 1)
+        if not bool((self.templates[row] == pairs.template).all()):
+            raise MismatchError(
+                "a prompt's template has no mean head outputs: take the means over a larger sample "
+                "of the same task"
+            )
+        return row
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """What one layer's heads give on each of `pairs` where they are replaced."""
+        template, length = self.for_prompts(pairs), pairs.clean.shape[1]
+        return Replacements(
+            self.z[layer][template, :length], self.outputs[layer][template, :length]
+        )
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """Where head outputs on clean prompts can differ from their mean.
+
+        Up to there every prompt that the mean is over begins like the clean one, so that attention,
+        which is causal, sees the same.
+        """
+        opening = self.opening[self.for_prompts(pairs), : pairs.clean.shape[1]]
+        return (opening != pairs.clean).cumsum(-1) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class CorruptedOutputs:
+    """Head outputs on each pair's own corrupted prompt (resample ablation).
+
+    What EAP-IG (arXiv 2403.17806) and MIB (arXiv 2504.13151) call patching.
+
+    Attributes:
+        z: Of each layer.
+        outputs: Of each layer: the outputs of all heads through the output projection.
+
+    """
+
+    z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
+    outputs: tuple[Float[Tensor, "prompt pos d_model"], ...]
+
+    @classmethod
+    def of(cls, model: LayeredModel, pairs: PromptPairs) -> CorruptedOutputs:
+        """Run the corrupted prompts of `pairs`, all at once: a batch that fits into memory."""
+        pairs = trim(pairs.to(model.device))
+        with torch.no_grad():
+            z = tuple(head_outputs(model, pairs.corrupted))
+            outputs = [layer.output(own) for layer, own in zip(model.layers, z, strict=True)]
+        return cls(z, tuple(outputs))
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """What one layer's heads give on each of the pairs that these outputs are of."""
+        return Replacements(self.z[layer], self.outputs[layer])
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """From the first token on that the corruption changes."""
+        return (pairs.clean != pairs.corrupted).cumsum(-1) > 0
+
+
+@dataclass(frozen=True, eq=False)
+class ZeroOutputs:
+    """No head output at all (zero ablation): what is left of attention is its output bias."""
+
+    model: LayeredModel
+
+    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
+        """Zeros for each of `pairs`."""
+        output = self.model.layers[layer].output
+        n_heads, d_head, _ = output.weight.shape
+        z = output.weight.new_zeros(*pairs.clean.shape, n_heads, d_head)
+        return Replacements(z, output(z))
+
+    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
+        """Everywhere."""
+        return torch.ones_like(pairs.clean, dtype=torch.bool)
+
+
+def _corrupted_z(
+    model: LayeredModel, pairs: PromptPairs, known: Activations | None, progress: Progress
+) -> Iterator[tuple[Int[Tensor, " prompt"], list[Float[Tensor, "prompt pos head d_head"]]]]:
+    """Head outputs of every layer on the corrupted prompts, and which prompts they are."""
+    n_known = 0 if known is None else len(known.pairs)
+    for batch in () if known is None else known.batches:
+        yield batch.prompts, list(batch.paired.corrupted_z)
+    ends = pairs.end[n_known:].cpu()
+    # Of one length, so that nothing behind an answer is run.
+    of_length = [n_known + (ends == end).nonzero()[:, 0] for end in ends.unique()]
+    parts = [rows for same in of_length for rows in same.split(_PROMPTS_TOGETHER)]
+    for rows, _ in progress.each(parts, map(len, parts)):
+        yield rows, list(head_outputs(model, trim(pairs[rows]).corrupted))
+
+
+def _opening(tokens: Int[Tensor, "prompt pos"]) -> Int[Tensor, " pos"]:
+    """The tokens that all prompts begin with; -1 from where they differ."""
+    differ = (tokens != tokens[:1]).any(0).cumsum(0) > 0
+    return tokens[0].masked_fill(differ, -1)

@@ -1,0 +1,75 @@
+"""What a discovery does, by name: which scores prune, and whether paths are patched behind that."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from circuits.errors import SettingError, unknown_name
+from circuits.runtime.registry import Registry
+from circuits.scores.registry import SCORERS
+
+
+@dataclass(frozen=True)
+class Method:
+    """A recipe.
+
+    Attributes:
+        name: What `--method` calls it.
+        description: What it does, in a few words.
+        scorers: The scores that heads are pruned by, merged; none: nothing is pruned; None: those
+            of `prune_by`.
+        patches: Whether paths among the heads that are left are patched and searched. Otherwise
+            these heads are the circuit.
+
+    """
+
+    name: str
+    description: str
+    scorers: tuple[str, ...] | None
+    patches: bool
+
+
+APP = Method("app", "prune, then patch paths (arXiv 2511.05442)", None, True)
+PATH_PATCHING = Method("path-patching", "patch the paths among all heads", (), True)
+MERGED_FLAP = Method(
+    "merged-flap",
+    "prune by FLAP and Contrastive-FLAP, merged: APP's published recipe",
+    ("flap", "contrastive-flap"),
+    False,
+)
+
+
+def _flaw(entry: Any) -> str | None:
+    return None if isinstance(entry, Method) else "it must be a Method"
+
+
+METHODS: Registry[Method] = Registry(
+    "method",
+    {
+        "app": "circuits.discovery.methods:APP",
+        "path-patching": "circuits.discovery.methods:PATH_PATCHING",
+        "merged-flap": "circuits.discovery.methods:MERGED_FLAP",
+    },
+    _flaw,
+)
+"""Recipes that are more than one score; every score is a method, too, which prunes alone."""
+
+
+def method_names() -> tuple[str, ...]:
+    """Every method: the recipes, and pruning by each score alone."""
+    return tuple(dict.fromkeys((*METHODS.names(), *SCORERS.names())))
+
+
+def pruning_names() -> tuple[str, ...]:
+    """The methods that prune alone: what another can prune by."""
+    return tuple(name for name in method_names() if not method_of(name).patches)
+
+
+def method_of(name: str) -> Method:
+    """The method of a name. Raises SettingError."""
+    if name in METHODS:
+        return METHODS.get(name)
+    if name not in SCORERS:
+        raise SettingError(unknown_name("method", name, method_names()))
+    return Method(name, f"prune by {name} alone", (name,), False)

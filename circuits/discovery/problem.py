@@ -1,0 +1,129 @@
+"""What is asked: which circuit, of which model, on which prompts. Pickles, and opens anywhere."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from circuits.discovery.config import DiscoveryConfig
+from circuits.model.identity import ModelIdentity
+
+_VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
+_KEY_PARTS = {
+    "task": "another task",
+    "rows": "other contents of the task's file",
+    "model": "other model weights or dtype",
+    "prompts": "other prompts (number, seed or words)",
+    "metric": "another metric",
+    "engine": "another engine",
+}
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result came from: model, task, and the versions of what computed it.
+
+    Attributes:
+        model: Name, shape and weight hash.
+        task: What `get_task` takes to give the task: its name, or where its rows are.
+        versions: By package.
+        task_digest: A hash of the task's rows, where they were read from somewhere.
+
+    """
+
+    model: ModelIdentity
+    task: str
+    versions: dict[str, str]
+    task_digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A question that a discovery answers.
+
+    Attributes:
+        model: Name, shape and weight hash.
+        task: What `get_task` takes to give the task: its name, or where its rows are.
+        task_name: The task's name.
+        task_digest: A hash of the task's rows, where they were read from somewhere.
+        prompts: A hash of the prompts.
+        exact_engine: What measures exact effects.
+        config: Every setting.
+
+    """
+
+    model: ModelIdentity
+    task: str
+    task_name: str
+    task_digest: str | None
+    prompts: str
+    exact_engine: str
+    config: DiscoveryConfig
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """All that effects depend on; no threshold changes one."""
+        key = {
+            "model": self.model.weight_hash,
+            "task": self.task_name,
+            "prompts": self.prompts,
+            "metric": self.config.metric,
+            "engine": self.exact_engine,
+        }
+        # Means are over more rows of a file than the prompts are.
+        return key if self.task_digest is None else {**key, "rows": self.task_digest}
+
+    @property
+    def pruning_key(self) -> dict[str, Any]:
+        """What prunings depend on beside that."""
+        config = self.config
+        return {
+            "means": config.n_mean_prompts,
+            "rule": asdict(config.pruning_rule),
+            "contrast": config.contrast,
+            "names": config.scorers,
+        }
+
+    def provenance(self) -> Provenance:
+        """Where an answer that is found now comes from."""
+        versions = {name: metadata.version(name) for name in _VERSIONED}
+        versions = {"python": platform.python_version(), **versions}
+        return Provenance(self.model, self.task, versions, self.task_digest)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A discovery as a function of a problem and a directory: it can be sent to another process.
+
+    >>> isinstance(pickle.loads(pickle.dumps(Job(problem, Path("runs/ioi")))), Job)
+    True
+    """
+
+    problem: Problem
+    directory: Path
+
+    def __call__(self) -> Path:
+        """Load the model, discover, and save; what the directory holds already is not done again.
+
+        Raises:
+            MismatchError: The model's weights, or the rows of the task, are others here.
+            CircuitsError: As `load_model` and `discover_circuit` raise it.
+
+        """
+        from circuits.discovery.run import Run
+        from circuits.discovery.session import Session
+
+        session = Session.open(self.problem, self.directory)
+        if session.saved() is None:
+            Run(session).discover().save(self.directory)
+        return self.directory
+
+
+def differences(there: Mapping[str, Any], key: Mapping[str, Any]) -> str:
+    """In words, what effects were kept of that is not what is asked for now."""
+    parts = [words for name, words in _KEY_PARTS.items() if there.get(name) != key.get(name)]
+    return ", ".join(parts) or "another format"

@@ -1,0 +1,128 @@
+"""What layers compute on whole prompts, clean and corrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, replace
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.forward.layers import Layer, LayeredModel
+from circuits.metrics import Metric
+from circuits.tasks import PromptPairs
+
+
+@dataclass(frozen=True, eq=False)
+class LayerActivations:
+    """What one layer computed, at every position (`pos`) of each prompt."""
+
+    resid_pre: Float[Tensor, "*batch prompt pos d_model"]
+    queries: Float[Tensor, "*batch prompt pos head d_head"]
+    keys: Float[Tensor, "*batch prompt pos kv_head d_head"]
+    values: Float[Tensor, "*batch prompt pos kv_head d_head"]
+    z: Float[Tensor, "*batch prompt pos head d_head"]
+
+    def select(self, rows: Int[Tensor, " prompt"], length: int) -> LayerActivations:
+        """The same of some prompts, up to a position."""
+        parts = {one.name: getattr(self, one.name)[rows, :length] for one in fields(self)}
+        return LayerActivations(**parts)
+
+
+@dataclass(frozen=True, eq=False)
+class PairedActivations:
+    """Clean activations of some pairs, corrupted head outputs, and the metric on both."""
+
+    model: LayeredModel
+    pairs: PromptPairs
+    metric: Metric
+    clean: tuple[LayerActivations, ...]
+    corrupted_z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
+    clean_metric: Float[Tensor, " prompt"]
+    corrupted_metric: Float[Tensor, " prompt"]
+
+    @classmethod
+    def of(cls, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> PairedActivations:
+        """Run both prompts of every pair once, without gradients."""
+        pairs = trim(pairs.to(model.device))
+        with torch.no_grad():
+            clean, clean_resid = run_layers(model, pairs.clean, pairs)
+            corrupted, corrupted_resid = run_layers(model, pairs.corrupted, pairs)
+            metrics = [
+                metric(model.unembed(resid), pairs) for resid in (clean_resid, corrupted_resid)
+            ]
+        return cls(model, pairs, metric, clean, tuple(layer.z for layer in corrupted), *metrics)
+
+    def select(self, rows: Int[Tensor, " prompt"]) -> PairedActivations:
+        """The same of some prompts, without running them again."""
+        if len(rows) == len(self.pairs):
+            return self
+        pairs = trim(self.pairs[rows])
+        here, length = rows.to(self.model.device), pairs.clean.shape[1]
+        return replace(
+            self,
+            pairs=pairs,
+            clean=tuple(layer.select(here, length) for layer in self.clean),
+            corrupted_z=tuple(z[here, :length] for z in self.corrupted_z),
+            clean_metric=self.clean_metric[here],
+            corrupted_metric=self.corrupted_metric[here],
+        )
+
+
+def trim(pairs: PromptPairs) -> PromptPairs:
+    """Drop the columns behind the last answer position: causal attention never sees them."""
+    length = int(pairs.end.max()) + 1
+    return replace(pairs, clean=pairs.clean[:, :length], corrupted=pairs.corrupted[:, :length])
+
+
+def at_end(
+    x: Float[Tensor, "prompt pos *rest"], pairs: PromptPairs
+) -> Float[Tensor, " prompt *rest"]:
+    """Each prompt's row where the answer is read."""
+    return x[torch.arange(len(pairs), device=x.device), pairs.end]
+
+
+def run_layers(
+    model: LayeredModel, tokens: Int[Tensor, "prompt pos"], pairs: PromptPairs | None = None
+) -> tuple[tuple[LayerActivations, ...], Float[Tensor, "prompt *pos d_model"]]:
+    """Every layer's activations, and the final residual stream of a full forward pass.
+
+    With `pairs` that is where their answers are read, and nothing else is computed of it.
+    """
+    resid = model.embed(tokens)
+    records = []
+    for layer in model.layers:
+        records.append(run_heads(layer, resid))
+        read, attended = resid, records[-1].z
+        if pairs is not None and layer is model.layers[-1]:
+            read, attended = at_end(read, pairs), at_end(attended, pairs)
+        resid = layer.finish(read, layer.attention_output(attended))
+    return tuple(records), resid
+
+
+def head_outputs(
+    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
+) -> Iterator[Float[Tensor, "prompt pos head d_head"]]:
+    """Every layer's z, run no further than it is asked for."""
+    resid = model.embed(tokens)
+    for layer in model.layers:
+        z = run_heads(layer, resid).z
+        yield z
+        if layer is not model.layers[-1]:
+            resid = layer.finish(resid, layer.attention_output(z))
+
+
+def run_heads(
+    layer: Layer, resid_pre: Float[Tensor, "*batch prompt pos d_model"]
+) -> LayerActivations:
+    """One layer's heads on whole prompts."""
+    n_prompts, length = resid_pre.shape[-3:-1]
+    positions = torch.arange(length, device=resid_pre.device)
+    allowed = layer.allowed(positions.expand(n_prompts, -1), length)
+    normed = layer.norm_attention(resid_pre)
+    queries = layer.queries(normed, positions)
+    keys, values = layer.keys(normed, positions), layer.values(normed)
+    return LayerActivations(
+        resid_pre, queries, keys, values, layer.attend(queries, keys, values, allowed)
+    )

@@ -1,0 +1,208 @@
+"""The graph of a model: its nodes, what each may read, and which inputs are shared.
+
+The only place that knows these three things. With `mlps="path"` heads are the nodes, and MLPs
+belong to the paths between them (Wang et al. 2022, arXiv 2211.00593, appendix B). With
+`mlps="nodes"` MLPs and the token embedding are nodes, too, and every query head has keys and values
+of its own: the graph of EAP-IG and of the MIB circuit track (Hanna et al. 2024, arXiv 2403.17806).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal, get_args
+
+from circuits.components import (
+    HEAD_INPUTS,
+    MLP,
+    Connection,
+    Embedding,
+    Head,
+    Node,
+    Receiver,
+    all_heads,
+)
+from circuits.errors import MismatchError, SettingError
+
+Mlps = Literal["path", "nodes"]
+
+
+@dataclass(frozen=True)
+class ModelGraph:
+    """Nodes and receivers of a model, and the edges between them.
+
+    Attributes:
+        n_layers: Layers.
+        n_heads: Query heads in each.
+        n_kv_heads: Key/value heads in each; query heads share them in groups.
+        parallel_mlp: Whether a layer's MLP reads what its heads read, and not what they write.
+        mlps: Whether MLPs belong to the "path"s between heads, or are "nodes".
+
+    Raises:
+        SettingError: A number is out of range, the heads cannot be shared out, or `mlps` is
+            unknown.
+
+    >>> graph = ModelGraph(n_layers=12, n_heads=12, n_kv_heads=12, mlps="nodes")
+    >>> graph.n_edges
+    32491
+    >>> [str(node) for node in graph.senders[graph.below(Receiver.parse("m0"))]][-3:]
+    ['0.9', '0.10', '0.11']
+    """
+
+    n_layers: int
+    n_heads: int
+    n_kv_heads: int
+    parallel_mlp: bool = False
+    mlps: Mlps = "path"
+
+    def __post_init__(self) -> None:
+        for name in ("n_layers", "n_heads", "n_kv_heads"):
+            if getattr(self, name) < 1:
+                raise SettingError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.n_heads % self.n_kv_heads:
+            raise SettingError(
+                f"{self.n_heads} heads cannot share {self.n_kv_heads} key/value heads equally"
+            )
+        if self.mlps not in get_args(Mlps):
+            raise SettingError(f"mlps must be one of {get_args(Mlps)}, got {self.mlps!r}")
+
+    @property
+    def has_mlps(self) -> bool:
+        """Whether MLPs and the embedding are nodes."""
+        return self.mlps == "nodes"
+
+    @cached_property
+    def heads(self) -> tuple[Head, ...]:
+        """Every head, in order."""
+        return all_heads(self.n_layers, self.n_heads)
+
+    @cached_property
+    def senders(self) -> tuple[Node, ...]:
+        """Every node, in the order in which they write."""
+        if not self.has_mlps:
+            return self.heads
+        return tuple(sorted([Embedding(), *self.heads, *map(MLP, range(self.n_layers))]))
+
+    @cached_property
+    def receivers(self) -> tuple[Receiver, ...]:
+        """Everything that reads, from the lowest layer up; a shared key or value once."""
+        by_layer = (r for layer in range(self.n_layers) for r in self._of_layer(layer))
+        return (*by_layer, Receiver.logits())
+
+    def _of_layer(self, layer: int) -> Iterator[Receiver]:
+        heads = self.heads[layer * self.n_heads : (layer + 1) * self.n_heads]
+        every = (Receiver(head, name) for name in HEAD_INPUTS for head in heads)
+        yield from (receiver for receiver in every if self.unit(receiver) == receiver)
+        if self.has_mlps:
+            yield Receiver.mlp(layer)
+
+    def below(self, receiver: Receiver) -> slice:
+        """Which of the senders a receiver may read: always the first so many."""
+        self.check(receiver)
+        if receiver.node is None:
+            return slice(len(self.senders))
+        layer = receiver.node.layer
+        reads_own_heads = isinstance(receiver.node, MLP) and not self.parallel_mlp
+        per_layer = self.n_heads + self.has_mlps
+        return slice(self.has_mlps + layer * per_layer + reads_own_heads * self.n_heads)
+
+    def senders_below(self, receiver: Receiver) -> tuple[Node, ...]:
+        """The senders that a receiver may read, in order."""
+        return self.senders[self.below(receiver)]
+
+    def reads(self, receiver: Receiver, sender: Node) -> bool:
+        """Whether there is an edge."""
+        return self.column(sender) < self.below(receiver).stop
+
+    def inputs(self, node: Node) -> tuple[Receiver, ...]:
+        """What a node reads, where there is anything to read."""
+        if isinstance(node, Embedding):
+            return ()
+        if isinstance(node, MLP):
+            return (Receiver.mlp(node.layer),)
+        receivers = tuple(Receiver(node, name) for name in HEAD_INPUTS)
+        return tuple(receiver for receiver in receivers if self.below(receiver).stop)
+
+    def sharing(self, receiver: Receiver) -> tuple[Receiver, ...]:
+        """The receiver, and for a key or value those of all query heads that share it."""
+        if receiver.head is None or receiver.input == "q":
+            return (receiver,)
+        group = self.n_heads // self.n_kv_heads
+        first = receiver.head.index // group * group
+        members = (Head(receiver.head.layer, index) for index in range(first, first + group))
+        return tuple(Receiver(member, receiver.input) for member in members)
+
+    def unit(self, receiver: Receiver) -> Receiver:
+        """The receiver itself; for a shared key or value the first head's of those that share it.
+
+        Where MLPs are nodes nothing is shared.
+        """
+        return receiver if self.has_mlps else self.sharing(receiver)[0]
+
+    def readers(self, receiver: Receiver) -> tuple[Node, ...]:
+        """The nodes that read here: of a shared key or value, all that share it; none: logits."""
+        sharing = (receiver,) if self.has_mlps else self.sharing(receiver)
+        return tuple(one.node for one in sharing if one.node is not None)
+
+    def row(self, receiver: Receiver) -> int:
+        """The place of a receiver, or of the one that it shares, among the receivers."""
+        self.check(receiver)
+        return self._rows[self.unit(receiver)]
+
+    def column(self, sender: Node) -> int:
+        """The place of a node among the senders."""
+        self.check(sender)
+        return self._columns[sender]
+
+    @cached_property
+    def _rows(self) -> dict[Receiver, int]:
+        return {receiver: row for row, receiver in enumerate(self.receivers)}
+
+    @cached_property
+    def _columns(self) -> dict[Node, int]:
+        return {sender: column for column, sender in enumerate(self.senders)}
+
+    @property
+    def n_edges(self) -> int:
+        """How many edges there are; those into a shared key or value count once."""
+        return sum(self.below(receiver).stop for receiver in self.receivers)
+
+    @property
+    def edges(self) -> Iterator[Connection]:
+        """Every edge, receiver by receiver."""
+        for receiver in self.receivers:
+            yield from (Connection(sender, receiver) for sender in self.senders_below(receiver))
+
+    def n_distinct(self, edges: Iterable[Connection]) -> int:
+        """How many edges some are: those into a shared key or value are one."""
+        return len({(edge.sender, self.unit(edge.receiver)) for edge in edges})
+
+    def __contains__(self, part: Node | Receiver) -> bool:
+        """Whether a node or receiver is one of this graph's."""
+        if isinstance(part, Receiver):
+            return part.node is None or part.node in self
+        if isinstance(part, Head):
+            return part.layer < self.n_layers and part.index < self.n_heads
+        return self.has_mlps and part.layer < self.n_layers
+
+    def check(self, part: Node | Receiver) -> None:
+        """Raise MismatchError for a node or receiver that the graph has not."""
+        if part not in self:
+            kind = "receiver" if isinstance(part, Receiver) else "node"
+            raise MismatchError(f"no {kind} {part} in {self.shape}")
+
+    def known_heads(self, heads: Iterable[Head] | None) -> tuple[Head, ...]:
+        """The heads in order; all without. Raises MismatchError for one that the model lacks."""
+        if heads is None:
+            return self.heads
+        chosen = set(heads)
+        if unknown := sorted(head for head in chosen if head not in self):
+            names = ", ".join(map(str, unknown))
+            raise MismatchError(f"heads {names} are not in the model, which is {self.shape}")
+        return tuple(sorted(chosen))
+
+    @property
+    def shape(self) -> str:
+        """The model's size in words."""
+        return f"a model of {self.n_layers} layers x {self.n_heads} heads"

@@ -1,0 +1,13 @@
+from .answers import accuracy, logit_diff, prob_diff, top_1
+from .registry import METRICS, Metric, get_metric, metric_name
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "accuracy",
+    "get_metric",
+    "logit_diff",
+    "metric_name",
+    "prob_diff",
+    "top_1",
+]

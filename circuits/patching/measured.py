@@ -1,0 +1,88 @@
+"""Effects on one receiver at a time, sharing all that receivers have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.components import Node, Receiver
+from circuits.forward.activations import Activations
+from circuits.patching.edge_values import EdgeValues, checked_scale
+from circuits.patching.estimators import ChangesInto, ReceiverEstimator
+from circuits.patching.plan import SENDERS_TOGETHER, plan_work
+
+Learn = Callable[[Receiver, Sequence[Node], Sequence[float]], None]
+
+
+class MeasuredEffects:
+    """Nothing is computed twice, and nothing at all that was known before.
+
+    Attributes:
+        known: Every effect that is known.
+
+    """
+
+    def __init__(
+        self,
+        activations: Activations,
+        estimator: ReceiverEstimator,
+        known: EdgeValues,
+        memory_bytes: int | None = None,
+        learn: Learn = lambda receiver, senders, effects: None,
+    ) -> None:
+        """Take `known` for granted. `learn` is called with whatever becomes known."""
+        self._activations, self._estimator = activations, estimator
+        self._memory_bytes, self._learn = memory_bytes, learn
+        self.known = known
+
+    def into(
+        self, receiver: Receiver, senders: Iterable[Node] | None = None
+    ) -> Float[Tensor, " sender"]:
+        """Normalised effects of the senders below a receiver; NaN for those not asked for."""
+        graph = self.known.graph
+        below = graph.senders_below(receiver)
+        wanted = frozenset(below if senders is None else senders)
+        known = self.known.into(receiver)
+        missing = [
+            sender
+            for sender, is_unknown in zip(below, known.isnan().tolist(), strict=True)
+            if is_unknown and sender in wanted
+        ]
+        for start in range(0, len(missing), SENDERS_TOGETHER):
+            group = tuple(missing[start : start + SENDERS_TOGETHER])
+            effects = self._measured(graph.unit(receiver), group)
+            self.known.put(receiver, group, effects)
+            self._learn(graph.unit(receiver), group, effects)
+        asked = torch.tensor([sender in wanted for sender in below], dtype=torch.bool)
+        return known.where(asked, torch.nan)
+
+    def of(self, receiver: Receiver, senders: Sequence[Node]) -> list[float]:
+        """Normalised effects of some senders below a receiver, in their order."""
+        effects, graph = self.into(receiver, senders), self.known.graph
+        return [float(effects[graph.column(sender)]) for sender in senders]
+
+    @cached_property
+    def _opened(self) -> list[ChangesInto]:
+        """The estimator on each batch of prompts."""
+        activations = self._activations
+        heads = self.known.graph.heads
+        plan = plan_work(
+            activations.model, activations.pairs, heads, self._memory_bytes, SENDERS_TOGETHER
+        )
+        return [
+            self._estimator.open(batch, plan.max_rows, plan.kept_bytes // plan.n_batches)
+            for batch in activations.split(plan.batch_size)
+        ]
+
+    @cached_property
+    def _scale(self) -> float:
+        clean, corrupted = self._activations.clean_metric, self._activations.corrupted_metric
+        return checked_scale(float((clean - corrupted).double().sum()))
+
+    def _measured(self, receiver: Receiver, senders: tuple[Node, ...]) -> list[float]:
+        changes = [changes(receiver, senders).double().sum(-1).cpu() for changes in self._opened]
+        return (torch.stack(changes).sum(0) / self._scale).tolist()

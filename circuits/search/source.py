@@ -1,0 +1,126 @@
+"""What a search may ask of a model: estimates of every edge, and exact effects of some."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from circuits.runtime.registry import Registry
+
+if TYPE_CHECKING:
+    from jaxtyping import Float
+    from torch import Tensor
+
+    from circuits.circuit import Circuit
+    from circuits.components import Head, Node, Receiver
+    from circuits.graph import ModelGraph
+    from circuits.patching import EdgeEstimates, EdgeValues
+    from circuits.runtime.progress import Progress
+    from circuits.search.rules import SelectionRule
+    from circuits.search.verification import Verification
+    from circuits.search.verifier import Verifier
+
+
+@dataclass(frozen=True)
+class SearchSettings:
+    """What a search needs of a discovery's settings.
+
+    Attributes:
+        verify: Whether estimates are verified where they decide.
+        n_sampled_paths: About how many others are, at random.
+        n_edges: How many edges a search keeps that takes the strongest.
+        seed: Of what is drawn.
+
+    """
+
+    verify: bool = True
+    n_sampled_paths: int = 32
+    n_edges: int = 100
+    seed: int = 0
+
+
+@runtime_checkable
+class EdgeSource(Protocol):
+    """Effects of the edges among some heads.
+
+    Attributes:
+        graph: The model's.
+        heads: Which send and receive.
+        settings: How the search is to be run.
+
+    """
+
+    graph: ModelGraph
+    heads: tuple[Head, ...]
+    settings: SearchSettings
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every effect is measured when it is asked for, and none is estimated."""
+        ...
+
+    def estimates(self, progress: Progress) -> EdgeEstimates:
+        """Of every edge; made once."""
+        ...
+
+    def measured(
+        self, receiver: Receiver, senders: Sequence[Node] | None = None
+    ) -> Float[Tensor, " sender"]:
+        """Exact effects of some senders (without: of all heads) on a receiver; NaN: not asked."""
+        ...
+
+    def p_values(self, receiver: Receiver) -> Float[Tensor, " sender"]:
+        """How likely estimates so far from 0 are by the chance of prompts; NaN: not tested."""
+        ...
+
+    def known(self) -> EdgeValues:
+        """Every exact effect that was measured."""
+        ...
+
+    def verifying(self, estimates: EdgeEstimates, share: float) -> Verifier:
+        """What verifies them, and runs this share of the decided edges at random."""
+        ...
+
+
+@dataclass(frozen=True)
+class Grown:
+    """A circuit, what it was grown from, and what was verified."""
+
+    circuit: Circuit
+    effects: EdgeValues | None
+    verification: Verification | None = None
+
+
+@runtime_checkable
+class Search(Protocol):
+    """From effects to circuits.
+
+    Attributes:
+        name: What `--search` calls it.
+        description: What it does, in a few words.
+
+    """
+
+    name: str
+    description: str
+
+    def find(
+        self, source: EdgeSource, rules: Sequence[SelectionRule], progress: Progress
+    ) -> list[Grown]:
+        """The circuit of each of several selection rules, which share every effect."""
+        ...
+
+
+def _flaw(entry: Any) -> str | None:
+    has_all = isinstance(entry, Search)
+    return None if has_all else "it must have a description and a method find (Search)"
+
+
+SEARCHES: Registry[Search] = Registry(
+    "search",
+    {"grow": "circuits.search.downward:GROW", "top-n": "circuits.search.top_n:TOP_N"},
+    _flaw,
+)
+"""Every way from effects to a circuit."""
+Visit = Callable[["Receiver"], None]
