@@ -80,8 +80,8 @@ def import_file(file: Path, format: str | None, output: Path | None, reading: Gr
 
 
 def _checked(format: str | None) -> str | None:
-    if format is not None and format not in FORMATS:
-        raise UsageError(f"unknown format {format!r}; known formats: {', '.join(FORMATS)}")
+    if format is not None:
+        FORMATS.check(format)
     return format
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from circuits.errors import SettingError, unknown_name
+from circuits.runtime.settings import Checked, setting
+
 Ablation = Literal["mean", "resample", "zero"]
 Ranking = Literal["signed", "absolute"]
 Prompts = Literal["held-out", "discovery"]
@@ -15,46 +18,53 @@ PROMPTS: tuple[Prompts, ...] = get_args(Prompts)
 
 
 @dataclass(frozen=True)
-class EvaluationConfig:
+class EvaluationConfig(Checked):
     """Settings of `Discovery.evaluate`.
 
-    Attributes:
-        prompts: "held-out" from the discovery, or those of the "discovery" itself.
-        n_prompts: How many held-out prompt pairs.
-        seed: Seed of the held-out prompts; the discovery's plus 1 without.
-        rankings: How the heads of the curves are ranked: by "signed" scores, heads that work
-            against the task last, or by "absolute" ones. One curve for each.
-        score: Which scores rank them: "path-effects", or a pruning's name. Without, path effects,
-            or those of the first pruning by name where there are none.
-        curve_ablation: How the heads that a curve leaves out are replaced. MIB's is "resample".
-        confidence: Coverage of the intervals (0 to 1).
-        n_resamples: Resamples of the prompts that the intervals are read from.
-
     Raises:
-        ValueError: A setting is unknown or out of range.
+        SettingError: A setting is unknown or out of range.
 
+    >>> EvaluationConfig(n_prompts=128).curve_ablation
+    'resample'
     """
 
-    prompts: Prompts = "held-out"
-    n_prompts: int = 64
-    seed: int | None = None
+    prompts: Prompts = setting(
+        "held-out",
+        "held-out (none of those of the discovery) or discovery.",
+        choices=PROMPTS,
+        metavar="WHICH",
+    )
+    n_prompts: int = setting(64, "Held-out prompt pairs.", least=2, metavar="N")
+    seed: int | None = setting(
+        None, "Seed of the held-out prompts.", otherwise="the discovery's plus 1", metavar="N"
+    )
     rankings: tuple[Ranking, ...] = RANKINGS
-    score: str | None = None
-    curve_ablation: Ablation = "resample"
-    confidence: float = 0.95
-    n_resamples: int = 2000
+    score: str | None = setting(
+        None,
+        "By which scores the heads of the curves are ranked: path-effects, or a pruning's name.",
+        otherwise="path effects, or where there are none the first pruning by name",
+        metavar="NAME",
+    )
+    curve_ablation: Ablation = setting(
+        "resample",
+        "How the heads that the curve leaves out are replaced: mean, resample or zero. MIB's is "
+        "resample.",
+        choices=ABLATIONS,
+        metavar="HOW",
+    )
+    confidence: float = setting(
+        0.95, "Coverage of the intervals.", above=0, below=1, metavar="SHARE"
+    )
+    n_resamples: int = setting(
+        2000,
+        "Resamples of the prompts for the intervals.",
+        least=2,
+        option="--resamples",
+        metavar="N",
+    )
 
     def __post_init__(self) -> None:
-        chosen = [("prompts", self.prompts, PROMPTS)]
-        chosen += [("ranking", ranking, RANKINGS) for ranking in self.rankings]
-        chosen += [("curve_ablation", self.curve_ablation, ABLATIONS)]
-        for name, given, known in chosen:
-            if given not in known:
-                raise ValueError(f"unknown {name} {given!r}; known: {', '.join(known)}")
-        for name in ("n_prompts", "n_resamples"):
-            if getattr(self, name) < 2:
-                raise ValueError(
-                    f"{name} must be at least 2, for an interval, got {getattr(self, name)}"
-                )
-        if not 0 < self.confidence < 1:
-            raise ValueError(f"confidence must lie between 0 and 1, got {self.confidence}")
+        super().__post_init__()
+        for ranking in self.rankings:
+            if ranking not in RANKINGS:
+                raise SettingError(unknown_name("ranking", ranking, RANKINGS))

@@ -12,6 +12,7 @@ from xxhash import xxh3_128_hexdigest
 
 from circuits.circuit import Circuit
 from circuits.components import Head
+from circuits.errors import FormatError
 from circuits.evaluation.config import EvaluationConfig
 from circuits.evaluation.result import Evaluation
 from circuits.runtime.files import write_atomically
@@ -62,7 +63,7 @@ class SavedEvaluation:
         """Read what `save` wrote; None where nothing is.
 
         Raises:
-            ValueError: The file is damaged.
+            FormatError: The file is damaged.
 
         """
         path = Path(directory) / EVALUATION_FILE
@@ -73,9 +74,9 @@ class SavedEvaluation:
         except ValidationError as error:
             first = error.errors()[0]
             where = ".".join(map(str, first["loc"]))
-            raise ValueError(f"{path} is damaged: {where}: {first['msg']}") from error
+            raise FormatError(f"{path} is damaged: {where}: {first['msg']}") from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
-            raise ValueError(f"{path} is damaged: {error}") from error
+            raise FormatError(f"{path} is damaged: {error}") from error
 
 
 def _parsed(content: bytes) -> Any:

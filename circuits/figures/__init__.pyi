@@ -5,13 +5,12 @@ from .graph import circuit_figure
 from .head_maps import head_scores_figure, receiver_effects_figure
 from .overlap import overlap_figure
 from .pareto import pareto_figure
-from .picture import PictureError, save_figure
+from .picture import save_figure
 from .seeds import seeds_figure
 from .style import THEMES, Theme
 
 __all__ = [
     "THEMES",
-    "PictureError",
     "Theme",
     "attention_figure",
     "circuit_figure",

@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 
 from circuits.circuit import Circuit
 from circuits.components import Edge, Node
+from circuits.errors import InputError
 from circuits.figures.layout import Layout, arrange, bend
 from circuits.figures.style import Palette, Theme, message, mix, palette_of, styled
 
@@ -47,11 +48,11 @@ def circuit_figure(
         theme: "transparent", "light" or "dark".
 
     Raises:
-        ValueError: `strongest` is negative, or the theme is unknown.
+        InputError: `strongest` is negative, or the theme is unknown.
 
     """
     if strongest is not None and strongest < 0:
-        raise ValueError(f"strongest must be a number of edges >= 0 or None, got {strongest}")
+        raise InputError(f"strongest must be a number of edges >= 0 or None, got {strongest}")
     palette = palette_of(theme)
     ranked = sorted(circuit.edges, key=lambda edge: (-abs(edge.effect), edge))[:strongest]
     if title is None:

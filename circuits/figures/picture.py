@@ -8,16 +8,13 @@ from typing import Any
 
 import plotly.graph_objects as go
 
+from circuits.errors import InputError, PictureError
 from circuits.runtime.files import write_atomically
 
 _FINE = (".svg", ".pdf")
 _GRAINED = (".png", ".jpg", ".webp")
 _HTML = ".html"
 _PACKAGE, _BROWSER = "kaleido", "Chrome or Chromium"
-
-
-class PictureError(RuntimeError):
-    """A picture cannot be drawn here; the message says what to install."""
 
 
 def save_figure(
@@ -33,7 +30,7 @@ def save_figure(
         scale: How many times finer a .png, .jpg or .webp is.
 
     Raises:
-        ValueError: The name has another ending.
+        InputError: The name has another ending.
         PictureError: kaleido or a browser is missing.
 
     """
@@ -41,7 +38,7 @@ def save_figure(
     ending = path.suffix.lower()
     known = (*_GRAINED, *_FINE, _HTML)
     if ending not in known:
-        raise ValueError(f"a figure is written as {', '.join(known)}; got {path.name!r}")
+        raise InputError(f"a figure is written as {', '.join(known)}; got {path.name!r}")
     if ending == _HTML:
         content = figure.to_html(include_plotlyjs=True).encode()
     else:

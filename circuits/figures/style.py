@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 
 import plotly.graph_objects as go
 
+from circuits.errors import UnknownNameError, unknown_name
+
 Theme = Literal["transparent", "light", "dark"]
 """`transparent` has no page of its own, and middle tones that can be read on light and dark."""
 THEMES: tuple[Theme, ...] = get_args(Theme)
@@ -115,9 +117,9 @@ _LEGEND_BELOW = {
 
 
 def palette_of(theme: Theme) -> Palette:
-    """The colours of a theme. Raises ValueError naming the themes there are."""
+    """The colours of a theme. Raises UnknownNameError naming the themes there are."""
     if theme not in _PALETTES:
-        raise ValueError(f"unknown theme {theme!r}; known: {', '.join(THEMES)}")
+        raise UnknownNameError(unknown_name("theme", theme, THEMES))
     return _PALETTES[theme]
 
 

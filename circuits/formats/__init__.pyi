@@ -2,25 +2,20 @@ from .csv_table import from_csv, to_csv
 from .dot import from_dot, to_dot
 from .eap_export import GraphConfig, to_eap_graph
 from .eap_import import GraphReading, from_eap_graph
+from .exchange import export_circuit, format_of_path, format_of_text, import_circuit
 from .messages import Exported, Imported
 from .networks import from_networkx, to_networkx
-from .registry import (
-    FORMATS,
-    Format,
-    export_circuit,
-    format_of_path,
-    format_of_text,
-    import_circuit,
-)
+from .registry import FORMATS, CircuitFormat, Known
 from .schema import circuit_schema
 
 __all__ = [
     "FORMATS",
+    "CircuitFormat",
     "Exported",
-    "Format",
     "GraphConfig",
     "GraphReading",
     "Imported",
+    "Known",
     "circuit_schema",
     "export_circuit",
     "format_of_path",

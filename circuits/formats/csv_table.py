@@ -13,9 +13,30 @@ import io
 from circuits.circuit import Circuit
 from circuits.components import Edge, Head, Node, Receiver, parse_effect, parse_node
 from circuits.errors import FormatError
+from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
+from circuits.formats.registry import Known
 
 _COLUMNS = ("sender", "receiver", "effect", "n_layers", "n_heads")
+
+
+class _Csv:
+    """A row for each edge."""
+
+    name = "csv"
+    description = "a table with a row for each edge"
+    suffixes = (".csv",)
+
+    def write(self, circuit: Circuit, known: Known) -> Exported:
+        """Write a circuit."""
+        return to_csv(circuit)
+
+    def read(self, text: str, reading: GraphReading | None) -> Imported:
+        """Read a circuit."""
+        return from_csv(text)
+
+
+CSV = _Csv()
 
 
 def to_csv(circuit: Circuit) -> Exported:

@@ -14,8 +14,11 @@ from itertools import groupby, pairwise
 
 from circuits.circuit import Circuit
 from circuits.components import Edge
+from circuits.errors import FormatError
+from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
 from circuits.formats.networks import LOGITS, child_and_input, circuit_of_parts
+from circuits.formats.registry import Known
 
 _FOR_TASK, _AGAINST_TASK = "#0072b2", "#d55e00"
 _WIDEST, _NARROWEST = 5.0, 0.5
@@ -27,6 +30,25 @@ _TOKEN = re.compile(
     |(?P<id>[^\W\d]\w*|-?(?:\.\d+|\d+(?:\.\d*)?))""",
     re.VERBOSE | re.DOTALL,
 )
+
+
+class _Dot:
+    """Graphviz's language."""
+
+    name = "dot"
+    description = "Graphviz"
+    suffixes = (".dot", ".gv")
+
+    def write(self, circuit: Circuit, known: Known) -> Exported:
+        """Write a circuit."""
+        return to_dot(circuit)
+
+    def read(self, text: str, reading: GraphReading | None) -> Imported:
+        """Read a circuit."""
+        return from_dot(text)
+
+
+DOT = _Dot()
 
 
 def to_dot(circuit: Circuit) -> Exported:
@@ -50,7 +72,7 @@ def from_dot(text: str) -> Imported:
     """Read a circuit from DOT.
 
     Raises:
-        ValueError: The text is no DOT that is understood, or no circuit, and on which line.
+        FormatError: The text is no DOT that is understood, or no circuit, and on which line.
 
     """
     graph = _Reader(text).graph()
@@ -111,7 +133,7 @@ class _Reader:
         if self._next.text.lower() == "strict":
             self._take()
         if self._take().text.lower() != "digraph":
-            raise ValueError("a circuit in DOT begins with: digraph NAME {")
+            raise FormatError("a circuit in DOT begins with: digraph NAME {")
         if self._next.is_name:
             self._take()
         self._expect("{")
@@ -203,7 +225,7 @@ def _tokens(text: str) -> Iterator[_Token]:
     while place < len(text):
         match = _TOKEN.match(text, place)
         if match is None:
-            raise ValueError(f"line {line}: {text[place : place + 20]!r} is no DOT")
+            raise FormatError(f"line {line}: {text[place : place + 20]!r} is no DOT")
         kind, found = match.lastgroup or "", match.group()
         if kind == "text":
             yield _Token(kind, re.sub(r"\\(.)", r"\1", found[1:-1], flags=re.DOTALL), line)

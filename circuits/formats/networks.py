@@ -12,12 +12,34 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.circuit import Circuit
 from circuits.components import Edge, Head, Receiver, parse_effect
+from circuits.errors import FormatError
+from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
+from circuits.formats.registry import Known
 
 if TYPE_CHECKING:
     from networkx import Graph, MultiDiGraph
 
 LOGITS = str(Receiver.logits())
+
+
+class _Networkx:
+    """What networkx's `node_link_data` gives."""
+
+    name = "networkx"
+    description = "node-link JSON of networkx"
+    suffixes = ()
+
+    def write(self, circuit: Circuit, known: Known) -> Exported:
+        """Write a circuit."""
+        return to_node_link(circuit)
+
+    def read(self, text: str, reading: GraphReading | None) -> Imported:
+        """Read a circuit."""
+        return from_node_link(text)
+
+
+NETWORKX = _Networkx()
 
 
 def to_networkx(circuit: Circuit) -> MultiDiGraph:
@@ -37,12 +59,12 @@ def from_networkx(graph: Graph) -> Circuit:
     """Make a circuit of a graph as `to_networkx` gives.
 
     Raises:
-        ValueError: The graph is not directed, or a node or edge is not one of a circuit, or lacks
+        FormatError: The graph is not directed, or a node or edge is not one of a circuit, or lacks
             what it must have.
 
     """
     if not graph.is_directed():
-        raise ValueError("edges of a circuit are directed, and those of this graph are not")
+        raise FormatError("edges of a circuit are directed, and those of this graph are not")
     sizes = {name: graph.graph.get(name) for name in ("n_layers", "n_heads")}
     nodes = {str(name): str(name) for name in graph.nodes}
     edges = [
@@ -63,7 +85,7 @@ def from_node_link(text: str) -> Imported:
     """Read networkx's node-link JSON, whose edges are named `edges`, or `links` as in networkx 2.
 
     Raises:
-        ValueError: It is none, or no circuit.
+        FormatError: It is none, or no circuit.
 
     """
     from networkx import NetworkXException, node_link_graph
@@ -73,9 +95,9 @@ def from_node_link(text: str) -> Imported:
         name = "edges" if "edges" in data else "links"
         graph = node_link_graph(data, edges=name)
     except json.JSONDecodeError as error:
-        raise ValueError(f"a node-link graph must be JSON, but {error}") from error
+        raise FormatError(f"a node-link graph must be JSON, but {error}") from error
     except (KeyError, TypeError, AttributeError, NetworkXException, RecursionError) as error:
-        raise ValueError(
+        raise FormatError(
             f"this is no node-link graph of networkx: {type(error).__name__}: {error}"
         ) from error
     return Imported(from_networkx(graph))
@@ -99,7 +121,7 @@ def circuit_of_parts(
         edges: Sender, child, `input` and `effect`, and where in the file.
 
     Raises:
-        ValueError: Something is missing or wrong, and where.
+        FormatError: Something is missing or wrong, and where.
 
     """
     counts = {name: _count(name, value) for name, value in sizes.items()}
@@ -119,25 +141,25 @@ def _receiver(child: str, data: dict[str, Any]) -> Receiver:
     if child == LOGITS:
         return Receiver.logits()
     if "input" not in data:
-        raise ValueError("it has no input: q, k or v")
+        raise FormatError("it has no input: q, k or v")
     return Receiver.parse(f"{child}.{data['input']}")
 
 
 def _effect(data: dict[str, Any]) -> float:
     if "effect" not in data:
-        raise ValueError("it has no effect")
+        raise FormatError("it has no effect")
     return parse_effect(data["effect"])
 
 
 def _count(name: str, value: Any) -> int:
     if value is None:
-        raise ValueError(
+        raise FormatError(
             f"the graph has no {name}: it must say n_layers and n_heads of the circuit's model"
         )
     try:
         return int(str(value))
     except (TypeError, ValueError):
-        raise ValueError(f"the graph's {name} must be a whole number, got {value!r}") from None
+        raise FormatError(f"the graph's {name} must be a whole number, got {value!r}") from None
 
 
 def _at(where: str, read: Any, *arguments: Any) -> Any:
@@ -145,4 +167,4 @@ def _at(where: str, read: Any, *arguments: Any) -> Any:
     try:
         return read(*arguments)
     except ValueError as error:
-        raise ValueError(f"{where}: {error}") from error
+        raise FormatError(f"{where}: {error}") from error

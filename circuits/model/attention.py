@@ -11,6 +11,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head
+from circuits.errors import MismatchError
 from circuits.forward import LayeredModel, patterns_by_layer
 from circuits.model.tokenizers import tokenizer_of
 
@@ -42,7 +43,7 @@ def attention_patterns(
         heads: Query heads, or their names ("9.6").
 
     Raises:
-        ValueError: The model has no such head, or the prompt has no tokens.
+        MismatchError: The model has no such head, or the prompt has no tokens.
         ModelError: The model has no tokenizer.
         UnsupportedModelError: The model's blocks cannot be taken apart.
 
@@ -51,13 +52,13 @@ def attention_patterns(
     wanted = [Head.parse(head) if isinstance(head, str) else head for head in heads]
     for head in wanted:
         if head.layer >= model.n_layers or head.index >= model.n_heads:
-            raise ValueError(
+            raise MismatchError(
                 f"no head {head} in a model of {model.n_layers} layers x {model.n_heads} heads"
             )
     tokenizer = tokenizer_of(bridge)
     ids = list(tokenizer(prompt)["input_ids"])
     if not ids:
-        raise ValueError(f"the prompt {prompt!r} has no tokens")
+        raise MismatchError(f"the prompt {prompt!r} has no tokens")
     tokens = tuple(str(tokenizer.decode([token])) for token in ids)
     found = _weights(model, torch.tensor([ids], device=model.device), wanted)
     return tuple(AttentionPattern(head, tokens, found[head]) for head in wanted)

@@ -16,7 +16,7 @@ from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformer_lens.model_bridge.sources.native import NativeModel
 from transformers import PreTrainedTokenizerFast
 
-from circuits.errors import ModelError
+from circuits.errors import ModelError, SettingError
 from circuits.model.tokenizers import remember_tokenizer
 
 
@@ -36,7 +36,7 @@ class NativeShape:
         activation: Of the MLPs.
 
     Raises:
-        ValueError: A size is not positive.
+        SettingError: A size is not positive.
 
     """
 
@@ -54,7 +54,7 @@ class NativeShape:
         for name in ("n_layers", "n_heads", "d_model", "d_head", "d_vocab", "n_ctx", "d_mlp"):
             size = getattr(self, name)
             if size is not None and size < 1:
-                raise ValueError(f"{name} must be at least 1, got {size}")
+                raise SettingError(f"{name} must be at least 1, got {size}")
 
 
 def native_module(shape: NativeShape) -> NativeModel:

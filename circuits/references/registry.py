@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from functools import cache
 from importlib import resources
 
 from circuits.circuit import Circuit
+from circuits.errors import MismatchError, UnknownNameError, unknown_name
 from circuits.references.reference import Reference
 
 _PACKAGE, _SUFFIX = "circuits.references", ".json"
@@ -22,22 +22,20 @@ def load_reference(name: str) -> Reference:
     """Return the reference of that name.
 
     Raises:
-        ValueError: There is no reference of that name.
+        UnknownNameError: There is no reference of that name.
 
     """
     known = list_references()
     if name in known:
         return _read(name)
-    close = get_close_matches(name, known, n=1)
-    suggestion = f"; did you mean {close[0]!r}?" if close else ";"
-    raise ValueError(f"unknown reference {name!r}{suggestion} known references: {', '.join(known)}")
+    raise UnknownNameError(unknown_name("reference", name, known))
 
 
 def check_same_shape(reference: Reference, circuit: Circuit) -> None:
     """Refuse to compare a circuit with a reference of another model's shape.
 
     Raises:
-        ValueError: Their layers or heads differ; says which references would fit.
+        MismatchError: Their layers or heads differ; says which references would fit.
 
     """
     shape = circuit.n_layers, circuit.n_heads
@@ -46,7 +44,7 @@ def check_same_shape(reference: Reference, circuit: Circuit) -> None:
     others = (load_reference(name) for name in list_references())
     fitting = [other.name for other in others if shape == (other.n_layers, other.n_heads)]
     hint = f"references of that shape: {', '.join(fitting)}" if fitting else "no reference fits it"
-    raise ValueError(
+    raise MismatchError(
         f"reference {reference.name} is a circuit of {reference.model} ({reference.n_layers} "
         f"layers x {reference.n_heads} heads), what is compared with it belongs to a model of "
         f"{shape[0]} layers x {shape[1]} heads; {hint}"

@@ -13,6 +13,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from circuits.errors import InputError
 from circuits.figures.style import palette_of
 from circuits.report.comparing import RunComparison
 from circuits.report.saved_run import SavedRun
@@ -41,7 +42,7 @@ def write_report(
 
     Raises:
         FileNotFoundError: A directory holds no saved run.
-        ValueError: There is no run, or a file of one is damaged.
+        InputError: There is no run, or a file of one is damaged.
 
     """
     page = render_report([SavedRun.load(run) for run in runs], reproduce)
@@ -52,9 +53,9 @@ def write_report(
 
 
 def render_report(runs: Sequence[SavedRun], reproduce: Reproduce = python_code) -> str:
-    """The page as text. Raises ValueError without a run."""
+    """The page as text. Raises InputError without a run."""
     if not runs:
-        raise ValueError("a report needs at least one run, got none")
+        raise InputError("a report needs at least one run, got none")
     scripts = [_script(get_plotlyjs()), _script(_asset("report.js"))]
     return (
         _environment()

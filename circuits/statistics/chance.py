@@ -11,6 +11,7 @@ import numpy as np
 from scipy.stats import hypergeom
 
 from circuits.circuit import Overlap
+from circuits.errors import InputError
 
 CONFIDENCE = 0.95
 
@@ -39,7 +40,7 @@ class Chance:
         n_reachable: Members of the reference among these; all of them unless given.
 
     Raises:
-        ValueError: A set is larger than what it is drawn from.
+        InputError: A set is larger than what it is drawn from.
 
     """
 
@@ -54,7 +55,7 @@ class Chance:
             0 <= self.n_found <= self.n_possible
             and 0 <= self.n_reachable <= min(self.n_reference, self.n_possible)
         ):
-            raise ValueError(
+            raise InputError(
                 "a random set must fit into what it is drawn from, and no more of the reference "
                 f"can be there than it has; got {sizes} found, in the reference, possible, "
                 "reachable"

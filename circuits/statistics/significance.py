@@ -24,6 +24,8 @@ from jaxtyping import Bool, Float
 from scipy.stats import false_discovery_control
 from torch import Tensor
 
+from circuits.errors import InputError
+
 Alternative = Literal["two-sided", "greater"]
 
 MOST_ENUMERATED = 16
@@ -47,12 +49,12 @@ def sign_flip_p_values(
         seed: Seed of the random patterns, for more than `MOST_ENUMERATED` prompts.
 
     Raises:
-        ValueError: There is no prompt.
+        InputError: There is no prompt.
 
     """
     n_prompts = values.shape[-1]
     if n_prompts < 1:
-        raise ValueError("a sign-flip test needs at least 1 prompt, got none")
+        raise InputError("a sign-flip test needs at least 1 prompt, got none")
     rows = values.detach().cpu().double().reshape(-1, n_prompts)
     parts = rows.split(max(1, _NUMBERS_AT_ONCE // _PATTERNS_AT_ONCE))
     found = [_tested(part, alternative, seed) for part in parts]

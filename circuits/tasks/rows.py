@@ -210,7 +210,7 @@ def _draft(row: Row, columns: Columns, has_templates: bool) -> tuple[dict[str, A
             draft[role] = read(row.cells[name])
         except KeyError:
             problems.append(f"column {name!r} is missing")
-        except ValueError as error:
+        except TaskError as error:
             problems.append(f"column {name!r} {error}")
     if draft.get("clean", 0) == draft.get("corrupted", 1):
         problems.append(f"the clean and the corrupted prompt are the same: {draft['clean']!r}")
@@ -221,18 +221,18 @@ def _draft(row: Row, columns: Columns, has_templates: bool) -> tuple[dict[str, A
 
 def _prompt(cell: Any) -> str:
     if not _is_text(cell):
-        raise ValueError(f"must be text, got {shown(cell)}")
+        raise TaskError(f"must be text, got {shown(cell)}")
     if not cell.strip():
-        raise ValueError("is empty")
+        raise TaskError("is empty")
     return cell
 
 
 def _answers(cell: Any) -> tuple[str, ...]:
     answers = [cell] if isinstance(cell, str) else cell
     if not isinstance(answers, list | tuple) or not all(map(_is_text, answers)):
-        raise ValueError(f"must be a text or a list of texts, got {shown(cell)}")
+        raise TaskError(f"must be a text or a list of texts, got {shown(cell)}")
     if not answers or "" in answers:
-        raise ValueError("is empty" if len(answers) < 2 else "has an empty answer")
+        raise TaskError("is empty" if len(answers) < 2 else "has an empty answer")
     return tuple(dict.fromkeys(answers))
 
 
@@ -243,9 +243,9 @@ def _is_text(cell: Any) -> bool:
 
 def _label(cell: Any) -> int | str:
     if isinstance(cell, bool) or not isinstance(cell, int | str):
-        raise ValueError(f"must be a number or a text, got {shown(cell)}")
+        raise TaskError(f"must be a number or a text, got {shown(cell)}")
     if cell == "":
-        raise ValueError("is empty")
+        raise TaskError("is empty")
     return cell
 
 
