@@ -71,7 +71,8 @@ def effect_table(
     """Effects of every sender on every receiver input, by one upward sweep per batch of prompts.
 
     Exact for the logits receiver; for head inputs exact up to the receiver head's output and first
-    order behind it. Costs a fraction of a forward pass per sender; README has the measured figure.
+    order behind it. Costs a fraction of a forward pass per sender; docs/numbers.md has the measured
+    figure.
 
     Args:
         model: A TransformerBridge, or its pieces.
