@@ -29,7 +29,7 @@ from circuits.model.tokenizers import remember_tokenizer
 from circuits.tasks import IOI
 
 ROOT = Path(__file__).parents[1]
-WITHOUT_EXAMPLES = [ROOT / "docs" / name for name in ("numbers.md",)]
+WITHOUT_EXAMPLES = [ROOT / "docs" / name for name in ("code.md", "numbers.md")]
 PAGES = sorted({*(ROOT / "docs").glob("*.md")} - {*WITHOUT_EXAMPLES})
 WITH_COMMANDS = [*PAGES, ROOT / "README.md"]
 REFERENCE = sorted((ROOT / "docs/reference").glob("*.md"))
