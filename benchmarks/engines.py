@@ -1,6 +1,6 @@
 """What each path-patching engine costs, and how well the sweep agrees with exact effects.
 
-python -m benchmarks.engines
+python -m benchmarks.engines [--write]
 """
 
 from __future__ import annotations
