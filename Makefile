@@ -24,17 +24,17 @@ format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: $(VENV)/.installed  ## Measure again what README says (about an hour on two cores).
-	$(BIN)/python -m benchmarks.discovery --write-readme
-	$(BIN)/python -m benchmarks.engines --write-readme
-	$(BIN)/python -m benchmarks.cost --write-readme
-	$(BIN)/python -m benchmarks.scaling --write-readme
-	$(BIN)/python -m benchmarks.recall --write-readme
-	$(BIN)/python -m benchmarks.chance --write-readme
-	$(BIN)/python -m benchmarks.truth_table --write-readme
+bench: $(VENV)/.installed  ## Measure again what README and docs/numbers.md say (about an hour on two cores).
+	$(BIN)/python -m benchmarks.discovery --write
+	$(BIN)/python -m benchmarks.engines --write
+	$(BIN)/python -m benchmarks.cost --write
+	$(BIN)/python -m benchmarks.scaling --write
+	$(BIN)/python -m benchmarks.recall --write
+	$(BIN)/python -m benchmarks.chance --write
+	$(BIN)/python -m benchmarks.truth_table --write
 
-seeds: $(VENV)/.installed  ## The ten-seed table of README (hours; goes on where it was stopped).
-	$(BIN)/python -m benchmarks.seeds --write-readme
+seeds: $(VENV)/.installed  ## The ten-seed table of docs/numbers.md (hours; goes on where it was stopped).
+	$(BIN)/python -m benchmarks.seeds --write
 
 exact: $(VENV)/.installed  ## The exact searches that `bench` compares with (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.exact ioi:16 greater-than:16 gendered-pronouns:16 induction:4 docstring:2

@@ -1,1 +1,1 @@
-"""Measurements behind the figures in README: run as `python -m benchmarks.<name>`."""
+"""What README and docs/numbers.md say, measured: run as `python -m benchmarks.<name>`."""

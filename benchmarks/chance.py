@@ -1,7 +1,7 @@
 """What discovery returns where there is nothing to find, with the gate and without.
 
 python -m benchmarks.chance [--task ioi] [--seeds 10] [--swept ioi] [--swept-seeds 10]
-[--write-readme]
+[--write]
 
 Three controls: a model of the same architecture with random weights, prompts whose corrupted half
 equals the clean one, and answers labelled correct and wrong by a coin. With the gate: how often the
@@ -28,7 +28,7 @@ from rich.console import Console
 from benchmarks.controls import Control, random_twin, with_equal_prompts, with_shuffled_answers
 from benchmarks.cost_report import table
 from benchmarks.machine import describe_machine
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from circuits import SelectionRule, load_model
 from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
@@ -144,7 +144,7 @@ def main(
     seeds: int = 10,
     n_prompts: int = 16,
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Run every control with every seed, and write the figures as JSON and as a table."""
     say, about = Console(stderr=True).print, {"model": model, "n_prompts": n_prompts}
@@ -163,7 +163,7 @@ def main(
         rows.append(row | measure(bridge, control, config, swept=(seed, name) in without))
         publish({**about, "rows": rows, "machine": describe_machine()}, out, "", None)
     measured = {**about, "rows": rows, "machine": describe_machine()}
-    publish(measured, out, markdown(measured), "chance table" if write_into_readme else None)
+    publish(measured, out, markdown(measured), "chance table" if write else None)
 
 
 if __name__ == "__main__":

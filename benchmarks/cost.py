@@ -1,6 +1,6 @@
 """Path patching side by side: what each way costs, and whether it finds the same circuit.
 
-python -m benchmarks.cost [--task ioi] [--part grid] [--write-readme]
+python -m benchmarks.cost [--task ioi] [--part grid] [--write]
 
 Naive and exact path patching over all heads, the upward sweep, and the sweep verified; the same for
 APP, and the published grid. Figures go to benchmarks/results/cost.json as soon as they are known;
@@ -26,7 +26,7 @@ from benchmarks.cost_report import markdown
 from benchmarks.exact import references
 from benchmarks.machine import describe_machine
 from benchmarks.path_costs import distinct, every_receiver, exact_flops, naive_passes
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from benchmarks.searches import Searches, grid_row, row_of
 from circuits import Discovery, load_model
 from circuits.discovery.config import DiscoveryConfig, Method
@@ -122,7 +122,7 @@ def main(
     n_prompts: int = Prompts.searches,
     grid_prompts: int = Prompts.grid,
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Measure some tasks or all, and write the figures as JSON and as tables."""
     say, bridge, exact = Console(stderr=True).print, load_model(model), references()
@@ -137,7 +137,7 @@ def main(
             known.setdefault(name, {}).update(measured_part)
             measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
             publish(measured, out, "", None)
-    publish(measured, out, markdown(measured), "cost table" if write_into_readme else None)
+    publish(measured, out, markdown(measured), "cost table" if write else None)
 
 
 if __name__ == "__main__":

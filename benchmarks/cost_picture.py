@@ -1,4 +1,4 @@
-"""Draw the figures of benchmarks.cost as README's picture: python -m benchmarks.cost_picture OUT.
+"""Draw the figures of benchmarks.cost for docs/numbers.md: python -m benchmarks.cost_picture OUT.
 
 OUT ends in .png or .svg. Needs the extra "figures" (kaleido) and a Chrome or Chromium.
 """

@@ -1,19 +1,19 @@
 """Discover each task's circuit on one model and tabulate what it cost and what it keeps.
 
-python -m benchmarks.discovery [--write-readme]
+python -m benchmarks.discovery [--write]
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import typer
 from rich.console import Console
 
 from benchmarks.machine import describe_machine
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from circuits import Discovery, discover_circuit, load_model
 from circuits.discover import STAGES
 from circuits.model import DEFAULT_MODEL
@@ -103,7 +103,7 @@ def main(
     n_prompts: int = 16,
     seed: int = 0,
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Measure all tasks and write the figures as JSON; the table goes to standard output."""
     progress = Console(stderr=True)
@@ -115,7 +115,7 @@ def main(
         rows.append(row_of(found))
     measured = {"model": model, "method": method, "machine": describe_machine(), "rows": rows}
     table = markdown(measured)
-    publish(measured, out, table, "discovery table" if write_into_readme else None)
+    publish(measured, out, table, "discovery table" if write else None)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,12 @@
 """What each path-patching engine costs, and how well the sweep agrees with exact effects.
 
-python -m benchmarks.engines
+python -m benchmarks.engines [--write]
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import typer
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from benchmarks.machine import describe_machine
 from benchmarks.path_costs import counted
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from circuits import Head, Receiver, load_model
 from circuits.components import all_heads
 from circuits.forward import LayeredModel
@@ -106,7 +106,7 @@ def naive_passes(model: LayeredModel) -> int:
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The figures as README shows them."""
+    """The figures as docs/numbers.md shows them."""
     exact = ", ".join(
         f"{row['times_fewer_flops']:.1f} times for {row['receiver']}" for row in measured["exact"]
     )
@@ -140,11 +140,11 @@ def main(
     n_prompts: int = 16,
     seed: int = 0,
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Measure, write the figures as JSON and print them."""
     measured = measure(model, n_prompts, seed, Console(stderr=True))
-    publish(measured, out, markdown(measured), "engine table" if write_into_readme else None)
+    publish(measured, out, markdown(measured), "engine table" if write else None)
 
 
 if __name__ == "__main__":

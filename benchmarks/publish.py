@@ -1,29 +1,61 @@
-"""Keeping measured figures: as JSON, on standard output, and between README's markers."""
+"""Keeping measured figures: as JSON, on standard output, and on the page that shows them.
+
+A page shows a table between two markers. README has one table, docs/numbers.md all others; which
+page has which is found by the markers alone.
+"""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-README = Path(__file__).parents[1] / "README.md"
+import typer
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+NUMBERS = ROOT / "docs" / "numbers.md"
+PAGES = (README, NUMBERS)
+Write = Annotated[
+    bool, typer.Option("--write", help="Write the table into README or docs/numbers.md, too.")
+]
+"""The option `--write` of every measurement that has a table there."""
 
 
 def publish(
-    measured: dict[str, Any], out: Path, markdown: str, section: str | None, readme: Path = README
+    measured: dict[str, Any],
+    out: Path,
+    markdown: str,
+    section: str | None,
+    pages: Sequence[Path] = PAGES,
 ) -> None:
-    """Write `measured` to `out`, print `markdown`; put it into a section of README if named."""
+    """Write `measured` to `out`, print `markdown`; put it into a section of its page if named."""
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(measured, indent=1) + "\n")
     print(markdown)
     if section is not None:
-        readme.write_text(replace_section(readme.read_text(), section, markdown))
+        page = page_of(section, pages)
+        page.write_text(replace_section(page.read_text(), section, markdown))
+
+
+def page_of(section: str, pages: Sequence[Path] = PAGES) -> Path:
+    """The page that has a section's markers. Raises ValueError unless exactly one has them."""
+    start, end = _markers(section)
+    having = [page for page in pages if start in (text := page.read_text()) and end in text]
+    if len(having) != 1:
+        raise ValueError(f"{len(having)} of {len(pages)} pages have the markers {start} and {end}")
+    return having[0]
 
 
 def replace_section(text: str, section: str, content: str) -> str:
     """Replace what stands between a section's markers. Raises ValueError where they are missing."""
-    start, end = f"<!-- {section} -->", f"<!-- end of {section} -->"
+    start, end = _markers(section)
     if start not in text or end not in text:
         raise ValueError(f"the text lacks the markers {start} and {end}")
     before, _, rest = text.partition(start)
     return f"{before}{start}\n{content}\n{end}{rest.partition(end)[2]}"
+
+
+def _markers(section: str) -> tuple[str, str]:
+    return f"<!-- {section} -->", f"<!-- end of {section} -->"

@@ -1,6 +1,6 @@
 """What pruning loses: how many heads of the exact circuits each score keeps at each sparsity.
 
-python -m benchmarks.recall [--write-readme]
+python -m benchmarks.recall [--write]
 
 Circuits are those of dense exact path patching (benchmarks.exact), scores are taken on the same
 prompts. Beside the sparsities stands what `discover_circuit` would cut at: the published recipe
@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
 import typer
@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmarks.cost_report import table
 from benchmarks.exact import references
 from benchmarks.machine import describe_machine
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from circuits import Discovery, Head, load_model
 from circuits.discovery.config import PruneBy
 from circuits.discovery.result import merged_candidates, sample_pairs
@@ -103,7 +103,7 @@ def measure_task(bridge: TransformerBridge, exact: Discovery) -> dict[str, Any]:
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The figures as README shows them."""
+    """The figures as docs/numbers.md shows them."""
     rows = []
     for task, of_task in measured["tasks"].items():
         for name, score in of_task["scores"].items():
@@ -132,7 +132,7 @@ def markdown(measured: dict[str, Any]) -> str:
 def main(
     model: str = DEFAULT_MODEL,
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Measure every task that has an exact search."""
     say, bridge = Console(stderr=True).print, load_model(model)
@@ -141,7 +141,7 @@ def main(
         say(f"{name} ...")
         tasks[name] = measure_task(bridge, exact)
     measured = {"model": model, "tasks": tasks, "machine": describe_machine()}
-    publish(measured, out, markdown(measured), "recall table" if write_into_readme else None)
+    publish(measured, out, markdown(measured), "recall table" if write else None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How the cost of path patching grows: random weights in the shapes of well-known models.
 
-python -m benchmarks.scaling [--write-readme]
+python -m benchmarks.scaling [--write]
 
 Remove benchmarks/results/scaling.json to measure again what it holds.
 
@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
 import typer
@@ -32,7 +32,7 @@ from benchmarks.path_costs import (
     forward_flops,
     naive_passes,
 )
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from circuits.forward import LayeredModel
 from circuits.patching import effect_table
 from circuits.tasks import PromptPairs
@@ -134,7 +134,7 @@ def measure(case: Case) -> dict[str, Any]:
 
 
 def markdown(measured: dict[str, Any]) -> str:
-    """The figures as README shows them."""
+    """The figures as docs/numbers.md shows them."""
     rows = []
     for row in measured["rows"]:
         per_pass = row["forward_pass_flops"]
@@ -172,7 +172,7 @@ def markdown(measured: dict[str, Any]) -> str:
 
 def main(
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Measure what is not measured yet, and write the figures as JSON and as a table.
 
@@ -188,7 +188,7 @@ def main(
             rows[key] = {**measure(case), "machine": describe_machine()}
             publish({"rows": list(rows.values())}, out, "", None)
     measured = {"rows": [rows[astuple(case)] for case in CASES]}
-    publish(measured, out, markdown(measured), "scaling table" if write_into_readme else None)
+    publish(measured, out, markdown(measured), "scaling table" if write else None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """How APP's circuit and its agreement with dense path patching vary with the seed of the prompts.
 
-python -m benchmarks.seeds [--task ioi] [--seeds 10] [--n-prompts 16] [--write-readme]
+python -m benchmarks.seeds [--task ioi] [--seeds 10] [--n-prompts 16] [--write]
 
 For every task and seed, a dense search and APP on the same prompts, both verified, saved under
 `--runs` as soon as they are done: interrupted or run again, it goes on from there. Tasks that were
@@ -21,7 +21,7 @@ from rich.console import Console
 
 from benchmarks.cost_report import table
 from benchmarks.machine import describe_machine
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from circuits import DiscoveryConfig, discover_seeds, load_model
 from circuits.discovery.config import Method
 from circuits.forward import TransformerBridge
@@ -133,7 +133,7 @@ def main(
     n_prompts: int = 16,
     runs: Path = RUNS,
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Measure some tasks or all, and write the figures as JSON and as a table."""
     about = {"model": model, "seeds": seeds}
@@ -143,7 +143,7 @@ def main(
         known[name] = measure_task(bridge, name, seeds, DiscoveryConfig(n_prompts=n_prompts), runs)
         measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
         publish(measured, out, "", None)
-    publish(measured, out, markdown(measured), "seeds table" if write_into_readme else None)
+    publish(measured, out, markdown(measured), "seeds table" if write else None)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Every method against circuits that are known by construction, as README's table.
+"""Every method against circuits that are known by construction, as the table of docs/numbers.md.
 
-python -m benchmarks.truth_table [--unseen DIR ...] [--write-readme]
+python -m benchmarks.truth_table [--unseen DIR ...] [--write]
 
 The rules of selection and pruning for small models were set on the models that are shipped. DIR
 holds others, made the same way from other seeds, on which they were not:
@@ -19,7 +19,7 @@ import typer
 from rich.console import Console
 
 from benchmarks.machine import describe_machine
-from benchmarks.publish import publish
+from benchmarks.publish import Write, publish
 from circuits.truth import CONTESTANTS, TruthRow, list_truths, run_truth, truth_record
 from circuits.truth.bench import as_json, from_json
 from circuits.truth.ground import truth_digest
@@ -96,7 +96,7 @@ def main(
     directory: Path = KEPT,
     unseen: Annotated[list[Path] | None, typer.Option(help="Models of another seed.")] = None,
     out: Path = RESULTS,
-    write_into_readme: Annotated[bool, typer.Option("--write-readme")] = False,
+    write: Write = False,
 ) -> None:
     """Run every method on every model, and write the figures as JSON and as a table."""
     rows = run_truth(list_truths(), directory, seed=seed, tell=_say)
@@ -113,7 +113,7 @@ def main(
         "rows": as_json(rows),
         "unseen": others or _written_before(out),
     }
-    section = "truth table" if write_into_readme else None
+    section = "truth table" if write else None
     publish(measured, out, markdown(measured), section)
 
 

@@ -29,7 +29,8 @@ from circuits.model.tokenizers import remember_tokenizer
 from circuits.tasks import IOI
 
 ROOT = Path(__file__).parents[1]
-PAGES = sorted((ROOT / "docs").glob("*.md"))
+WITHOUT_EXAMPLES = [ROOT / "docs" / name for name in ("code.md", "numbers.md")]
+PAGES = sorted({*(ROOT / "docs").glob("*.md")} - {*WITHOUT_EXAMPLES})
 WITH_COMMANDS = [*PAGES, ROOT / "README.md"]
 REFERENCE = sorted((ROOT / "docs/reference").glob("*.md"))
 N_LAYERS, N_HEADS, D_HEAD = 2, 6, 24
@@ -161,6 +162,12 @@ def test_commands_parse(path):
         name, given = parsed(line)
         if name == "discover":
             discovery_config({key: value for key, value in given.items() if key != "task"})
+
+
+@pytest.mark.parametrize("path", WITHOUT_EXAMPLES, ids=page_name)
+def test_pages_without_examples_have_none(path):
+    assert not blocks(path, "python")
+    assert not commands(path)
 
 
 @pytest.mark.parametrize("line", ["circuits discover ioi --treshold 1", "circuits tasks check --x"])

@@ -156,7 +156,7 @@ def test_every_built_in_task_comes_back_equal(task_name, kind, smollm2_tokenizer
 
 
 def test_the_row_in_readme_can_be_used(smollm2_tokenizer, tmp_path):
-    readme = Path(__file__).parents[2] / "README.md"
+    readme = Path(__file__).parents[3] / "README.md"
     rows = [json.loads(line) for line in readme.read_text().splitlines() if line[:9] == '{"clean":']
     task = task_from_file(written(tmp_path / "mine.jsonl", rows))
     assert len(task.all_pairs(smollm2_tokenizer)) == len(rows) == 1
