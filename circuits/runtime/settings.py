@@ -24,6 +24,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from circuits.errors import SettingError, unknown_name
 
 Choices = Callable[[], Sequence[str]] | Sequence[str]
+Number = int | float
 Function = TypeVar("Function", bound=Callable[..., Any])
 _KEY = "setting"
 _is_lenient: ContextVar[bool] = ContextVar("_is_lenient", default=False)
@@ -50,10 +51,10 @@ class Setting:
 
     help: str
     choices: Choices | None = None
-    least: float | None = None
-    above: float | None = None
-    below: float | None = None
-    most: float | None = None
+    least: Number | None = None
+    above: Number | None = None
+    below: Number | None = None
+    most: Number | None = None
     otherwise: str = ""
     option: str | None = None
     metavar: str | None = None
