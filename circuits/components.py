@@ -207,7 +207,7 @@ class Connection:
         return f"{self.sender} -> {self.receiver}"
 
     @property
-    def ends(self) -> tuple[Node, ...]:
+    def ends(self) -> tuple[Node] | tuple[Node, Node]:
         """The nodes at its ends; the logits are none."""
         node = self.receiver.node
         return (self.sender,) if node is None else (self.sender, node)
@@ -239,7 +239,7 @@ class Edge:
         return Connection(self.sender, self.receiver)
 
     @property
-    def ends(self) -> tuple[Node, ...]:
+    def ends(self) -> tuple[Node] | tuple[Node, Node]:
         """The nodes at its ends; the logits are none."""
         return self.connection.ends
 

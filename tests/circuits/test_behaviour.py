@@ -90,5 +90,4 @@ def test_weakness(accuracy, clean, corrupted, weakness: str | None) -> None:
         assert found is None
     else:
         assert found is not None
-        with pytest.raises(ValueError, match=weakness):
-            raise ValueError(found)
+        assert re.search(weakness, found)

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 
 from circuits.circuit import Circuit
-from circuits.components import Edge, Head, Receiver
+from circuits.components import MLP, Edge, Head, Receiver
+from circuits.errors import InputError, MismatchError
 from tests.circuits.strategies import N_HEADS, N_LAYERS, circuits
 
 
@@ -54,7 +55,7 @@ class TestSetAlgebra:
     def test_only_within_one_model(self) -> None:
         small, large = Circuit.of_heads(["0.0"], 2, 2), Circuit.of_heads(["0.0"], 3, 2)
         for combine in (Circuit.__and__, Circuit.__or__, Circuit.__sub__, Circuit.compare):
-            with pytest.raises(ValueError, match="2 layers x 2 heads and 3 x 2"):
+            with pytest.raises(MismatchError, match="2 layers x 2 heads and 3 x 2"):
                 combine(small, large)
 
 
@@ -99,26 +100,46 @@ class TestJson:
         ],
     )
     def test_damage_is_named(self, text: str, message: str) -> None:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(InputError, match=message):
             Circuit.from_json(text)
 
 
 class TestChecks:
     @pytest.mark.parametrize("head", ["3.0", "0.2"])
     def test_heads_are_in_the_model(self, head: str) -> None:
-        with pytest.raises(ValueError, match=f"{head} is outside a model of 3 layers x 2 heads"):
+        with pytest.raises(InputError, match=f"{head} is outside a model of 3 layers x 2 heads"):
             Circuit.of_heads([head], 3, 2)
 
     @pytest.mark.parametrize(("sender", "receiver"), [("0.0", "2.0.q"), ("1.0", "0.1.k")])
     def test_edges_are_in_the_circuit(self, sender: str, receiver: str) -> None:
         edge = Edge(Head.parse(sender), Receiver.parse(receiver), 0.1)
         heads = frozenset({Head(0, 0), Head(0, 1)})
-        with pytest.raises(ValueError, match="leaves the circuit"):
+        with pytest.raises(InputError, match="leaves the circuit"):
             Circuit(heads, frozenset({edge}), 3, 2)
+
+    @pytest.mark.parametrize(
+        ("sender", "receiver"), [("0.0", "0.1.q"), ("0.0", "0.0.v"), ("2.0", "1.0.k")]
+    )
+    def test_edges_lead_upward(self, sender: str, receiver: str) -> None:
+        edge = Edge(Head.parse(sender), Receiver.parse(receiver), 0.1)
+        heads = frozenset({Head(0, 0), Head(0, 1), Head(1, 0), Head(2, 0)})
+        with pytest.raises(InputError, match="does not lead to a higher layer"):
+            Circuit(heads, frozenset({edge}), 3, 2)
+
+    def test_edges_join_heads(self) -> None:
+        for sender, receiver in ((Head(0, 0), Receiver.mlp(1)), (MLP(0), Receiver.logits())):
+            edge = Edge(sender, receiver, 0.1)
+            with pytest.raises(InputError, match=f"{sender} -> {receiver} .*leaves the circuit"):
+                Circuit(frozenset({Head(0, 0)}), frozenset({edge}), 3, 2)
+
+    @pytest.mark.parametrize("sizes", [(0, 2), (3, 0)])
+    def test_a_model_has_layers_and_heads(self, sizes: tuple[int, int]) -> None:
+        with pytest.raises(InputError, match="a model has layers and heads, got"):
+            Circuit.of_heads([], *sizes)
 
     def test_a_path_has_one_effect(self) -> None:
         edges = {Edge(Head(0, 0), Receiver.logits(), effect) for effect in (0.1, 0.2)}
-        with pytest.raises(ValueError, match=r"the path 0.0 -> logits has two effects"):
+        with pytest.raises(InputError, match=r"the path 0.0 -> logits has two effects"):
             Circuit(frozenset({Head(0, 0)}), frozenset(edges), 3, 2)
 
     def test_contains_and_length(self) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from circuits.metrics import METRICS, accuracy, get_metric, logit_diff, prob_diff, top_1
+from circuits.metrics import METRICS, accuracy, logit_diff, prob_diff, top_1
 from tests.circuits.prompts import ragged_pairs
 
 
@@ -32,7 +32,7 @@ def test_prob_diff_is_the_difference_of_sums(two) -> None:
     assert prob_diff(logits + 7, two).tolist() == pytest.approx([0.5 - 0.35, 0.3 - 0.3], abs=1e-6)
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", METRICS.all(), ids=METRICS.names())
 def test_batches_of_logits(metric, two) -> None:
     more = torch.stack([LOGITS, LOGITS * 2, -LOGITS])
     each = torch.stack([metric(logits, two) for logits in more])
@@ -40,13 +40,13 @@ def test_batches_of_logits(metric, two) -> None:
     assert torch.allclose(metric(more[None], two), each[None])
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", METRICS.all(), ids=METRICS.names())
 def test_one_prompt_at_a_time(metric, two) -> None:
     alone = torch.cat([metric(LOGITS[i : i + 1], two[i : i + 1]) for i in range(2)])
     assert torch.allclose(metric(LOGITS, two), alone)
 
 
-@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+@pytest.mark.parametrize("metric", METRICS.all(), ids=METRICS.names())
 def test_padding_is_no_answer(metric, two) -> None:
     """-1 must not be read as the last token of the vocabulary, nor as token 0."""
     other = LOGITS.clone()
@@ -87,15 +87,8 @@ def test_negative_logits_of_the_only_answer(two) -> None:
     assert accuracy(low, two).tolist() == [False, True]
 
 
-def test_by_name() -> None:
-    assert get_metric("logit_diff") is logit_diff
-    assert get_metric("prob_diff") is prob_diff
-    with pytest.raises(ValueError, match=r"unknown metric 'kl_loss'; known metrics: logit_diff"):
-        get_metric("kl_loss")
-
-
 def test_gradient_is_finite(two) -> None:
-    for metric in METRICS.values():
+    for metric in METRICS.all():
         logits = LOGITS.clone().requires_grad_()
         metric(logits, two).sum().backward()
         assert logits.grad is not None
