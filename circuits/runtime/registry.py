@@ -119,10 +119,10 @@ class Registry(Generic[Entry]):
     def register(self, entry: Entry) -> Entry:
         """Add an entry, or define one anew. Raises an error where it has a flaw or a name taken."""
         name, shown = _name(entry), _shown(entry)
-        if not isinstance(name, str) or not name:
-            raise self._error(f"{shown} has no name; give it a `name` attribute")
         if flaw := self._flaw(entry):
             raise self._error(f"{shown} is no {self.kind}: {flaw}")
+        if not isinstance(name, str) or not name:
+            raise self._error(f"{shown} has no name; give it a `name` attribute")
         taken = self._taken_by(name)
         # A notebook cell that is run again defines the same thing anew; that is no clash.
         if taken is not None and taken[1] != _path(entry):

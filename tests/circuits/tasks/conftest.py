@@ -4,7 +4,8 @@ from importlib.resources import files
 import pytest
 from transformers import GPT2Tokenizer
 
-from circuits.tasks import list_tasks, registry
+from circuits.tasks import list_tasks
+from circuits.tasks.registry import TASKS
 from tests.circuits.tasks.fakes import PieceTokenizer
 
 
@@ -44,4 +45,5 @@ def task_name(request):
 @pytest.fixture
 def private_registry(monkeypatch):
     """Undo a test's registrations."""
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(TASKS, "_registered", dict(TASKS._registered))
+    monkeypatch.setattr(TASKS, "_broken", TASKS._broken)

@@ -6,10 +6,11 @@ import pytest
 
 from circuits.errors import TaskError
 from circuits.runtime.registry import PluginWarning
-from circuits.tasks import get_task, list_tasks, registry
+from circuits.tasks import get_task, list_tasks
+from circuits.tasks.registry import TASKS
 
 MODULE = '''
-from tasks import PromptPair, Task, register_task
+from {package} import PromptPair, Task, register_task
 
 class Opposites(Task):
     """Say the opposite."""
@@ -29,13 +30,13 @@ not_a_task = 5
 '''
 
 
-@pytest.fixture
-def install(tmp_path, monkeypatch, private_registry):
+@pytest.fixture(params=["tasks", "circuits.tasks"])
+def install(request, tmp_path, monkeypatch, private_registry):
     """Put packages with entry points on the path, and forget them afterwards."""
     monkeypatch.syspath_prepend(tmp_path)
-    (tmp_path / "some_tasks.py").write_text(MODULE)
+    (tmp_path / "some_tasks.py").write_text(MODULE.format(package=request.param))
     (tmp_path / "broken_tasks.py").write_text("raise OSError('no weights\\nhere')")
-    registry._plugins.cache_clear()
+    monkeypatch.setattr(TASKS, "_broken", None)
 
     def installed(package, **tasks):
         metadata = tmp_path / f"{package}-1.0.dist-info"
@@ -44,10 +45,9 @@ def install(tmp_path, monkeypatch, private_registry):
             f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
         )
         lines = "".join(f"{name} = {value}\n" for name, value in tasks.items())
-        (metadata / "entry_points.txt").write_text(f"[{GROUP}]\n{lines}")
+        (metadata / "entry_points.txt").write_text(f"[{TASKS.group}]\n{lines}")
 
     yield installed
-    registry._plugins.cache_clear()
     for name in ("some_tasks", "broken_tasks"):
         sys.modules.pop(name, None)
 
@@ -71,7 +71,7 @@ def test_a_module_registers_its_own(install):
         ("broken_tasks:Task", "OSError: no weights)"),
         ("no_such_module:Task", "ModuleNotFoundError: No module named 'no_such_module'"),
         ("some_tasks:Missing", "AttributeError: "),
-        ("some_tasks:not_a_task", "some_tasks:not_a_task is neither a Task class nor a module"),
+        ("some_tasks:not_a_task", "5 is no task: it must be a subclass of Task"),
         ("some_tasks:Clash", "the task name 'ioi' of Clash is taken by IOI"),
     ],
 )

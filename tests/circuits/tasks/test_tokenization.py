@@ -1,8 +1,7 @@
 import pytest
 
 from circuits.errors import TaskError
-from circuits.tasks import PromptPair, Tokenizer
-from circuits.tasks import PromptPairs
+from circuits.tasks import PromptPair, PromptPairs, Tokenizer
 from circuits.tasks.tokenization import PairEncoder, single_token_words
 from tests.circuits.tasks.fakes import PieceTokenizer
 
