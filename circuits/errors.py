@@ -96,7 +96,18 @@ def unknown_name(kind: str, name: str, known: Iterable[str], advice: str = "") -
     known = tuple(known)
     close = get_close_matches(name, known, n=1)
     suggestion = f"; did you mean {close[0]!r}?" if close else ";"
-    return f"unknown {kind} {name!r}{suggestion} known {kind}s: {', '.join(known)}{advice}"
+    return f"unknown {kind} {name!r}{suggestion} known {plural(kind)}: {', '.join(known)}{advice}"
+
+
+def plural(kind: str) -> str:
+    """Several of a kind.
+
+    >>> [plural(kind) for kind in ("task", "search", "prompts", "model with a known circuit")]
+    ['tasks', 'searches', 'prompts', 'models with a known circuit']
+    """
+    noun, space, rest = kind.partition(" ")
+    ending = "" if noun.endswith("s") else "es" if noun.endswith("ch") else "s"
+    return f"{noun}{ending}{space}{rest}"
 
 
 def cause(error: BaseException | str) -> str:

@@ -18,7 +18,7 @@ from inspect import isfunction
 from types import ModuleType
 from typing import Any, Generic, TypeVar
 
-from circuits.errors import InputError, UnknownNameError, cause, unknown_name
+from circuits.errors import InputError, UnknownNameError, cause, plural, unknown_name
 
 GROUP = "accelerated_path_patching"
 """Entry point groups are `accelerated_path_patching.tasks`, `.metrics`, and so on."""
@@ -82,7 +82,7 @@ class Registry(Generic[Entry]):
     @property
     def group(self) -> str:
         """The entry point group of packages that bring entries."""
-        return f"{GROUP}.{self.kind.replace(' ', '_')}s"
+        return f"{GROUP}.{plural(self.kind)}"
 
     def names(self) -> tuple[str, ...]:
         """All names: ours in their order, registered ones, those of installed packages."""
