@@ -49,6 +49,11 @@ class _Known:
         return self.exact.where(~self.exact.isnan(), self.estimate)
 
     @property
+    def is_sure(self) -> bool:
+        """Whether the estimates leave nothing out but rounding: those of a sweep on the logits."""
+        return self.receiver.is_logits and not bool(self.left_out.nan_to_num(0.0).any())
+
+    @property
     def left(self) -> Bool[Tensor, " sender"]:
         """Mask of the edges that are estimated alone."""
         return ~self.estimate.isnan() & self.exact.isnan()
@@ -174,12 +179,12 @@ class Verifier:
 
     def _next(self, known: _Known, rule: Selector) -> tuple[Node, ...]:
         """The edges to be run next; none when everything is decided and sampled."""
-        if known.receiver.is_logits and self._is_precise:
+        if known.is_sure and self._is_precise:
             return ()
         errors = known.errors(self._curvature_of(known))
         if deciding := rule.deciding(known.effects, errors, known.receiver):
             return deciding
-        if known.sampled is None and not known.receiver.is_logits:
+        if known.sampled is None and not known.is_sure:
             known.sampled = self._sample(known)
             return chosen(known.sampled, self._graph)
         return ()
@@ -204,7 +209,7 @@ class Verifier:
 
     def _largest_left_out(self, rule: Selector, known: _Known, curvature: float) -> float:
         """The largest effect that an edge left out unverified may have."""
-        if known.receiver.is_logits or not known.left.any():
+        if known.is_sure or not known.left.any():
             return 0.0
         most = (known.effects.abs() + known.errors(curvature)).where(known.left, 0.0)
         for sender in rule.select(known.effects, known.receiver):
