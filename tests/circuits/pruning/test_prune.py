@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from circuits.components import Head, all_heads
-from circuits.pruning import CliffRule, Pruning, PruningRule, find_cliff, keep_best, prune
+from circuits.pruning import (
+    CliffRule,
+    Pruning,
+    PruningRule,
+    find_cliff,
+    keep_best,
+    merged_candidates,
+    prune,
+    sparsities_of,
+)
+from circuits.runtime.progress import Progress
 
 RULES = get_args(CliffRule)
 SWEPT = [rule for rule in RULES if rule not in ("fixed", "share")]
@@ -123,7 +133,8 @@ class TestKeepBest:
     @given(st.lists(st.floats(-1, 1, width=32), min_size=12, max_size=12))
     def test_sparser_sets_are_subsets(self, values) -> None:
         kept = [
-            keep_best(torch.tensor(values).view(3, 4), s) for s in PruningRule().sparsities(SCORES)
+            keep_best(torch.tensor(values).view(3, 4), s)
+            for s in sparsities_of(PruningRule(), SCORES)
         ]
         assert all(later <= earlier for earlier, later in pairwise(kept))
 
@@ -131,28 +142,28 @@ class TestKeepBest:
 SCORES = torch.arange(12.0).view(3, 4)
 
 
-class TestRule:
+class TestSparsities:
     def test_sweeps_60_to_99_percent(self) -> None:
-        assert PruningRule().sparsities(SCORES) == tuple(i / 100 for i in range(60, 100))
+        assert sparsities_of(PruningRule(), SCORES) == tuple(i / 100 for i in range(60, 100))
 
     def test_fixed_is_75_percent_without_a_wish(self) -> None:
-        assert PruningRule("fixed").sparsities(SCORES) == (0.75,)
-        assert PruningRule("fixed", fixed_sparsity=0.4).sparsities(SCORES) == (0.4,)
+        assert sparsities_of(PruningRule("fixed"), SCORES) == (0.75,)
+        assert sparsities_of(PruningRule("fixed", fixed_sparsity=0.4), SCORES) == (0.4,)
 
     @pytest.mark.parametrize(("share", "n_kept"), [(0.4, 1), (0.55, 2), (0.8, 2), (0.81, 3)])
     def test_share_counts_score_above_0(self, share: float, n_kept: int) -> None:
         """5, 3, 1 and 1 of 10."""
         scores = torch.tensor([[5.0, -9.0, 1.0], [3.0, 1.0, -4.0]])
-        (sparsity,) = PruningRule("share", score_share=share).sparsities(scores)
+        (sparsity,) = sparsities_of(PruningRule("share", score_share=share), scores)
         assert len(keep_best(scores, sparsity)) == n_kept
 
     def test_share_of_nothing_keeps_every_head(self) -> None:
-        assert PruningRule("share").sparsities(-SCORES) == (0.0,)
+        assert sparsities_of(PruningRule("share"), -SCORES) == (0.0,)
 
     @given(st.lists(st.floats(0, 1, width=32), min_size=12, max_size=12), st.floats(0.01, 0.99))
     def test_share_keeps_enough_and_no_more(self, values, share: float) -> None:
         scores = torch.tensor(values).view(3, 4).double()
-        (sparsity,) = PruningRule("share", score_share=share).sparsities(scores)
+        (sparsity,) = sparsities_of(PruningRule("share", score_share=share), scores)
         held = sorted((scores[h.layer, h.index] for h in keep_best(scores, sparsity)), reverse=True)
         wanted = share * float(scores.sum())
         assert sum(held) >= wanted - 1e-9
@@ -161,28 +172,11 @@ class TestRule:
     @given(st.floats(0, 0.98), st.floats(0.001, 0.99), st.floats(0.01, 0.9))
     def test_sparsities_stay_within_their_bounds(self, lowest, width, step) -> None:
         highest = min(0.99, lowest + width)
-        sparsities = PruningRule("first", lowest, highest, step).sparsities(SCORES)
+        sparsities = sparsities_of(PruningRule("first", lowest, highest, step), SCORES)
         assert sparsities == tuple(sorted(sparsities))
         assert sparsities[0] == pytest.approx(lowest, abs=1e-6)
         assert sparsities[-1] <= highest + 1e-6
         assert sparsities[-1] > highest - step - 1e-6
-
-    @pytest.mark.parametrize(
-        ("settings", "message"),
-        [
-            ({"cliff": "steepest"}, "cliff"),
-            ({"lowest_sparsity": -0.1}, "sparsities must satisfy"),
-            ({"highest_sparsity": 1.0}, "sparsities must satisfy"),
-            ({"lowest_sparsity": 0.9, "highest_sparsity": 0.7}, "got 0.9 and 0.7"),
-            ({"step": 0.0}, "step must be between 0 and 1, got 0.0"),
-            ({"step": float("nan")}, "step must be between"),
-            ({"fixed_sparsity": 1.0}, "fixed_sparsity must be between 0 and 1, got 1.0"),
-            ({"score_share": 0.0}, "score_share must be between 0 and 1, got 0.0"),
-        ],
-    )
-    def test_nonsense(self, settings, message: str) -> None:
-        with pytest.raises((ValueError, TypeError), match=message):
-            PruningRule(**settings)
 
 
 class Swept:
@@ -195,7 +189,10 @@ class Swept:
         # A single point where the curve has one.
         highest = max(len(curve) - 1, 0.5) / 100
         self.rule = PruningRule(cliff, 0.0, highest, full_curve=full_curve)
-        self.pruning = prune(self.SCORES, self.rule, self.performances, self.heard.append)
+        self.pruning = prune(self.SCORES, self.rule, self.performances, self.progress())
+
+    def progress(self) -> Progress:
+        return Progress(lambda _, fraction: self.heard.append(fraction), name="pruning")
 
     def performances(self, circuits, progress):
         self.batches.append([100 - len(heads) for heads in circuits])
@@ -325,3 +322,16 @@ class TestPruning:
         pruning = Pruning(frozenset({Head(1, 2), Head(0, 10)}), (0.6, 0.7), (99.5, 1 / 3), 1)
         adapter = TypeAdapter(Pruning)
         assert adapter.validate_json(adapter.dump_json(pruning)) == pruning
+
+
+class TestMerged:
+    def test_the_heads_that_any_pruning_keeps(self) -> None:
+        kept = [{Head(0, 1), Head(1, 2)}, {Head(1, 2), Head(2, 3)}]
+        prunings = {
+            name: Pruning(frozenset(heads), (0.5,), (100.0,), 0)
+            for name, heads in zip(("flap", "contrastive-flap"), kept, strict=True)
+        }
+        assert merged_candidates(prunings) == kept[0] | kept[1]
+
+    def test_nothing_was_pruned(self) -> None:
+        assert merged_candidates({}) is None
