@@ -1,5 +1,5 @@
 """The command line: `circuits discover ioi`. Results go to stdout, everything else to stderr."""
 
-from circuits.cli.app import app, main
+from circuits.cli.main import app, main
 
 __all__ = ["app", "main"]

@@ -12,24 +12,22 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from circuits.cli.console import err, first_line, print_error, print_warning
+from circuits.cli.terminal import err, first_line, print_error, print_warning, quietly
+from circuits.errors import CircuitsError, InputError
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 # typer brings its own copy of click, or uses click's, depending on its version.
 UsageError: Any = typer.BadParameter.__mro__[1]
 _OUR_PACKAGES = ("circuits", "tasks")
-
-
-class SaveError(Exception):
-    """A result was computed and shown, and could not be saved."""
+_DEBUG, _QUIET = ("--debug",), ("--quiet", "-q")
 
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """Make a ValueError inside the `with` a mistake of usage (exit code 2)."""
+    """Make an InputError inside the `with` a mistake of usage (exit code 2)."""
     try:
         yield
-    except ValueError as error:
+    except InputError as error:
         raise UsageError(str(error)) from error
 
 
@@ -43,11 +41,12 @@ class OneSentenceErrors(TyperGroup):
         standalone_mode: bool = True,
         **extra: Any,
     ) -> Any:
-        """Run a command line, and exit unless told otherwise."""
-        words = list(sys.argv[1:] if args is None else args) or ["--help"]
-        debug = "--debug" in words
+        """Run a command line, and exit unless asked not to."""
+        given = list(sys.argv[1:] if args is None else args)
+        words = [word for word in given if word not in (*_DEBUG, *_QUIET)] or ["--help"]
+        debug, quiet = (any(flag in given for flag in flags) for flags in (_DEBUG, _QUIET))
         try:
-            with _warnings_as_lines(show_all=debug):
+            with quietly(quiet), _warnings_as_lines(show_all=debug):
                 code = super().main(words, *rest, standalone_mode=False, **extra)
         except (KeyboardInterrupt, typer.Abort):
             code = INTERRUPTED
@@ -69,21 +68,20 @@ def _report(error: Any, words: list[str]) -> int:
         print_error(_uncapitalised(first_line(error.format_message())) + hint)
         return MISUSED
     expected = _expected_message(error)
-    print_error(_unexpected_message(error, words) if expected is None else expected)
+    print_error(_defect(error, words) if expected is None else expected)
     return FAILED
 
 
 def _expected_message(error: Exception) -> str | None:
-    """What to tell about an error that input or surroundings explain; None for one of ours."""
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    """What to say of an error that input or surroundings explain; None for one of ours."""
+    if isinstance(error, CircuitsError):
+        return str(error)
+    if isinstance(error, OSError):
+        named = error.filename and error.strerror
+        return f"{error.filename}: {error.strerror}" if named else error.strerror or str(error)
     if _is_out_of_memory(error):
         return "out of memory; lower --memory-budget or --n-prompts, or choose a smaller --dtype"
-    if isinstance(error, ValueError | OSError | SaveError):
-        return str(error)
-    from circuits.errors import ModelError
-
-    return str(error) if isinstance(error, ModelError) else None
+    return None
 
 
 def _is_out_of_memory(error: Exception) -> bool:
@@ -92,8 +90,8 @@ def _is_out_of_memory(error: Exception) -> bool:
     return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
-def _unexpected_message(error: Exception, words: list[str]) -> str:
-    command = shlex.join(["circuits", "--debug", *(word for word in words if word != "--debug")])
+def _defect(error: Exception, words: list[str]) -> str:
+    command = shlex.join(["circuits", "--debug", *words])
     return (
         f"unexpected {type(error).__name__} ({first_line(str(error))}); "
         f"this is a defect: please report it with the output of `{command}`"

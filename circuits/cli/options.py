@@ -1,13 +1,36 @@
-"""The options that commands of every kind share, with their help texts."""
+"""The options that several commands share, with their help texts; and how a command is made."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 _MODEL, _OUTPUT = "Model", "Output"
+_OLD_NAMES = {"output": "out"}
+"""Of options that were called otherwise, and still can be."""
+
+
+def examples(*lines: str) -> str:
+    """Command lines under a heading, for the end of a help text."""
+    # typer keeps the line breaks of a paragraph that starts with a backspace.
+    return "\b\n" + "\n".join(("[dim]Examples[/dim]", *(f"  {line}" for line in lines)))
+
+
+def command(function: Callable[..., None], name: str, *lines: str) -> Any:
+    """A command of a function, with examples below its help."""
+    app = typer.Typer(rich_markup_mode="rich", add_completion=False)
+    app.command(name=name, epilog=examples(*lines), context_settings=CONTEXT)(function)
+    return get_command(app)
+
+
+CONTEXT = {
+    "help_option_names": ["--help", "-h"],
+    "token_normalize_func": lambda name: _OLD_NAMES.get(name, name),
+}
 
 TaskName = Annotated[
     str,
@@ -15,6 +38,17 @@ TaskName = Annotated[
         metavar="TASK",
         help="A task of `circuits tasks`, or your own: a JSONL or CSV file, a directory of "
         "Dataset.save_to_disk, or hf://datasets/OWNER/NAME.",
+    ),
+]
+Run = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="Directory of a run, written by `circuits discover --out`."),
+]
+AnyCircuit = Annotated[
+    str,
+    typer.Argument(
+        metavar="CIRCUIT",
+        help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
     ),
 ]
 Model = Annotated[
@@ -26,10 +60,18 @@ Model = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+SavedModel = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME_OR_PATH",
+        help="Where the model is now; default where it was when the circuit was discovered.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Device = Annotated[
     str | None,
     typer.Option(
-        metavar="DEVICE", help="cpu or cuda (default: cuda if there).", rich_help_panel=_MODEL
+        metavar="DEVICE", help="cpu or cuda; default cuda if there.", rich_help_panel=_MODEL
     ),
 ]
 DataType = Annotated[
@@ -40,16 +82,9 @@ DataType = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
-
-TestedPromptCount = Annotated[
-    int, typer.Option("--n-prompts", metavar="N", help="Prompt pairs to test the model on.")
-]
 Seed = Annotated[
     int | None,
     typer.Option(metavar="N", help="Seed of the prompts; the same gives the same; default 0."),
-]
-Metric = Annotated[
-    str | None, typer.Option(metavar="METRIC", help="logit_diff or prob_diff; default logit_diff.")
 ]
 Threads = Annotated[
     int | None,
@@ -60,22 +95,14 @@ Threads = Annotated[
         "may really use (affinity, container quota).",
     ),
 ]
-
-RowsOut = Annotated[
-    Path,
+OutFile = Annotated[
+    Path | None,
     typer.Option(
-        metavar="DIRECTORY",
-        help="Write the rows here as they come; the same command again goes on from there.",
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Write here; default to stdout.",
         rich_help_panel=_OUTPUT,
-    ),
-]
-TruthModels = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help="One of these models alone; may be repeated. Default: all of them.",
-        rich_help_panel=_MODEL,
     ),
 ]
 Json = Annotated[

@@ -19,7 +19,7 @@ from rich.progress import (
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from circuits.cli.console import err
+from circuits.cli.terminal import err, is_quiet
 from circuits.runtime.progress import Progress
 
 LOADING = "loading"
@@ -91,6 +91,9 @@ class _Lines:
 @contextmanager
 def show_progress(stages: Sequence[str]) -> Iterator[Progress]:
     """Show these stages, the coming ones too, while the `with` runs."""
+    if is_quiet():
+        yield Progress()
+        return
     if not err.is_interactive:
         lines = _Lines()
         yield Progress(lines.stage, lines.note)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,8 +13,8 @@ import huggingface_hub
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
 from circuits.errors import DownloadError, UnknownModelError, cause
-from circuits.model.default_weights import Progress, default_model_directory
 
+Progress = Callable[[str], None]
 DEFAULT_MODEL = "smollm2-135m"
 """What is loaded where no model is named."""
 HUB = "needs the Hugging Face hub"
@@ -97,6 +97,8 @@ def model_directory(
     Raises UnknownModelError, DownloadError, NotEnoughSpaceError.
     """
     if name_or_path == DEFAULT_MODEL:
+        from circuits.model.default_weights import default_model_directory
+
         return default_model_directory(progress=progress, check_weights=weights)
     path = Path(name_or_path).expanduser()
     if path.is_dir():
@@ -112,6 +114,21 @@ def model_directory(
             f"or {DEFAULT_MODEL}"
         )
     return _hub_directory(name, weights, progress or _log.info)
+
+
+def check_name(name: str) -> None:
+    """Refuse, without asking the hub, a name that is close to one of ours and is none.
+
+    Raises:
+        UnknownModelError: It is no directory, not in Hugging Face's cache, and close to a name of
+            the catalogue.
+
+    """
+    known = {entry.name for entry in _CATALOGUE}
+    if name in known or "/" in name or Path(name).expanduser().is_dir() or _cached(name):
+        return
+    if get_close_matches(name.lower(), [one.lower() for one in known], n=1):
+        raise _unknown(name, "no model of `circuits models`, and no directory")
 
 
 def has_vocabulary(directory: Path) -> bool:

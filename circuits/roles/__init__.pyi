@@ -1,7 +1,8 @@
 from .answers import AnswerAttention, DirectEffects, read_answers
-from .naming import ROLES, Role, RoleRule, name_heads
+from .naming import ROLES, Role, name_heads
 from .reading import HeadReading, read_heads
 from .repeats import RepeatScores, repeat_scores
+from .rule import RoleRule
 
 __all__ = [
     "ROLES",

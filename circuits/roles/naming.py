@@ -7,7 +7,6 @@ The names are those that Wang et al. 2022 (arXiv 2211.00593) gave the heads of I
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal, get_args
 
 from jaxtyping import Bool
@@ -17,6 +16,7 @@ from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.errors import InputError
 from circuits.roles.reading import HeadReading
+from circuits.roles.rule import RoleRule
 
 Role = Literal[
     "previous-token",
@@ -29,32 +29,6 @@ Role = Literal[
 ]
 ROLES: tuple[Role, ...] = get_args(Role)
 _ANSWERING: frozenset[Role] = frozenset({"mover", "negative mover", "suppressor"})
-
-
-@dataclass(frozen=True)
-class RoleRule:
-    """When a head gets a name.
-
-    Attributes:
-        attention: The share of its attention that a head gives, on average, to the tokens that the
-            name says it looks at.
-        direct: The share of the model's logit difference that it writes by itself, if the name
-            says that it writes.
-
-    Raises:
-        InputError: A share is not between 0 and 1.
-
-    """
-
-    attention: float = 0.4
-    direct: float = 0.05
-
-    def __post_init__(self) -> None:
-        for name in ("attention", "direct"):
-            if not 0 < getattr(self, name) <= 1:
-                raise InputError(
-                    f"{name} is a share above 0 and up to 1, got {getattr(self, name)}"
-                )
 
 
 def name_heads(

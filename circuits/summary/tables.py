@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from math import isfinite
 
 from rich.filesize import decimal
@@ -17,9 +15,8 @@ from circuits.evaluation import Curve, Evaluation, Gap, Kept
 from circuits.evaluation.config import Prompts
 from circuits.runtime.cost import Cost
 from circuits.statistics import Chance, Estimate
+from circuits.summary.content import Answer, Facts, Table
 
-Facts = Mapping[str, str]
-"""Names and values."""
 _FLOP_UNITS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1, ""))
 _REPLACED_BY = {
     "mean": "means over corrupted prompts",
@@ -38,32 +35,6 @@ _VERDICTS: dict[VerdictKind, tuple[str, tuple[str, ...]]] = {
 }
 _NOT_SHOWN = {"no power": "not tested", "ignored": "ignored"}
 _AGREEMENT = {"precision": "precision", "recall": "recall", "f1": "F1", "iou": "IoU"}
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows of text under headers; a header that starts with ">" is aligned right.
-
-    Attributes:
-        headers: One for each column.
-        rows: As many cells each.
-        legend: What a reader must know.
-        has_total: Whether the last row sums up the others.
-
-    """
-
-    headers: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    legend: str = ""
-    has_total: bool = False
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A sentence or two, and whether a reader should be warned by them."""
-
-    text: str
-    is_warning: bool
 
 
 def does_the_task(found: Discovery) -> Answer:

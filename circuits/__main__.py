@@ -1,0 +1,5 @@
+"""`python -m circuits` is the command `circuits`."""
+
+from circuits.cli import main
+
+main()

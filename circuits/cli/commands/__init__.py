@@ -1,0 +1,1 @@
+"""One module for each verb; `COMMANDS` has its commands by name."""

@@ -1,0 +1,74 @@
+"""`circuits compare`: how two circuits agree, and how chance would."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from circuits.cli import options
+from circuits.cli.errors import usage_errors
+from circuits.cli.inputs import circuit_of, read, read_named
+from circuits.cli.terminal import out, print_json, print_warning
+from circuits.references import Reference, check_same_shape
+
+if TYPE_CHECKING:
+    from circuits.circuit import Circuit
+    from circuits.discovery.result import Discovery
+
+ComparedWith = Annotated[
+    str,
+    typer.Argument(
+        metavar="REFERENCE",
+        help="A run's directory, a circuit as JSON, or a name of `circuits references`.",
+    ),
+]
+
+
+def compare(run: options.Run, reference: ComparedWith, json: options.Json = False) -> None:
+    """Compare a circuit with a reference, and with what chance would do."""
+    theirs, found = read_named(reference), read(run)
+    if isinstance(theirs, Reference):
+        with usage_errors():
+            check_same_shape(theirs, circuit_of(found))
+        _warn(found, theirs)
+    from circuits.comparison import compare_circuits
+
+    against = theirs if isinstance(theirs, Reference) else circuit_of(theirs)
+    comparison = compare_circuits(found, against)
+    if json:
+        from circuits.cli.as_json.results import comparison as plain
+
+        print_json(plain(comparison, theirs.name if isinstance(theirs, Reference) else None))
+    else:
+        from circuits.cli.tables.comparison import comparison as table
+
+        out.print(table(comparison, str(run), reference))
+
+
+def _warn(found: Discovery | Circuit, reference: Reference) -> None:
+    """Say what makes a comparison mean less than it seems to."""
+    from circuits.discovery.result import Discovery
+
+    if not reference.verified:
+        print_warning(f"{reference.name} was not seen in a primary source; {reference.note}")
+    if not isinstance(found, Discovery):
+        return
+    source = found.provenance
+    for what, mine, theirs in (
+        ("task", source.task, reference.task),
+        ("model", source.model.name, reference.model),
+    ):
+        if mine != theirs:
+            print_warning(f"{reference.name} is of {what} {theirs}, the run is of {mine}")
+
+
+COMMANDS = {
+    "compare": options.command(
+        compare,
+        "compare",
+        "circuits compare runs/ioi runs/ioi-exact",
+        "circuits compare runs/ioi published.json",
+        "circuits compare runs/greater-than greater-than-smollm2-135m",
+    )
+}

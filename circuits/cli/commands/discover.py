@@ -1,0 +1,41 @@
+"""`circuits discover`: the circuit of a task in a model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from circuits.cli.options import TaskName, command
+from circuits.cli.searching import Asked, Search, Shown, carry_out_one, check_asked
+from circuits.cli.setting_options import takes_search_options
+
+
+@takes_search_options()
+def discover(task: TaskName, *, given: dict[str, Any]) -> None:
+    """Find the circuit of a task in a model."""
+    asked = Asked(task, given)
+    config, known = asked.config(), check_asked(asked)
+    from circuits.cli.as_json import results as as_json
+    from circuits.cli.tables import discovery as tables
+    from circuits.discover import run_discovery
+    from circuits.discovery.result import Discovery
+    from circuits.discovery.run import STAGES
+
+    def run(search: Search) -> Discovery:
+        directory, resume = asked.directory, asked.resume
+        return run_discovery(
+            search.bridge, search.task, config, search.progress, directory, resume=resume
+        )
+
+    shown = Shown(STAGES, lambda found: found.circuit, as_json.discovery, tables.discovery)
+    carry_out_one(asked, known, run, shown)
+
+
+COMMANDS = {
+    "discover": command(
+        discover,
+        "discover",
+        "circuits discover ioi --out runs/ioi",
+        "circuits discover ioi --out runs/ioi --resume",
+        "circuits discover greater-than --model gpt2 --method path-patching --json",
+    )
+}

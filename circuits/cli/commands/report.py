@@ -1,0 +1,62 @@
+"""`circuits report`: runs as one HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from circuits.cli import options
+from circuits.cli.errors import UsageError
+
+_DEFAULT_NAME = "report.html"
+Runs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="RUN...", help="Directories of runs, written by `circuits discover --out`."
+    ),
+]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--out",
+        "-o",
+        metavar="FILE",
+        help="Write the page here; default RUN/report.html, where there is one RUN.",
+        rich_help_panel="Output",
+    ),
+]
+
+
+def report(runs: Runs, out: ReportFile = None) -> None:
+    """Write runs, and how their circuits compare, as one HTML page that needs no network."""
+    if out is None and len(runs) > 1:
+        raise UsageError(
+            f"{len(runs)} runs make a page of their own: say where, for example "
+            "--out comparison.html"
+        )
+    path = runs[0] / _DEFAULT_NAME if out is None else out
+    if path.is_dir():
+        raise UsageError(f"--out {path} is a directory: name a file in it, such as report.html")
+    from rich.filesize import decimal
+    from rich.text import Text
+
+    from circuits.cli import terminal
+    from circuits.cli.reproduce import command
+    from circuits.report import write_report
+
+    write_report(runs, path, command)
+    size = decimal(path.stat().st_size)
+    shown = Text.assemble("Written to ", (str(path), "bold"), f" ({size}): open it in a browser")
+    terminal.out.print(shown, soft_wrap=True)
+
+
+COMMANDS = {
+    "report": options.command(
+        report,
+        "report",
+        "circuits report runs/ioi",
+        "circuits report runs/ioi runs/ioi-exact --out comparison.html",
+    )
+}

@@ -1,0 +1,101 @@
+"""`circuits seeds`: a discovery repeated, and how its figures spread."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from circuits.cli.errors import UsageError, usage_errors
+from circuits.cli.inputs import read_named
+from circuits.cli.options import TaskName, command
+from circuits.cli.searching import Asked, Search, Shown, carry_out, check_asked
+from circuits.cli.setting_options import takes_search_options
+from circuits.discovery.methods import method_names
+
+if TYPE_CHECKING:
+    from circuits.studies.seeds import Against
+
+SeedCount = Annotated[
+    int, typer.Option("--seeds", metavar="N", help="Seeds to repeat the discovery over.")
+]
+ComparedWith = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHAT",
+        help="Measure precision and recall against another method on the same prompts, such as "
+        "path-patching, or against a run's directory, a circuit as JSON, or a name of `circuits "
+        "references`.",
+    ),
+]
+
+
+@takes_search_options()
+def seeds(
+    task: TaskName,
+    *,
+    seeds: SeedCount = 10,
+    against: ComparedWith = None,
+    given: dict[str, Any],
+) -> None:
+    """Repeat a discovery over seeds, and show how much of it depends on them.
+
+    The seeds begin with --seed, which is also the one that is shown apart from the others.
+    """
+    asked = Asked(task, given)
+    config, known = asked.config(), check_asked(asked)
+    other = _against(against)
+    from circuits.cli.as_json import results as as_json
+    from circuits.cli.tables import seeds as tables
+    from circuits.studies import SeedStudy, discover_seeds
+    from circuits.studies.seeds import (
+        SEED_STAGES,
+        check_against,
+        check_study_begun,
+        is_study_begun,
+        seed_numbers,
+    )
+
+    with usage_errors():
+        seed_numbers(seeds, config.seed)
+        check_against(config, other)
+
+    def run(search: Search) -> SeedStudy:
+        return discover_seeds(
+            search.bridge,
+            search.task,
+            seeds=seeds,
+            config=config,
+            against=other,
+            directory=asked.directory,
+            progress=search.progress,
+            resume=asked.resume,
+        )
+
+    shown = Shown(SEED_STAGES, lambda found: found.found.circuit, as_json.seeds, tables.seeds)
+    carry_out(asked, known, run, shown, check_study_begun, is_study_begun)
+
+
+def _against(given: str | None) -> Against | None:
+    """A method by name, a circuit or a reference. Raises UsageError."""
+    if given is None or given in method_names():
+        return given
+    try:
+        known = read_named(given)
+    except UsageError as error:
+        methods = ", ".join(method_names())
+        raise UsageError(f"{error}; methods to compare with: {methods}") from error
+    from circuits.discovery.result import Discovery
+
+    return known.circuit if isinstance(known, Discovery) else known
+
+
+COMMANDS = {
+    "seeds": command(
+        seeds,
+        "seeds",
+        "circuits seeds ioi --seeds 10 --out runs/ioi-seeds",
+        "circuits seeds ioi --against path-patching --out runs/ioi-seeds --resume",
+        "circuits seeds ioi --templates 4 --against ioi-smollm2-135m --json",
+    )
+}

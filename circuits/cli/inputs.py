@@ -1,0 +1,104 @@
+"""What commands are given: models, settings, runs, circuits, references."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from circuits.circuit import Circuit
+from circuits.cli.errors import UsageError, usage_errors
+from circuits.cli.progress import LOADING
+from circuits.cli.setting_options import read_setting
+from circuits.discovery.config import DiscoveryConfig
+from circuits.errors import FormatError, UnknownNameError
+from circuits.model.catalogue import DEFAULT_MODEL, check_name
+from circuits.pruning.rule import PruningRule
+from circuits.references import Reference, load_reference
+from circuits.runtime.progress import Progress
+from circuits.search.rules import SelectionRule
+
+if TYPE_CHECKING:
+    from circuits.discovery.result import Discovery
+    from circuits.forward import TransformerBridge
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """Which model to load, and how; None leaves it to the library."""
+
+    name: str | None
+    device: str | None
+    dtype: str | None
+    threads: int | None = None
+
+    @property
+    def shown(self) -> str:
+        """The model's name."""
+        return self.name or DEFAULT_MODEL
+
+    def check(self) -> None:
+        """Refuse, before anything is imported, a name that stands for no model."""
+        check_name(self.shown)
+
+    def load(self, progress: Progress) -> TransformerBridge:
+        """Load the model, saying what takes long."""
+        from circuits.model import load_model
+        from circuits.runtime.threads import use_threads
+
+        part = progress.stage(LOADING)
+        use_threads(self.threads)
+        chosen: dict[str, Any] = {} if self.dtype is None else {"dtype": self.dtype}
+        with usage_errors():
+            bridge = load_model(self.shown, device=self.device, progress=part.note, **chosen)
+        part(1.0)
+        return bridge
+
+
+def discovery_config(options: Mapping[str, Any]) -> DiscoveryConfig:
+    """Build the settings from the options that were given. Raises SettingError."""
+    given = {name: value for name, value in options.items() if value is not None}
+    given["selection"] = SelectionRule(**_fields_of(SelectionRule, given))
+    if pruning := _fields_of(PruningRule, given):
+        by_share = "score_share" in given and "cliff" not in given
+        given["pruning"] = PruningRule(**({"cliff": "share"} if by_share else {}), **pruning)
+    return DiscoveryConfig(**_fields_of(DiscoveryConfig, given))
+
+
+def read(path: Path) -> Discovery | Circuit:
+    """Read a run's directory, or a circuit's JSON file. Raises CircuitsError, OSError."""
+    if path.is_file():
+        return read_circuit_file(path)
+    from circuits.discovery.result import Discovery
+
+    return Discovery.load(path)
+
+
+def read_circuit_file(path: Path) -> Circuit:
+    """Read a circuit's JSON file. Raises FormatError, OSError."""
+    try:
+        return Circuit.from_json(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise FormatError(f"{path} holds no circuit: {error}") from error
+
+
+def read_named(given: str) -> Discovery | Circuit | Reference:
+    """What is at that path; where nothing is and it looks like none, the reference of that name."""
+    path = Path(given)
+    if path.exists() or given != path.name:
+        return read(path)
+    try:
+        return load_reference(given)
+    except UnknownNameError as error:
+        raise UsageError(f"there is no run or file {given} here, and {error}") from error
+
+
+def circuit_of(source: Discovery | Circuit | Reference) -> Circuit:
+    """The circuit of whatever was given."""
+    return source if isinstance(source, Circuit) else source.circuit
+
+
+def _fields_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    names = (field.name for field in fields(kind) if field.name in given)
+    return {name: read_setting(kind, name, given[name]) for name in names}
