@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from circuits.circuit import Circuit
 from circuits.components import Edge, Head, Node, Receiver
@@ -33,7 +34,7 @@ class _TopN:
                 for edge in edges
             ]
         graph = source.graph
-        kept = leading_to_logits(edges)
+        kept = leading_to_logits(edges, graph)
         heads = frozenset(n for edge in kept for n in edge.ends if isinstance(n, Head))
         circuit = Circuit(heads, frozenset(kept), graph.n_layers, graph.n_heads)
         return [Grown(circuit, effects) for _ in rules]
@@ -54,16 +55,20 @@ def strongest(effects: EdgeValues, n: int) -> list[Edge]:
     ]
 
 
-def leading_to_logits(edges: Iterable[Edge]) -> list[Edge]:
-    """The edges from which the logits can be reached along others."""
-    out_of: defaultdict[Node | None, list[Edge]] = defaultdict(list)
+def leading_to_logits(edges: Iterable[Edge], graph: ModelGraph) -> list[Edge]:
+    """The edges from which the logits can be reached along others.
+
+    One into a shared key or value is there for every head that reads it and leads there.
+    """
+    into: defaultdict[Node | None, list[Edge]] = defaultdict(list)
     for edge in edges:
-        out_of[edge.receiver.node].append(edge)
+        for node in graph.readers(edge.receiver) or (None,):
+            into[node].append(replace(edge, receiver=Receiver(node, edge.receiver.input)))
     found: list[Edge] = []
     waiting: list[Node | None] = [None]
     seen: set[Node | None] = {None}
     while waiting:
-        for edge in out_of[waiting.pop()]:
+        for edge in into[waiting.pop()]:
             found.append(edge)
             if edge.sender not in seen:
                 seen.add(edge.sender)
