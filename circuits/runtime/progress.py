@@ -53,7 +53,7 @@ class Progress:
             return given
         return SILENT if given is None else cls(given)
 
-    def __call__(self, fraction: float) -> None:
+    def __call__(self, fraction: float | int) -> None:
         """Report which fraction of the work is done."""
         if self.name:
             self.hears(self.name, self.start + self.share * fraction)
@@ -68,11 +68,11 @@ class Progress:
         found(0.0)
         return found
 
-    def within(self, low: float, high: float) -> Progress:
+    def within(self, low: float | int, high: float | int) -> Progress:
         """The part of this work from one fraction to another."""
         return replace(self, start=self.start + self.share * low, share=self.share * (high - low))
 
-    def parts(self, *weights: float) -> tuple[Progress, ...]:
+    def parts(self, *weights: float | int) -> tuple[Progress, ...]:
         """Parts one after another, as heavy as their weights."""
         total, done, found = sum(weights), 0.0, []
         for weight in weights:
@@ -81,7 +81,7 @@ class Progress:
         return tuple(found)
 
     def each(
-        self, items: Sequence[Item] | str, weights: Iterable[float] | None = None
+        self, items: Sequence[Item] | str, weights: Iterable[float | int] | None = None
     ) -> Iterator[tuple[Item, Progress]]:
         """Every item with its part of the work; a part is done when the next item is asked for."""
         heavy = [1.0] * len(items) if weights is None else list(weights)

@@ -1,5 +1,6 @@
 from functools import lru_cache
 
+import jaxtyping
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -16,6 +17,15 @@ RULE = SelectionRule(threshold=0.4, logits_threshold=0.6, distance="linear")
 """Low enough that several of twelve heads pass it."""
 ON_DISCOVERY = EvaluationConfig(prompts="discovery", n_resamples=20)
 """Quick, and on the prompts that `Discovery.performance` is of."""
+
+
+@pytest.fixture
+def without_type_checks():
+    """Let wrong types and shapes reach our own checks, which are all that users have."""
+    before = jaxtyping.config.jaxtyping_disable
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", before)
 
 
 @lru_cache

@@ -9,10 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.components import all_heads
+from circuits.errors import SettingError
 from circuits.evaluation import MIB_SHARES, Evaluator, HeadScores, faithfulness_curve
 from circuits.evaluation.config import ABLATIONS, RANKINGS
 from circuits.evaluation.curve import areas, faithfulness
-from circuits.evaluation.ordering import rank_heads
+from circuits.evaluation.ordering import order_heads
 from circuits.statistics import Bootstrap
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import N_HEADS, N_LAYERS
@@ -79,7 +80,7 @@ def test_points_are_runs_of_the_best_heads(evaluator, scores, ranking, ablation)
     assert tuple(point.share for point in found.points) == MIB_SHARES
     assert [point.n_heads for point in found.points] == [0, 0, 0, 0, 0, 0, 1, 2, 6, 12]
     none, everything = evaluator.metrics([frozenset(), HEADS], ablation).mean(1)
-    best = rank_heads(scores.values, ranking)
+    best = order_heads(scores.values, ranking)
     for point in found.points:
         kept = evaluator.metrics([frozenset(best[: point.n_heads])], ablation)[0].mean()
         expected = (kept - none) / (everything - none)
@@ -101,7 +102,7 @@ def test_intervals_are_those_of_the_areas(evaluator, scores) -> None:
     found = faithfulness_curve(
         evaluator, scores, "signed", shares=shares, bootstrap=Bootstrap(0.9, 4000)
     )
-    best = rank_heads(scores.values, "signed")
+    best = order_heads(scores.values, "signed")
     circuits = [frozenset(best[:size]) for size in (0, 3, 12)]
     metrics = evaluator.metrics(circuits, "resample").numpy()
     drawn = []
@@ -116,5 +117,5 @@ def test_intervals_are_those_of_the_areas(evaluator, scores) -> None:
 
 @pytest.mark.parametrize("shares", [(0.5,), (0.5, 0.1), (0.1, 0.1), (-0.1, 1.0), (0.5, 1.1)])
 def test_shares_that_make_no_curve(evaluator, scores, shares) -> None:
-    with pytest.raises(ValueError, match="shares must rise, from at least 0 to at most 1; got"):
+    with pytest.raises(SettingError, match="shares must rise, from at least 0 to at most 1; got"):
         faithfulness_curve(evaluator, scores, "signed", shares=shares)

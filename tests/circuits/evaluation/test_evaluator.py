@@ -5,12 +5,14 @@ import torch
 
 from circuits.ablation import CorruptedOutputs, MeanOutputs, ZeroOutputs, ablated_metric
 from circuits.components import Head, all_heads
+from circuits.errors import MismatchError, NoEffectError
 from circuits.evaluation import Evaluator
 from circuits.evaluation.config import ABLATIONS
 from circuits.forward import LayeredModel
-from circuits.forward.activations import at_end
+from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff, prob_diff
 from circuits.pruning import PruningRule, prune
+from circuits.runtime.progress import Progress
 from tests.circuits.families import N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs
 
@@ -68,8 +70,9 @@ def test_metrics_of_every_ablation(llama, pairs, evaluator, ablation) -> None:
 def test_many_prompts_are_resampled_in_batches(llama, monkeypatch) -> None:
     monkeypatch.setattr("circuits.evaluation.evaluator._PROMPTS_RESAMPLED_TOGETHER", 4)
     pairs, heard = ragged_pairs(9), []
+    progress = Progress(lambda stage, done: heard.append(done), name="evaluation")
     evaluator = Evaluator(llama, pairs)
-    found = evaluator.metrics([SOME, frozenset()], "resample", heard.append)
+    found = evaluator.metrics([SOME, frozenset()], "resample", progress)
     model = LayeredModel.of(llama)
     outputs = CorruptedOutputs.of(model, pairs)
     expected = ablated_metric(model, pairs, outputs, [SOME, frozenset()], logit_diff)
@@ -103,10 +106,10 @@ def test_prunings_run_their_common_circuits_once(evaluator, monkeypatch) -> None
 
 def test_a_missing_template(llama) -> None:
     pairs = ragged_pairs(9)
-    with pytest.raises(ValueError, match="template has no mean head outputs"):
+    with pytest.raises(MismatchError, match="template has no mean head outputs"):
         Evaluator(llama, pairs, pairs[pairs.end == 8])
 
 
 def test_a_metric_of_zero(llama, pairs) -> None:
-    with pytest.raises(ValueError, match="full model's metric is 0"):
+    with pytest.raises(NoEffectError, match="full model's metric is 0"):
         Evaluator(llama, pairs, metric=lambda logits, pairs: logits[..., 0] * 0)

@@ -12,9 +12,11 @@ import torch
 from circuits.ablation import edge_ablated_metric
 from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
+from circuits.errors import MismatchError
 from circuits.evaluation import EvaluationConfig, Evaluator, HeadScores, evaluate_circuit
 from circuits.evaluation.config import ABLATIONS
 from circuits.metrics import logit_diff
+from circuits.runtime.progress import Progress
 from tests.circuits.ablation.slow_twin import all_edges
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import N_HEADS, N_LAYERS
@@ -148,8 +150,9 @@ def test_of_the_whole_model(evaluator) -> None:
 @pytest.mark.parametrize("has_edges", [True, False])
 def test_progress_rises_to_the_end(llama, discovery, has_edges: bool) -> None:
     heard, fresh = [], Evaluator(llama, ragged_pairs(3), ragged_pairs(9))
+    progress = Progress(lambda stage, done: heard.append(done), name="evaluation")
     circuit = CIRCUIT if has_edges else Circuit.of_heads(SOME, N_LAYERS, N_HEADS)
-    evaluate_circuit(circuit, fresh, discovery, SCORES, QUICK, heard.append)
+    evaluate_circuit(circuit, fresh, discovery, SCORES, QUICK, progress)
     assert all(low <= high for low, high in pairwise(heard))
     assert heard[0] < 0.1 and max(heard) <= 1
     if has_edges:
@@ -178,5 +181,5 @@ def test_fit_for_json(figures) -> None:
 
 
 def test_a_circuit_of_another_model(evaluator) -> None:
-    with pytest.raises(ValueError, match="of 2 layers x 4 heads, this model has 3 x 4; evaluate"):
+    with pytest.raises(MismatchError, match="of 2 layers x 4 heads, this model has 3 x 4; eval"):
         evaluate_circuit(Circuit.of_heads([], 2, 4), evaluator)

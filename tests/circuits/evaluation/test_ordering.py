@@ -5,9 +5,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circuits.components import HEAD_INPUTS, Head, Receiver, all_heads
-from circuits.evaluation import choose_scores, effect_scores, rank_heads
-from circuits.patching import EffectTable
+from circuits.components import Head, Receiver, all_heads
+from circuits.errors import InputError
+from circuits.evaluation import choose_scores, effect_scores, order_heads
+from circuits.graph import ModelGraph
+from circuits.patching import EdgeValues
 from tests.circuits.families import N_HEADS, N_LAYERS
 
 NAN = float("nan")
@@ -19,17 +21,17 @@ def scores(*values):
 
 def test_signed_and_absolute() -> None:
     given_scores = scores(0.1, -3.0, 2.0, 0.0)
-    signed = [str(head) for head in rank_heads(given_scores, "signed")]
+    signed = [str(head) for head in order_heads(given_scores, "signed")]
     assert signed == ["1.0", "0.0", "1.1", "0.1"]
-    absolute = [str(head) for head in rank_heads(given_scores, "absolute")]
+    absolute = [str(head) for head in order_heads(given_scores, "absolute")]
     assert absolute == ["0.1", "1.0", "0.0", "1.1"]
 
 
 def test_heads_without_a_score_count_as_doing_nothing() -> None:
     given_scores = scores(-1.0, NAN, 1.0, NAN)
-    signed = [str(head) for head in rank_heads(given_scores, "signed")]
+    signed = [str(head) for head in order_heads(given_scores, "signed")]
     assert signed == ["1.0", "0.1", "1.1", "0.0"]
-    absolute = [str(head) for head in rank_heads(given_scores, "absolute")]
+    absolute = [str(head) for head in order_heads(given_scores, "absolute")]
     assert absolute == ["0.0", "1.0", "0.1", "1.1"]
 
 
@@ -38,7 +40,7 @@ def test_heads_without_a_score_count_as_doing_nothing() -> None:
     st.sampled_from(["signed", "absolute"]),
 )
 def test_every_head_once_falling_and_equal_ones_in_order(values, ranking) -> None:
-    order = rank_heads(scores(*values), ranking)
+    order = order_heads(scores(*values), ranking)
     assert sorted(order) == list(all_heads(2, 3))
     flat = [0.0 if value != value else value for value in values]
     keys = [flat[head.layer * 3 + head.index] for head in order]
@@ -47,12 +49,10 @@ def test_every_head_once_falling_and_equal_ones_in_order(values, ranking) -> Non
     assert ranked == sorted(ranked)
 
 
-KNOWN = {
-    Receiver.logits(): torch.tensor([[-0.5, NAN], [0.25, NAN]]),
-    Receiver(Head(1, 0), "q"): torch.tensor([[-0.125, NAN], [NAN, NAN]]),
-    Receiver(Head(1, 0), "k"): torch.tensor([[-1.0, NAN], [NAN, NAN]]),
-}
-EFFECTS = EffectTable.of_receivers(KNOWN, 2, 2, 1)
+EFFECTS = EdgeValues.unknown(ModelGraph(n_layers=2, n_heads=2, n_kv_heads=1))
+EFFECTS.put(Receiver.logits(), [Head(0, 0), Head(1, 0)], [-0.5, 0.25])
+EFFECTS.put(Receiver(Head(1, 0), "q"), [Head(0, 0)], [-0.125])
+EFFECTS.put(Receiver(Head(1, 0), "k"), [Head(0, 0)], [-1.0])
 PRUNINGS = {"flap": scores(1.0, 2.0, 3.0, 4.0)}
 
 
@@ -62,13 +62,10 @@ class TestEffects:
         assert found[0, 0] == 1.625 and found[1, 0] == -0.25
         assert found[:, 1].isnan().all()
 
-    def test_it_adds_up_the_tables_of_a_discovery(self, found) -> None:
+    def test_it_adds_up_the_effects_of_a_discovery(self, found) -> None:
         """A shared key or value counts once."""
         expected = torch.zeros(N_LAYERS, N_HEADS)
-        receivers = {Receiver.logits()} | {
-            Receiver(head, name) for head in all_heads(N_LAYERS, N_HEADS) for name in HEAD_INPUTS
-        }
-        for receiver in {found.effects.shared(receiver) for receiver in receivers}:
+        for receiver in found.effects.graph.receivers:
             expected -= found.effects.effects(receiver).nan_to_num()
         torch.testing.assert_close(effect_scores(found.effects).nan_to_num(), expected)
 
@@ -89,7 +86,7 @@ class TestChoice:
         assert torch.equal(chosen.values, PRUNINGS["flap"])
 
     def test_unknown(self) -> None:
-        with pytest.raises(ValueError, match="by 'magic': this run has the scores path-effects, f"):
+        with pytest.raises(InputError, match="by 'magic': this run has the scores path-effects, f"):
             choose_scores(EFFECTS, PRUNINGS, "magic")
-        with pytest.raises(ValueError, match="by 'path-effects': this run has the scores flap"):
+        with pytest.raises(InputError, match="by 'path-effects': this run has the scores flap"):
             choose_scores(None, PRUNINGS, "path-effects")

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from circuits import Circuit
+from circuits.errors import FormatError
 from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
 from circuits.statistics import Estimate
 from tests.circuits.conftest import ON_DISCOVERY
@@ -47,7 +48,7 @@ def test_none_where_none_was_kept(tmp_path):
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}", "null", '{"evaluation": 3}'])
 def test_damage_is_told_with_the_file(damage, tmp_path):
     (tmp_path / EVALUATION_FILE).write_text(damage)
-    with pytest.raises(ValueError, match=r"evaluation\.json is damaged: "):
+    with pytest.raises(FormatError, match=r"evaluation\.json is damaged: "):
         SavedEvaluation.load(tmp_path)
 
 
@@ -56,5 +57,5 @@ def test_a_damaged_entry_is_named(saved, tmp_path):
     data = json.loads(path.read_text())
     data["evaluation"]["completeness"]["low"] = "much"
     path.write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=r"evaluation\.completeness\.low"):
+    with pytest.raises(FormatError, match=r"evaluation\.completeness\.low"):
         SavedEvaluation.load(tmp_path)
