@@ -5,32 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from itertools import product
+from math import isnan
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from circuits import Circuit, Edge, Head, Receiver, compare_circuits, load_reference
-from circuits.comparison import count_connections, effect_strengths
 from circuits.comparison.compare import STRONGEST_EFFECT
-from circuits.components import HEAD_INPUTS, Connection, all_heads
-from circuits.patching import EffectTable
+from circuits.components import all_heads
+from circuits.errors import MismatchError
 from circuits.references import Reference
 from tests.circuits.cli.command_line import circuits, error_of
-
-HEADS = all_heads(3, 4)
-
-
-def every_path(heads) -> set[Connection]:
-    receivers = [Receiver(head, name) for head, name in product(heads, HEAD_INPUTS)]
-    paths = {Connection(sender, Receiver.logits()) for sender in heads}
-    return paths | {
-        Connection(sender, receiver)
-        for sender, receiver in product(heads, receivers)
-        if sender.layer < receiver.on_head()[0].layer
-    }
+from tests.circuits.comparison.paths import HEADS, every_path
 
 
 def circuit(*edges: str) -> Circuit:
@@ -38,37 +24,6 @@ def circuit(*edges: str) -> Circuit:
     made = frozenset(Edge(Head.parse(s), Receiver.parse(r), -0.1) for s, r in paths)
     ends = {e.sender for e in made} | {e.receiver.head for e in made if e.receiver.head}
     return Circuit(frozenset(ends), made, 3, 4)
-
-
-@pytest.fixture
-def table() -> EffectTable:
-    """Grouped queries: four heads share two key/value heads."""
-    draw = torch.Generator().manual_seed(0)
-    shapes = {"query": (3, 4, 3, 4), "key": (3, 2, 3, 4), "value": (3, 2, 3, 4), "logits": (3, 4)}
-    tables = {name: torch.randn(shape, generator=draw) for name, shape in shapes.items()}
-    for name in ("query", "key", "value"):
-        for layer in range(3):
-            tables[name][layer, :, layer:] = torch.nan
-    tables["logits"][0, 0] = torch.nan
-    return EffectTable(**tables)
-
-
-@given(st.frozensets(st.sampled_from(HEADS)))
-def test_number_of_connections(heads) -> None:
-    assert count_connections(heads) == len(every_path(heads))
-
-
-def test_strengths_cover_every_path_once(table: EffectTable) -> None:
-    reference = frozenset(sorted(every_path(HEADS))[::5])
-    strengths, positive = effect_strengths(table, reference)
-    assert len(strengths) == count_connections(HEADS)
-    expected = {
-        path: float(table.effects(path.receiver)[path.sender.layer, path.sender.index].abs())
-        for path in every_path(HEADS)
-    }
-    expected[Connection(Head(0, 0), Receiver.logits())] = 0.0
-    assert sorted(strengths) == pytest.approx(sorted(expected.values()))
-    assert sorted(strengths[positive]) == pytest.approx(sorted(expected[p] for p in reference))
 
 
 class TestCircuits:
@@ -109,9 +64,9 @@ class TestCircuits:
         assert found.head_rankings == {}
 
     def test_models_of_other_shapes_are_refused(self) -> None:
-        with pytest.raises(ValueError, match="different models"):
+        with pytest.raises(MismatchError, match="different models"):
             compare_circuits(circuit("0.0 1.1.q"), Circuit.of_heads([], 4, 4))
-        with pytest.raises(ValueError, match="ioi-gpt2 is a circuit of gpt2"):
+        with pytest.raises(MismatchError, match="ioi-gpt2 is a circuit of gpt2"):
             compare_circuits(circuit("0.0 1.1.q"), load_reference("ioi-gpt2"))
 
 
@@ -126,8 +81,9 @@ class TestDiscoveries:
         effects = found.effects
         largest = dict.fromkeys(all_heads(found.circuit.n_layers, found.circuit.n_heads), 0.0)
         for path in every_path(largest):
-            effect = effects.effects(path.receiver)[path.sender.layer, path.sender.index]
-            largest[path.sender] = max(largest[path.sender], abs(float(effect.nan_to_num(0.0))))
+            effect = effects.of(path.sender, path.receiver)
+            known = 0.0 if isnan(effect) else abs(effect)
+            largest[path.sender] = max(largest[path.sender], known)
         inside = [largest[head] for head in largest if head in found.circuit]
         outside = [largest[head] for head in largest if head not in found.circuit]
         pairs = list(product(inside, outside))
