@@ -78,6 +78,7 @@ class Activations:
         return tuple(
             Batch(rows, PairedActivations.of(self.model, self.pairs[rows], self.metric))
             for rows in order.split(PROMPTS_TOGETHER)
+            if len(rows)
         )
 
     def split(self, size: int) -> Iterator[Batch]:

@@ -6,11 +6,9 @@ import pytest
 import torch
 
 from circuits.forward import LayeredModel
-from circuits.forward.activations import PairedRun, at_end, run_layers, trim
-from circuits.metrics import logit_diff
+from circuits.forward.passes import run_layers
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, tiny_model
 from tests.circuits.patching.slow_twin import run as record
-from tests.circuits.prompts import ragged_pairs
 
 TOKENS = torch.randint(101, (3, 17), generator=torch.Generator().manual_seed(3))
 
@@ -151,29 +149,3 @@ class TestPieces:
                     lowest = 0 if window is None else max(0, position - window + 1)
                     expected = list(range(lowest, position + 1))
                     assert allowed[prompt, slot].nonzero()[:, 0].tolist() == expected
-
-
-class TestPairedRun:
-    def test_metrics_are_the_models_own(self, bridge, layered, pairs) -> None:
-        run = PairedRun.of(layered, pairs, logit_diff)
-        for tokens, found in (
-            (pairs.clean, run.clean_metric),
-            (pairs.corrupted, run.corrupted_metric),
-        ):
-            expected = logit_diff(at_end(own_logits(bridge, tokens), pairs), pairs)
-            torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-        assert not run.clean_metric.requires_grad
-
-    def test_padding_behind_every_answer_is_dropped(self) -> None:
-        pairs = ragged_pairs(6)
-        short = pairs[pairs.end < 8]
-        trimmed = trim(short)
-        assert trimmed.clean.shape == trimmed.corrupted.shape == (4, 8)
-        assert torch.equal(trimmed.clean, short.clean[:, :8])
-        assert torch.equal(trimmed.end, short.end)
-
-    def test_at_end(self) -> None:
-        pairs = ragged_pairs(4)
-        x = torch.randn(4, 9, 2)
-        expected = torch.stack([x[row, int(end)] for row, end in enumerate(pairs.end)])
-        assert torch.equal(at_end(x, pairs), expected)
