@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from circuits.forward import LayeredModel, paired_runs
-from circuits.forward.activations import at_end
+from circuits.errors import InputError
+from circuits.forward import Activations, LayeredModel
+from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff
-from circuits.scores.attribution import attribution_scores
+from circuits.scores import attribution_scores
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES
 from tests.circuits.patching.slow_twin import metric_gradient, run
@@ -17,7 +18,7 @@ from tests.circuits.prompts import ragged_pairs
 
 def scores_of(family: str, pairs) -> torch.Tensor:
     model = LayeredModel.of(shared_model(family))
-    return attribution_scores(paired_runs(model, pairs, logit_diff))
+    return attribution_scores(Activations(model, pairs, logit_diff))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -59,5 +60,5 @@ def test_prompts_do_not_cancel() -> None:
 
 
 def test_without_prompts() -> None:
-    with pytest.raises(ValueError, match="at least one prompt pair, got none"):
-        attribution_scores([])
+    with pytest.raises(InputError, match="at least one prompt pair, got none"):
+        scores_of("llama", ragged_pairs(1)[:0])

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from circuits.forward import LayeredModel, PairedRun
+from circuits.errors import InputError, SettingError
+from circuits.forward import Activations, LayeredModel, PairedActivations, activations
 from circuits.metrics import logit_diff
 from circuits.scores import HeadStatistics, Moments, head_scores
 from tests.circuits.conftest import shared_model
@@ -88,14 +89,14 @@ def test_the_default_is_published_wifn(llama, pairs) -> None:
 
 @pytest.mark.parametrize("statistic", STATISTICS)
 @pytest.mark.parametrize("contrast", [None, "published", "paired"])
-def test_batches_add_up(llama, statistic, contrast) -> None:
+def test_batches_add_up(llama, statistic, contrast, monkeypatch) -> None:
     model, pairs = LayeredModel.of(llama), ragged_pairs(9)
-    parts = [pairs[:1], pairs[1:5], pairs[5:]]
-    statistics = HeadStatistics.collect(
-        model, (PairedRun.of(model, part, logit_diff) for part in parts)
-    )
     whole = head_scores(model, pairs, statistic, contrast)
-    torch.testing.assert_close(statistics.scores(statistic, contrast), whole, rtol=0, atol=1e-5)
+    monkeypatch.setattr(activations, "PROMPTS_TOGETHER", 4)
+    parts = Activations(model, pairs, logit_diff)
+    assert [len(batch.prompts) for batch in parts.batches] == [4, 4, 1]
+    found = HeadStatistics.collect(parts).scores(statistic, contrast)
+    torch.testing.assert_close(found, whole, rtol=0, atol=1e-5)
 
 
 def test_moments_add_up_exactly() -> None:
@@ -128,22 +129,22 @@ def test_equal_columns_score_zero() -> None:
 def test_many_prompts_are_run_in_batches(llama, monkeypatch) -> None:
     """Memory must not grow with the number of prompts."""
     sizes = []
-    of = PairedRun.of.__func__
+    of = PairedActivations.of.__func__
 
     def counted(cls, model, pairs, metric):
         sizes.append(len(pairs))
         return of(cls, model, pairs, metric)
 
-    monkeypatch.setattr(PairedRun, "of", classmethod(counted))
+    monkeypatch.setattr(PairedActivations, "of", classmethod(counted))
     head_scores(llama, ragged_pairs(200))
     assert sum(sizes) == 200
     assert max(sizes) <= 100
 
 
 def test_errors(llama, pairs) -> None:
-    with pytest.raises((ValueError, TypeError), match="statistic"):
+    with pytest.raises((SettingError, TypeError), match="statistic"):
         head_scores(llama, pairs, "L2")
-    with pytest.raises((ValueError, TypeError), match="contrast"):
+    with pytest.raises((SettingError, TypeError), match="contrast"):
         head_scores(llama, pairs, "IFV", "squared")
-    with pytest.raises(ValueError, match="at least one prompt pair"):
-        HeadStatistics.collect(LayeredModel.of(llama), [])
+    with pytest.raises(InputError, match="at least one prompt pair, got none"):
+        head_scores(llama, pairs[:0])
