@@ -14,7 +14,7 @@ from torch import Tensor
 
 from circuits.circuit import Circuit
 from circuits.components import Head
-from circuits.errors import InputError
+from circuits.errors import MismatchError
 from circuits.roles.reading import HeadReading
 from circuits.roles.rule import RoleRule
 
@@ -44,11 +44,11 @@ def name_heads(
       path from it to the query of a head that does one of these three.
 
     Raises:
-        InputError: The circuit and the reading are of models of different shape.
+        MismatchError: The circuit and the reading are of models of different shape.
 
     """
     if reading.shape != (circuit.n_layers, circuit.n_heads):
-        raise InputError(
+        raise MismatchError(
             f"the circuit is of a model of {circuit.n_layers} x {circuit.n_heads} heads, and "
             f"the reading of one of {reading.shape[0]} x {reading.shape[1]}; read that model's"
         )

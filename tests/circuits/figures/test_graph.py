@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuits import Circuit, Edge, Head, Receiver
+from circuits.errors import InputError
 from circuits.figures import circuit_figure
 from circuits.figures.layout import arrange
 from circuits.figures.style import mix, palette_of
@@ -122,7 +123,7 @@ class TestCircuit:
 
     def test_strongest_none_draws_all_and_a_negative_number_is_refused(self):
         assert len(edge_traces(circuit_figure(circuit_of(PATHS), strongest=None))) == 6
-        with pytest.raises(ValueError, match=r"strongest .* got -1"):
+        with pytest.raises(InputError, match=r"strongest .* got -1"):
             circuit_figure(circuit_of(PATHS), strongest=-1)
 
     def test_no_heads_gives_a_message(self):

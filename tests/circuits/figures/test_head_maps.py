@@ -8,9 +8,18 @@ import pytest
 import torch
 
 from circuits import Circuit, Edge, Head, Receiver
+from circuits.errors import InputError, MismatchError
 from circuits.figures import head_scores_figure, receiver_effects_figure
-from circuits.patching import EffectTable
+from circuits.graph import ModelGraph
+from circuits.patching import EdgeValues
 from tests.circuits.figures.reading import heading, notes, survives_json
+
+
+def effects_of(paths: dict[tuple[str, str], float]) -> EdgeValues:
+    effects = EdgeValues.unknown(ModelGraph(n_layers=3, n_heads=2, n_kv_heads=1))
+    for (sender, receiver), effect in paths.items():
+        effects.put(Receiver.parse(receiver), [Head.parse(sender)], [effect])
+    return effects
 
 
 def framed(figure: go.Figure, role: str) -> set[tuple[int, int]]:
@@ -54,12 +63,17 @@ class TestHeadScores:
 
 
 class TestReceiverEffects:
-    logits, query = torch.tensor([[0.1, -0.4], [0.2, 0.0], [float("nan"), -0.3]]), Head(2, 1)
-    table = EffectTable.of_receivers(
-        {Receiver.logits(): logits, Receiver(query, "q"): logits.where(logits < 0.15, torch.nan)},
-        n_layers=3,
-        n_heads=2,
-        n_kv_heads=1,
+    effects = effects_of(
+        {
+            ("0.0", "logits"): 0.1,
+            ("0.1", "logits"): -0.4,
+            ("1.0", "logits"): 0.2,
+            ("1.1", "logits"): 0.0,
+            ("2.1", "logits"): -0.3,
+            ("0.0", "2.1.q"): 0.1,
+            ("0.1", "2.1.q"): -0.4,
+            ("1.1", "2.1.q"): 0.0,
+        }
     )
     circuit = Circuit(
         frozenset({Head(0, 1), Head(2, 1)}),
@@ -74,7 +88,7 @@ class TestReceiverEffects:
     )
 
     def test_layers_below_the_receiver_and_what_was_measured_of_them(self):
-        figure = receiver_effects_figure(self.table, "2.1.q")
+        figure = receiver_effects_figure(self.effects, "2.1.q")
         heat, missing = figure.data
         assert [list(row) for row in heat.z] == [[0.1, None], [-0.4, 0.0]]
         assert (list(missing.x), list(missing.y), missing.name) == ([1], [0], "not measured")
@@ -82,27 +96,27 @@ class TestReceiverEffects:
         assert survives_json(figure)
 
     def test_the_logits_have_paths_from_every_layer(self):
-        heat = receiver_effects_figure(self.table, Receiver.logits()).data[0]
+        heat = receiver_effects_figure(self.effects, Receiver.logits()).data[0]
         assert np.shape(heat.z) == (2, 3)
         assert (heat.zmin, heat.zmax) == pytest.approx((-0.4, 0.4))
 
     def test_blue_helps_as_in_the_graph(self):
-        heat = receiver_effects_figure(self.table, "logits", theme="light").data[0]
+        heat = receiver_effects_figure(self.effects, "logits", theme="light").data[0]
         (low, blue), *_, (high, red) = heat.colorscale
         assert (low, high) == (0, 1)
         assert int(blue[5:], 16) > int(blue[1:3], 16) and int(red[1:3], 16) > int(red[5:], 16)
 
     def test_only_edges_into_the_receiver_are_framed(self):
-        figure = receiver_effects_figure(self.table, "2.1.q", self.circuit)
+        figure = receiver_effects_figure(self.effects, "2.1.q", self.circuit)
         assert framed(figure, "in the circuit") == {(0, 1)}
-        logits = receiver_effects_figure(self.table, "logits", self.circuit)
+        logits = receiver_effects_figure(self.effects, "logits", self.circuit)
         assert framed(logits, "in the circuit") == {(2, 1)}
 
     def test_a_receiver_that_was_not_reached_and_one_that_is_none(self):
-        figure = receiver_effects_figure(self.table, "2.1.v")
+        figure = receiver_effects_figure(self.effects, "2.1.v")
         assert notes(figure) == ["No effect on 2.1.v was measured."]
-        assert notes(receiver_effects_figure(self.table, "0.0.q"))
-        with pytest.raises(ValueError, match=r"a receiver is written 9\.6\.q"):
-            receiver_effects_figure(self.table, "2.1")
-        with pytest.raises(ValueError, match=r"no receiver 5\.0\.q in a model of 3 layers"):
-            receiver_effects_figure(self.table, "5.0.q")
+        assert notes(receiver_effects_figure(self.effects, "0.0.q"))
+        with pytest.raises(InputError, match=r"a receiver is written 9\.6\.q"):
+            receiver_effects_figure(self.effects, "2.1")
+        with pytest.raises(MismatchError, match=r"no receiver 5\.0\.q in a model of 3 layers"):
+            receiver_effects_figure(self.effects, "5.0.q")

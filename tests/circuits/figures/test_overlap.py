@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from circuits import Circuit, Edge, Head, Receiver
+from circuits.errors import MismatchError
 from circuits.figures import overlap_figure
 from tests.circuits.figures.reading import heading, in_legend, notes, survives_json
 
@@ -47,7 +48,7 @@ def test_an_empty_group_is_in_the_legend_and_edges_need_both():
 
 
 def test_other_models_are_refused_and_nothing_is_said():
-    with pytest.raises(ValueError, match="different models"):
+    with pytest.raises(MismatchError, match="different models"):
         overlap_figure(FIRST, Circuit.of_heads([], 2, 2))
     empty = Circuit.of_heads([], 2, 2)
     assert notes(overlap_figure(empty, empty)) == ["Neither circuit has heads."]

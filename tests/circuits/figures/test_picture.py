@@ -5,7 +5,8 @@ from __future__ import annotations
 import plotly.graph_objects as go
 import pytest
 
-from circuits.figures import PictureError, picture, save_figure
+from circuits.errors import InputError, PictureError
+from circuits.figures import picture, save_figure
 from tests.browser import needs_browser
 
 FIGURE = go.Figure(go.Scatter(x=[1, 2], y=[3, 4]))
@@ -20,7 +21,7 @@ def test_html_needs_no_browser(tmp_path, monkeypatch):
 
 
 def test_an_unknown_ending_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"written as \.png, .*\.svg.* got 'figure\.txt'"):
+    with pytest.raises(InputError, match=r"written as \.png, .*\.svg.* got 'figure\.txt'"):
         save_figure(FIGURE, tmp_path / "figure.txt")
     assert list(tmp_path.iterdir()) == []
 

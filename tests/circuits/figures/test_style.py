@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +10,8 @@ import torch
 
 from circuits import Circuit, Discovery, DiscoveryConfig, Head, Receiver
 from circuits.behaviour import Behaviour
-from circuits.discovery.result import Provenance
+from circuits.discovery.problem import Provenance
+from circuits.errors import UnknownNameError
 from circuits.evaluation import Curve, CurvePoint
 from circuits.figures import (
     THEMES,
@@ -27,8 +27,9 @@ from circuits.figures import (
     sparsity_curve_figure,
 )
 from circuits.figures.style import palette_of
+from circuits.graph import ModelGraph
 from circuits.model import AttentionPattern, ModelIdentity
-from circuits.patching import EffectTable
+from circuits.patching import EdgeValues
 from circuits.pruning import Pruning
 from circuits.runtime.cost import Cost, StageCost
 from circuits.statistics import Estimate
@@ -122,16 +123,17 @@ def test_the_measure_sees_what_the_colour_blind_confuse():
     assert difference("#c23b3b", "#5a8a2a", "deuteranopia") < 25
 
 
-def test_an_unknown_theme_is_refused():
-    """Without our tests' type checks, under which it is a type error."""
-    with pytest.raises(ValueError, match=r"unknown theme 'pink'; known: transparent, light, dark"):
-        inspect.unwrap(palette_of)("pink")
+def test_an_unknown_theme_is_refused(without_type_checks):
+    known = "known themes: transparent, light, dark"
+    with pytest.raises(UnknownNameError, match=f"unknown theme 'pink'; {known}"):
+        palette_of("pink")
+    with pytest.raises(UnknownNameError, match="unknown theme 'lihgt'; did you mean 'light'"):
+        palette_of("lihgt")
 
 
 HEADS = Circuit.of_heads(["0.0", "1.1"], 2, 2)
-EFFECTS = EffectTable.of_receivers(
-    {Receiver.logits(): torch.eye(2)}, n_layers=2, n_heads=2, n_kv_heads=2
-)
+EFFECTS = EdgeValues.unknown(ModelGraph(n_layers=2, n_heads=2, n_kv_heads=2))
+EFFECTS.put(Receiver.logits(), EFFECTS.graph.heads, [1.0, 0.0, 0.0, 1.0])
 TAG = "<b>x</b>"
 DISCOVERY = Discovery(
     circuit=HEADS,

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from circuits import load_reference
+from circuits.errors import InputError
 from circuits.model import load_model, tokenizer_of
 from circuits.roles import name_heads, read_heads
 from circuits.tasks import get_task
@@ -34,7 +35,7 @@ def test_the_same_seed_gives_the_same_numbers(llama, pairs):
 
 
 def test_no_prompts(llama, pairs):
-    with pytest.raises(ValueError, match="at least one prompt"):
+    with pytest.raises(InputError, match="at least one prompt"):
         read_heads(llama, pairs[:0])
 
 

@@ -6,6 +6,7 @@ import pytest
 from tokenizers.processors import TemplateProcessing
 
 from circuits import Head
+from circuits.errors import InputError
 from circuits.forward import LayeredModel
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.roles import repeat_scores
@@ -61,7 +62,7 @@ class TestDraw:
 
     @pytest.mark.parametrize(("n_prompts", "n_tokens"), [(0, 5), (1, 1), (1, 33)])
     def test_what_cannot_be_drawn_is_refused(self, llama, n_prompts, n_tokens):
-        with pytest.raises(ValueError, match=f"2 to 32 tokens.* got {n_prompts} of {n_tokens}"):
+        with pytest.raises(InputError, match=f"2 to 32 tokens.* got {n_prompts} of {n_tokens}"):
             RepeatedTokens.draw(LayeredModel.of(llama), n_prompts, n_tokens, seed=0)
 
     def test_a_token_that_begins_all_text_begins_these_and_is_nowhere_else(self):
