@@ -17,12 +17,14 @@ from circuits.ablation import (
     kept_mask,
 )
 from circuits.components import Head, all_heads
-from circuits.forward import LayeredModel
-from circuits.forward.activations import at_end
+from circuits.errors import MismatchError
+from circuits.forward import Activations, LayeredModel
+from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff, prob_diff
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, tiny_model
 from tests.circuits.patching.slow_twin import run as record
+from tests.circuits.progress import written_down
 from tests.circuits.prompts import ragged_pairs
 
 EVERYTHING = frozenset(all_heads(N_LAYERS, N_HEADS))
@@ -121,9 +123,10 @@ def test_several_at_once_equal_one_by_one(llama, pairs, max_rows: int) -> None:
 
 class TestMeans:
     @pytest.mark.parametrize("batch", [1, 2, 4, 32])
-    def test_batches_add_up(self, llama, batch: int) -> None:
+    def test_batches_add_up(self, llama, batch: int, monkeypatch) -> None:
         pairs, model = ragged_pairs(9), LayeredModel.of(llama)
-        means = MeanOutputs.of(model, pairs, batch)
+        monkeypatch.setattr("circuits.ablation.outputs._PROMPTS_TOGETHER", batch)
+        means = MeanOutputs.of(model, pairs)
         by_hand = means_by_hand(llama, pairs)
         assert means.templates.tolist() == [60, 70, 80]
         for row, template in enumerate([60, 70, 80]):
@@ -131,6 +134,36 @@ class TestMeans:
             for layer, name in enumerate(NAMES):
                 found = means.z[layer][row, :length]
                 torch.testing.assert_close(found, by_hand[template][name][:length])
+
+    @pytest.mark.parametrize("n_known", [1, 5, 9])
+    def test_known_prompts_count_as_if_run_again(self, llama, n_known: int) -> None:
+        pairs, model = ragged_pairs(9), LayeredModel.of(llama)
+        known = Activations(model, pairs[:n_known], logit_diff)
+        found, expected = MeanOutputs.of(model, pairs, known), MeanOutputs.of(model, pairs)
+        assert torch.equal(found.opening, expected.opening)
+        for row, length in enumerate([7, 8, 9]):
+            for parts in ((found.z, expected.z), (found.outputs, expected.outputs)):
+                for one, other in zip(*parts, strict=True):
+                    torch.testing.assert_close(one[row, :length], other[row, :length])
+
+    def test_nothing_behind_an_answer_is_run(self, llama, monkeypatch) -> None:
+        pairs, model, read = ragged_pairs(9), LayeredModel.of(llama), []
+        embed = LayeredModel.embed
+
+        def counted(self, tokens):
+            read.append(tokens.numel())
+            return embed(self, tokens)
+
+        monkeypatch.setattr(LayeredModel, "embed", counted)
+        MeanOutputs.of(model, pairs)
+        assert sum(read) == int((pairs.end + 1).sum())
+
+    def test_progress_rises_to_one(self, llama) -> None:
+        progress, heard = written_down()
+        MeanOutputs.of(LayeredModel.of(llama), ragged_pairs(9), progress=progress)
+        assert heard == sorted(heard)
+        assert len(set(heard)) == 3
+        assert heard[-1] == pytest.approx(1)
 
     def test_rows_of_prompts(self, llama) -> None:
         pairs = ragged_pairs(9)
@@ -142,7 +175,7 @@ class TestMeans:
         pairs = ragged_pairs(9)
         means = MeanOutputs.of(LayeredModel.of(llama), pairs)
         strange = replace(pairs, template=torch.full((9,), template))
-        with pytest.raises(ValueError, match="larger sample of the same task"):
+        with pytest.raises(MismatchError, match="larger sample of the same task"):
             means.for_prompts(strange)
 
     def test_neither_padding_nor_clean_prompts_count(self, llama) -> None:
