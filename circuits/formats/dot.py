@@ -216,8 +216,8 @@ class _Reader:
         if token.kind != "mark" or token.text != mark:
             raise self._error(f"{mark} must stand here", token)
 
-    def _error(self, what: str, token: _Token) -> ValueError:
-        return ValueError(f"line {token.line}: {what}, got {token.text!r}")
+    def _error(self, what: str, token: _Token) -> FormatError:
+        return FormatError(f"line {token.line}: {what}, got {token.text!r}")
 
 
 def _tokens(text: str) -> Iterator[_Token]:

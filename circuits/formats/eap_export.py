@@ -1,4 +1,4 @@
-"""A circuit as a graph of EAP-IG and the MIB circuit track (see `eap_graph` for the format).
+"""A circuit as a graph of EAP-IG and the MIB circuit track (see `eap_names` for the format).
 
 Their graph has nodes that circuits here have not. Here, as in Wang et al. 2022 (arXiv 2211.00593,
 appendix B), MLPs belong to the paths: an edge 3.1 -> 9.6.q stands for the direct path and for all

@@ -1,4 +1,4 @@
-"""A circuit from a graph of EAP-IG and the MIB circuit track (see `eap_graph` for the format).
+"""A circuit from a graph of EAP-IG and the MIB circuit track (see `eap_names` for the format).
 
 Of their graph, the heads that are in it and the edges between heads, and from heads to the logits,
 are a circuit here. Edges with an MLP or the embedding are not: MLPs belong to the paths here, and

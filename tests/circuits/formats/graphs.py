@@ -3,11 +3,21 @@
 import json
 
 from circuits import Circuit, Edge, Head, Receiver
-from circuits.formats import GraphShape, to_eap_graph
+from circuits.formats import GraphConfig, to_eap_graph
+from circuits.graph import ModelGraph
 from tests.circuits.strategies import N_LAYERS
 
-SHAPE = GraphShape(N_LAYERS, 2, 2, d_model=8)
-GROUPED = GraphShape(N_LAYERS, 4, 2, d_model=8)
+GRAPH = ModelGraph(N_LAYERS, n_heads=2, n_kv_heads=2)
+GROUPED = ModelGraph(N_LAYERS, n_heads=4, n_kv_heads=2)
+NODES = ModelGraph(N_LAYERS, n_heads=2, n_kv_heads=2, mlps="nodes")
+WIDE = GraphConfig(d_model=8)
+EDGES = {
+    Edge(Head(0, 1), Receiver.parse("2.0.q"), -0.25),
+    Edge(Head(0, 1), Receiver.parse("2.0.v"), 0.5),
+    Edge(Head(2, 0), Receiver.logits(), -1.0),
+}
+CIRCUIT = Circuit(frozenset({Head(0, 1), Head(1, 0), Head(2, 0)}), frozenset(EDGES), 3, 2)
+"""Three edges, and a head without any."""
 
 
 def circuit_of(*edges, n_heads=2):
@@ -19,8 +29,8 @@ def circuit_of(*edges, n_heads=2):
     return Circuit(frozenset(ends), found, N_LAYERS, n_heads)
 
 
-def written(circuit, shape=SHAPE, **settings):
-    return json.loads(to_eap_graph(circuit, shape, **settings).text)
+def written(circuit, graph=GRAPH, config=WIDE, effects=None):
+    return json.loads(to_eap_graph(circuit, graph, effects, config).text)
 
 
 def in_graph(data):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from circuits.forward.activations import at_end, run_layers
+from circuits.forward.passes import at_end, run_layers
 
 
 def metric_of_graph(model, pairs, data, metric):

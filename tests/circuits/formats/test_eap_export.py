@@ -3,55 +3,28 @@
 from dataclasses import replace
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits import Circuit, Head
+from circuits import Circuit, Head, Receiver
 from circuits.components import HEAD_INPUTS
-from circuits.formats import GraphConfig, GraphShape, from_eap_graph, import_circuit, to_eap_graph
-from circuits.formats.eap_names import GraphEdge
-from circuits.patching import EffectTable
-from tests.circuits.formats.graphs import GROUPED, SHAPE, circuit_of, in_graph, written
-from tests.circuits.strategies import N_LAYERS, circuits
+from circuits.errors import InputError, MismatchError
+from circuits.formats import GraphConfig, from_eap_graph, import_circuit, to_eap_graph
+from circuits.patching import EdgeValues
+from tests.circuits.formats.graphs import (
+    GRAPH,
+    GROUPED,
+    NODES,
+    WIDE,
+    circuit_of,
+    in_graph,
+    written,
+)
+from tests.circuits.strategies import circuits
 
+OLDER, DIRECT = GraphConfig(plain_nodes=True), replace(WIDE, with_mlps=False)
 FEW = settings(max_examples=25)
 """With every shape and type checked, a graph takes a tenth of a second."""
-
-
-class TestNames:
-    @pytest.mark.parametrize(("n_layers", "n_heads", "edges"), [(12, 12, 32491), (6, 4, 1108)])
-    def test_there_are_as_many_edges_as_theirs(self, n_layers, n_heads, edges):
-        """EDGE_COUNTS in MIB_circuit_track/evaluation.py of github.com/mttk/
-        MIB-circuit-track-autoeval at 730dd7ad19c700b91c4ed3637a4f2436e1a71a7f: GPT-2 and
-        InterpBench."""
-        assert sum(1 for _ in GraphShape(n_layers, n_heads, n_heads).edges) == edges
-
-    def test_the_smallest_graph(self):
-        names = [str(edge) for edge in GraphShape(1, 1, 1).edges]
-        into_head = [f"input->a0.h0<{name}>" for name in HEAD_INPUTS]
-        to_logits = ["input->logits", "a0.h0->logits", "m0->logits"]
-        assert names == [*into_head, "input->m0", "a0.h0->m0", *to_logits]
-        parallel = [str(edge) for edge in GraphShape(1, 1, 1, parallel_mlp=True).edges]
-        assert parallel == [name for name in names if name != "a0.h0->m0"]
-
-    @pytest.mark.parametrize("shape", [SHAPE, replace(GROUPED, parallel_mlp=True)])
-    def test_names_are_read_back(self, shape):
-        edges = list(shape.edges)
-        assert [GraphEdge.parse(str(edge)) for edge in edges] == edges
-        assert len(set(edges)) == len(edges)
-        assert all(shape.reads(edge.receiver, edge.sender) for edge in edges)
-
-    @pytest.mark.parametrize("name", ["", "a0.h0", "a0->m1", "logits->m1", "a0.h0->a1.h0", "m1->m"])
-    def test_what_is_no_name(self, name):
-        with pytest.raises(ValueError, match="names no"):
-            GraphEdge.parse(name)
-
-    def test_shapes_that_cannot_be(self):
-        with pytest.raises(ValueError, match="4 heads cannot share 3 key/value heads"):
-            GraphShape(2, 4, 3)
-        with pytest.raises(ValueError, match="n_layers must be at least 1, got 0"):
-            GraphShape(0, 4, 4)
 
 
 class TestExport:
@@ -73,9 +46,9 @@ class TestExport:
         data = written(circuit)
         into_mlps = {name for name in in_graph(data) if "->m" in name and name.startswith("a")}
         assert into_mlps == {"a0.h0->m0", "a1.h1->m1", "a2.h0->m2"}
-        parallel = written(circuit, replace(SHAPE, parallel_mlp=True))
+        parallel = written(circuit, replace(GRAPH, parallel_mlp=True))
         assert not any("->m" in name and name.startswith("a") for name in in_graph(parallel))
-        direct = written(circuit, config=GraphConfig(with_mlps=False))
+        direct = written(circuit, config=DIRECT)
         assert not any("m" in name for name in in_graph(direct))
         assert "input->a2.h0<k>" in in_graph(direct)
 
@@ -102,16 +75,11 @@ class TestExport:
         )
 
     def test_measured_effects_are_scores_outside_of_the_graph(self):
-        key = torch.full((N_LAYERS, 2, N_LAYERS, 4), torch.nan)
-        key[2, 1, 0, 0] = 0.25
-        table = EffectTable(
-            query=torch.full((N_LAYERS, 4, N_LAYERS, 4), torch.nan),
-            key=key,
-            value=torch.full_like(key, torch.nan),
-            logits=torch.full((N_LAYERS, 4), -0.5),
-        )
+        effects = EdgeValues.unknown(GROUPED)
+        effects.put(Receiver.logits(), GROUPED.heads, [-0.5] * len(GROUPED.heads))
+        effects.put(Receiver.parse("2.2.k"), [Head(0, 0)], [0.25])
         circuit = circuit_of(("1.0", "logits", -0.75), n_heads=4)
-        data = written(circuit, GROUPED, effects=table)
+        data = written(circuit, GROUPED, effects=effects)
         scores = {name: edge["score"] for name, edge in data["edges"].items()}
         assert scores["a1.h0->logits"] == 0.75, "what the circuit says"
         assert scores["a0.h3->logits"] == 0.5
@@ -129,54 +97,54 @@ class TestExport:
             "d_model": 8,
         }
         assert newer["nodes"]["a1.h1"] == {"in_graph": False}
-        older = written(circuit, config=GraphConfig(plain_nodes=True))
+        older = written(circuit, config=OLDER)
         assert older["nodes"] == {name: node["in_graph"] for name, node in newer["nodes"].items()}
         assert older["edges"] == newer["edges"]
-        assert len(newer["edges"]) == sum(1 for _ in SHAPE.edges), "readers take the rest as in"
+        assert len(newer["edges"]) == NODES.n_edges, "readers take the rest as in"
 
     def test_choices_are_told(self):
         circuit = circuit_of(("0.0", "1.1.k", -0.5), n_heads=4)
         other = Circuit(circuit.heads | {Head(1, 0)}, circuit.edges, 3, 4)
-        mlps, scores, shared = to_eap_graph(other, GROUPED).notes
+        mlps, scores, shared = to_eap_graph(other, GROUPED, config=WIDE).notes
         assert "edges with them are in the graph" in mlps
         assert "scores are minus effects" in scores
         assert "1 edges were added into those that share one" in shared
-        none, _ = to_eap_graph(circuit, GROUPED, config=GraphConfig(with_mlps=False)).notes
+        none, _ = to_eap_graph(circuit, GROUPED, config=DIRECT).notes
         assert "it lacks the paths through them" in none
 
     def test_what_cannot_be_written(self):
         circuit = circuit_of(("1.0", "logits", -0.5))
-        with pytest.raises(ValueError, match="of 3 layers x 2 heads, the model given has 3 x 4"):
-            to_eap_graph(circuit, GROUPED)
-        with pytest.raises(ValueError, match="the width of the model's residual stream"):
-            to_eap_graph(circuit, replace(SHAPE, d_model=0))
-        to_eap_graph(circuit, replace(SHAPE, d_model=0), config=GraphConfig(plain_nodes=True))
-        with pytest.raises(ValueError, match="no finite effect"):
-            to_eap_graph(circuit_of(("1.0", "logits", float("nan"))), SHAPE)
+        with pytest.raises(MismatchError, match="3 layers x 2 heads, the model given has 3 x 4"):
+            to_eap_graph(circuit, GROUPED, config=WIDE)
+        with pytest.raises(InputError, match="the width of the model's residual stream"):
+            to_eap_graph(circuit, GRAPH)
+        to_eap_graph(circuit, GRAPH, config=GraphConfig(plain_nodes=True))
+        with pytest.raises(InputError, match="no finite effect"):
+            to_eap_graph(circuit_of(("1.0", "logits", float("nan"))), GRAPH, config=WIDE)
 
 
 class TestRoundTrip:
     @given(circuit=circuits(), plain_nodes=st.booleans())
     @FEW
     def test_every_circuit_comes_back(self, circuit, plain_nodes):
-        text = to_eap_graph(circuit, SHAPE, config=GraphConfig(plain_nodes=plain_nodes)).text
+        text = to_eap_graph(circuit, GRAPH, config=OLDER if plain_nodes else WIDE).text
         assert from_eap_graph(text).circuit == circuit
         assert import_circuit(text).circuit == circuit, "told by its content"
 
     @given(circuit=circuits(n_heads=4))
     @FEW
     def test_shared_keys_and_values_are_those_of_all_heads(self, circuit):
-        once = from_eap_graph(to_eap_graph(circuit, GROUPED).text).circuit
+        once = from_eap_graph(to_eap_graph(circuit, GROUPED, config=WIDE).text).circuit
         assert once.heads == circuit.heads
         assert circuit.connections <= once.connections
         for edge in once.edges - circuit.edges:
             same = {e.receiver for e in circuit.edges if e.sender == edge.sender}
-            assert edge.receiver.shared(4, 2) in {receiver.shared(4, 2) for receiver in same}
-        twice = from_eap_graph(to_eap_graph(once, GROUPED).text).circuit
+            assert GROUPED.unit(edge.receiver) in set(map(GROUPED.unit, same))
+        twice = from_eap_graph(to_eap_graph(once, GROUPED, config=WIDE).text).circuit
         assert twice == once
 
     @given(circuit=circuits())
     @FEW
     def test_without_mlps(self, circuit):
-        text = to_eap_graph(circuit, SHAPE, config=GraphConfig(with_mlps=False)).text
+        text = to_eap_graph(circuit, GRAPH, config=DIRECT).text
         assert from_eap_graph(text).circuit == circuit

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from circuits import Circuit, Head
+from circuits.errors import FormatError, SettingError
 from circuits.formats import GraphReading, from_eap_graph
 from tests.circuits.formats.graphs import GROUPED, circuit_of, written
 
@@ -70,20 +71,20 @@ class TestImport:
             ("0.0", "1.0.k", 0.75), ("0.0", "1.1.k", 0.75), ("1.1", "logits", -1.0), n_heads=4
         )
         assert read(data, n_kv_heads=2).circuit == strongest
-        with pytest.raises(ValueError, match="4 heads cannot share 3"):
+        with pytest.raises(SettingError, match="4 heads cannot share 3"):
             read(data, n_kv_heads=3)
 
     def test_the_strongest_edges(self, data):
         scores = {"a0.h0->a1.h1<q>": -0.5, "a1.h1->logits": 2.0, "a0.h1->logits": 0.1}
         for name, score in {**scores, "input->m0": 9.0}.items():
             data["edges"][name]["score"] = score
-        with pytest.raises(ValueError, match="the file holds scores alone: say how many"):
+        with pytest.raises(FormatError, match="the file holds scores alone: say how many"):
             read(data)
         assert read(data, top=3).circuit == circuit_of(
             ("0.0", "1.1.q", 0.5), ("1.1", "logits", -2.0)
         )
         assert len(read(data, top=1000).circuit.edges) == 3, "an edge that scores 0 is none"
-        with pytest.raises(ValueError, match="top must be at least 1, got 0"):
+        with pytest.raises(SettingError, match="top must be at least 1, got 0"):
             read(data, top=0)
 
     def test_edges_without_scores_and_of_heads_outside(self, data):
@@ -101,7 +102,7 @@ class TestImport:
         self.mark(data, **{"a0.h0->logits": 1.0})
         data["n_pos"] = None
         assert len(read(data).circuit.edges) == 1
-        with pytest.raises(ValueError, match="n_pos: graphs by position have no counterpart"):
+        with pytest.raises(FormatError, match="n_pos: graphs by position have no counterpart"):
             read({**data, "n_pos": 7})
 
     @pytest.mark.parametrize(
@@ -138,11 +139,11 @@ class TestImport:
         for name in path[:-1]:
             inner = inner[name]
         inner[path[-1]] = value
-        with pytest.raises(ValueError) as error:
+        with pytest.raises(FormatError) as error:
             read(data)
         assert message in str(error.value)
 
     @pytest.mark.parametrize("text", ["{", "[]", "5", "[" * 100_000])
     def test_what_is_no_graph_at_all(self, text):
-        with pytest.raises(ValueError, match=r"must be JSON|the file must be a JSON object"):
+        with pytest.raises(FormatError, match=r"must be JSON|the file must be a JSON object"):
             from_eap_graph(text)

@@ -8,9 +8,9 @@ import torch
 from circuits import Circuit, Edge, Head, Receiver
 from circuits.ablation import edge_ablated_metric
 from circuits.components import all_heads
-from circuits.formats import GraphShape, from_eap_graph
+from circuits.formats import from_eap_graph
 from circuits.forward import LayeredModel
-from circuits.forward.activations import at_end, run_layers
+from circuits.forward.passes import at_end, run_layers
 from circuits.metrics import logit_diff
 from tests.circuits.conftest import shared_model
 from tests.circuits.formats.graphs import written
@@ -22,13 +22,8 @@ def model(request):
     return LayeredModel.of(shared_model(request.param))
 
 
-def shape(model):
-    parallel = model.layers[0].parallel
-    return GraphShape(model.n_layers, model.n_heads, model.n_kv_heads, 32, parallel)
-
-
 def compare(model, pairs, circuit):
-    data = written(circuit, shape(model))
+    data = written(circuit, model.graph())
     theirs = metric_of_graph(model, pairs, data, logit_diff)
     edges = (
         circuit.edges
