@@ -18,8 +18,8 @@ from circuits.discovery import legacy
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.origin import check_rows, sample_pairs, task_of
 from circuits.discovery.problem import Provenance
-from circuits.discovery.record import RunRecord, read_run, write_run
-from circuits.errors import InputError
+from circuits.discovery.record import TENSOR_FILE, RunRecord, read_run, write_run
+from circuits.errors import FormatError, InputError, cause
 from circuits.evaluation import (
     Evaluation,
     EvaluationConfig,
@@ -31,15 +31,16 @@ from circuits.evaluation import (
 )
 from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
-from circuits.model import check_weights, model_of, tokenizer_of
+from circuits.model import ModelIdentity, check_weights, model_of, tokenizer_of
 from circuits.patching import EdgeValues
 from circuits.pruning import Pruning, merged_candidates
 from circuits.runtime.cost import Cost
-from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.progress import Progress, Stage
 from circuits.search import Verification
 from circuits.tasks import Task
 
 _EFFECTS, _SCORES = "effects.", "scores."
+_EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,7 +133,7 @@ class Discovery:
         model: TransformerBridge | None = None,
         task: Task | None = None,
         config: EvaluationConfig | None = None,
-        progress: Progress = SILENT,
+        progress: Progress | Stage | None = None,
     ) -> Evaluation:
         """Evaluate the circuit, on prompts that it was not discovered on unless told otherwise.
 
@@ -140,7 +141,8 @@ class Discovery:
             model: Needed where `load_model` cannot find the model by name, and it is not in use.
             task: Needed where `get_task` cannot find the task, and it is not in use.
             config: Which prompts, which curves, how wide the intervals.
-            progress: Called with the fraction done.
+            progress: A `Progress`, or a function of the stage "evaluation" and the fraction of it
+                that is done.
 
         Raises:
             MismatchError: The model's weights, or the rows of the task, are not those the circuit
@@ -160,10 +162,12 @@ class Discovery:
         self.check_model(bridge)
         metric = get_metric(self.config.metric)
         own = Evaluator(bridge, *sample_pairs(bridge, task, self.config), metric)
+        given = Progress.of(progress)
+        part = given if given.name else given.stage(_EVALUATION)
         if config.prompts == "discovery":
-            return evaluate_circuit(self.circuit, own, None, scores, config, progress)
+            return evaluate_circuit(self.circuit, own, None, scores, config, part)
         other = self._held_out(own, task, config)
-        return evaluate_circuit(self.circuit, other, own, scores, config, progress)
+        return evaluate_circuit(self.circuit, other, own, scores, config, part)
 
     def check_model(self, bridge: TransformerBridge) -> None:
         """Raise MismatchError unless a model has the weights it was discovered on."""
@@ -199,20 +203,33 @@ class Discovery:
 
         """
         record, circuit, tensors = read_run(directory)
-        effects = _named(tensors, _EFFECTS)
         return cls(
             circuit=circuit,
             performance=record.performance,
             behaviour=record.behaviour,
             prunings=record.prunings,
             scores=_named(tensors, _SCORES),
-            effects=legacy.as_one(effects, record.provenance.model.graph()) if effects else None,
+            effects=_effects(directory, tensors, record.provenance.model),
             cost=record.cost,
             config=record.config,
             provenance=record.provenance,
             verification=record.verification,
             verdict=record.verdict,
         )
+
+
+def _effects(
+    directory: str | Path, tensors: Mapping[str, Tensor], model: ModelIdentity
+) -> EdgeValues | None:
+    """None where there are none. Raises FormatError where they are not such a model's."""
+    effects = _named(tensors, _EFFECTS)
+    try:
+        return legacy.as_one(effects, model.graph()) if effects else None
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"the saved run in {directory} is damaged: its effects in {TENSOR_FILE} are not those "
+            f"of {model.name}: {cause(error)}"
+        ) from error
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

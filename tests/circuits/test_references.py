@@ -7,9 +7,11 @@ import re
 from importlib import resources
 
 import pytest
+from pydantic import TypeAdapter
 
 from circuits import Circuit, Edge, Head, Receiver, list_references, load_reference
 from circuits.discovery.config import DiscoveryConfig
+from circuits.errors import FormatError, MismatchError, UnknownNameError
 from circuits.model import list_models
 from circuits.references import Reference, check_same_shape
 from circuits.tasks import list_tasks
@@ -30,6 +32,8 @@ MINE = {
         {"sender": "2.0", "receiver": "logits"},
     ],
 }
+LATER = {"search", "n_edges"}
+"""Settings that there were none of when references were made: there was one search."""
 SHAPES = {entry.name: (entry.n_layers, entry.n_heads) for entry in list_models()}
 SHAPES["attn-only-4l"] = (4, 8)
 
@@ -69,8 +73,10 @@ class TestShipped:
         found = load_reference(name)
         assert found.is_ours == ("smollm2" in name)
         if found.made_with is not None:
-            assert found.made_with["config"].keys() == vars(DiscoveryConfig()).keys()
-            assert found.made_with["config"]["engine"] == "exact"
+            settings = found.made_with["config"]
+            assert settings.keys() == vars(DiscoveryConfig()).keys() - LATER
+            read = TypeAdapter(DiscoveryConfig).validate_python(settings)
+            assert (read.engine, read.search) == ("exact", "grow")
             assert found.circuit.connections == found.connections != frozenset()
 
 
@@ -129,18 +135,20 @@ class TestReference:
         ],
     )
     def test_nonsense_is_refused(self, changes: dict, message: str) -> None:
-        with pytest.raises(ValueError, match=message):
+        with pytest.raises(FormatError, match=message):
             reference(**changes)
 
     def test_what_is_missing_is_named(self) -> None:
-        with pytest.raises(ValueError, match="malformed: citation: "):
+        with pytest.raises(FormatError, match="malformed: citation: "):
             Reference.from_json(json.dumps({k: v for k, v in MINE.items() if k != "citation"}))
 
 
 def test_an_unknown_name_suggests_a_known_one() -> None:
-    with pytest.raises(ValueError, match=r"'ioi-gtp2'; did you mean 'ioi-gpt2'.*docstring-attn"):
+    with pytest.raises(
+        UnknownNameError, match=r"'ioi-gtp2'; did you mean 'ioi-gpt2'.*docstring-attn"
+    ):
         load_reference("ioi-gtp2")
-    with pytest.raises(ValueError, match="'zzz'; known references: docstring"):
+    with pytest.raises(UnknownNameError, match="'zzz'; known references: docstring"):
         load_reference("zzz")
 
 
@@ -148,9 +156,9 @@ def test_another_shape_is_refused_and_fitting_references_named() -> None:
     found = load_reference("ioi-gpt2")
     check_same_shape(found, Circuit.of_heads([], 12, 12))
     message = r"gpt2 \(12 layers x 12 heads\), .* 30 layers x 9 heads; .*: docstring-smollm2-135m, "
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(MismatchError, match=message):
         check_same_shape(found, Circuit.of_heads([], 30, 9))
-    with pytest.raises(ValueError, match="7 layers x 7 heads; no reference fits it"):
+    with pytest.raises(MismatchError, match="7 layers x 7 heads; no reference fits it"):
         check_same_shape(found, Circuit.of_heads([], 7, 7))
 
 

@@ -3,23 +3,30 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter
 
-from circuits.discovery.config import ENGINES, METHODS, DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.methods import METHODS, method_names, method_of, pruning_names
+from circuits.errors import SettingError
+from circuits.patching import ESTIMATORS
 from circuits.pruning import PruningRule
-from circuits.search.grow import SelectionRule
+from circuits.scores.registry import ScoreSettings
+from circuits.search import SEARCHES, SearchSettings, SelectionRule
 
 
 def test_defaults() -> None:
     config = DiscoveryConfig()
     assert (config.method, config.engine, config.seed) == ("app", "sweep", 0)
-    assert METHODS == (
-        "app",
-        "path-patching",
-        "attribution",
-        "flap",
-        "contrastive-flap",
-        "merged-flap",
-    )
-    assert ENGINES == ("reference", "exact", "sweep")
+    assert (config.search, config.n_edges) == ("grow", 100)
+
+
+def test_names() -> None:
+    alone = ("attribution", "flap", "contrastive-flap")
+    assert METHODS.names() == ("app", "path-patching", "merged-flap")
+    assert method_names() == (*METHODS.names(), *alone)
+    assert pruning_names() == ("merged-flap", *alone)
+    assert ESTIMATORS.names() == ("reference", "exact", "sweep")
+    assert SEARCHES.names() == ("grow", "top-n")
+    with pytest.raises(SettingError, match="unknown method 'flip'; did you mean 'flap'"):
+        method_of("flip")
 
 
 @pytest.mark.parametrize(
@@ -35,13 +42,13 @@ def test_defaults() -> None:
 )
 def test_what_a_method_does(method, prunings, patches: bool) -> None:
     config = DiscoveryConfig(method=method)
-    assert config.pruning_names == prunings
+    assert config.scorers == prunings
     assert config.patches_paths == patches
 
 
 def test_what_app_prunes_by() -> None:
     published = DiscoveryConfig(prune_by="merged-flap")
-    assert published.pruning_names == ("flap", "contrastive-flap")
+    assert published.scorers == ("flap", "contrastive-flap")
     assert published.pruning_rule == PruningRule("first")
     assert DiscoveryConfig().pruning_rule == PruningRule("share")
     assert DiscoveryConfig(method="merged-flap").pruning_rule == PruningRule("first")
@@ -52,19 +59,35 @@ def test_what_app_prunes_by() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "magic"}, "method"),
-        ({"engine": "fast"}, "engine"),
-        ({"prune_by": "weight"}, "prune_by"),
-        ({"contrast": "squared"}, "contrast"),
+        ({"method": "magic"}, "unknown method 'magic'; known methods: app, path-patching, merged"),
+        ({"engine": "exacter"}, "unknown engine 'exacter'; did you mean 'exact'"),
+        ({"prune_by": "weight"}, "unknown prune_by 'weight'; known prune_bys: merged-flap, attrib"),
+        ({"prune_by": "app"}, "unknown prune_by 'app'"),
+        ({"search": "best"}, "unknown search 'best'; known searches: grow, top-n"),
         ({"metric": "kl_loss"}, "unknown metric 'kl_loss'; known metrics: logit_diff, prob_diff"),
         ({"n_prompts": 0}, "n_prompts must be at least 1, got 0"),
         ({"n_mean_prompts": -3}, "n_mean_prompts must be at least 1, got -3"),
-        ({"memory_bytes": 0}, "memory_bytes must be at least 1"),
+        ({"memory_bytes": 0}, "memory_bytes must be at least 1, got 0"),
+        ({"n_templates": 0}, "n_templates must be at least 1, got 0"),
+        ({"n_sampled_paths": -1}, "n_sampled_paths must be at least 0, got -1"),
+        ({"n_edges": 0}, "n_edges must be at least 1, got 0"),
     ],
 )
 def test_nonsense(settings, message: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(SettingError, match=message):
         DiscoveryConfig(**settings)
+
+
+def test_an_unknown_contrast() -> None:
+    """Where types are checked, the type says so first."""
+    with pytest.raises((SettingError, TypeError), match="contrast"):
+        DiscoveryConfig(contrast="squared")
+
+
+def test_what_scores_and_searches_are_told() -> None:
+    config = DiscoveryConfig(contrast="paired", seed=3, verify=False, n_sampled_paths=5, n_edges=7)
+    assert config.score_settings == ScoreSettings("paired", 3)
+    assert config.search_settings == SearchSettings(False, 5, 7, 3)
 
 
 def test_json_round_trip() -> None:
@@ -75,6 +98,8 @@ def test_json_round_trip() -> None:
         selection=SelectionRule(threshold=1 / 3, distance="linear"),
         pruning=PruningRule("smooth-biggest", step=0.02),
         contrast="paired",
+        search="top-n",
+        n_edges=7,
     )
     adapter = TypeAdapter(DiscoveryConfig)
     assert adapter.validate_json(adapter.dump_json(config)) == config

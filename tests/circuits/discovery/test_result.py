@@ -1,18 +1,30 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from xxhash import xxh3_128_hexdigest
 
-from circuits import Circuit, Discovery, Edge, EvaluationConfig, Head, Receiver
+from circuits import Circuit, Discovery, DiscoveryConfig, Edge, EvaluationConfig, Head, Receiver
+from circuits.discovery.origin import sample_pairs
+from circuits.errors import (
+    FormatError,
+    InputError,
+    MismatchError,
+    MissingRunError,
+    ModelError,
+    TaskError,
+)
 from circuits.evaluation import Evaluator, held_out_pairs
 from circuits.model import tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
-from circuits.patching import EffectTable
+from circuits.patching import EdgeValues
+from circuits.runtime.settings import lenient_names
 from tests.circuits.conftest import ON_DISCOVERY, toy_discovery
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer
@@ -33,7 +45,6 @@ class TestRoundTrip:
         assert loaded.circuit == found.circuit
         assert loaded.record == found.record
         assert loaded.candidates == found.candidates
-        assert loaded.evaluator is None
 
     def test_files(self, saved: Path) -> None:
         assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
@@ -60,6 +71,11 @@ class TestRoundTrip:
         assert data["heads"] == [str(head) for head in sorted(found.circuit.heads)]
         assert {"sender", "receiver", "effect"} == data["edges"][0].keys()
 
+    def test_it_pickles(self, found) -> None:
+        again = pickle.loads(pickle.dumps(found))
+        assert again == found
+        assert again.effects.graph == found.effects.graph
+
     def test_figures_that_are_no_numbers(self, found, tmp_path: Path) -> None:
         """A metric can overflow in half precision; what was saved must still be read."""
         strange = replace(found, performance=float("inf"))
@@ -76,7 +92,7 @@ class TestVerdict:
         assert loaded == nothing
         assert loaded.verdict.refuses
         assert replace(loaded, performance=0.0) != nothing != replace(loaded, verdict=None)
-        with pytest.raises(ValueError, match="no circuit to evaluate: corrupting the prompts"):
+        with pytest.raises(InputError, match="no circuit to evaluate: corrupting the prompts"):
             loaded.evaluate(*toy)
 
     def test_runs_of_old_have_none(self, found, saved: Path) -> None:
@@ -96,68 +112,99 @@ class TestVerdict:
 
 class TestEquality:
     def test_of_tensors(self, found) -> None:
-        changed = {name: tensor.clone() for name, tensor in found.effects.tensors().items()}
-        changed["logits"][0, 0] += 1e-6
-        assert replace(found, effects=EffectTable(**changed)) != found
-        present = {name: tensor.nan_to_num(0.5) for name, tensor in found.effects.tensors().items()}
-        assert replace(found, effects=EffectTable(**present)) != found
-        assert replace(found, effects=EffectTable(**found.effects.tensors())) == found
+        graph, values = found.effects.graph, found.effects.values
+        changed, sender = values.clone(), min(found.candidates)
+        changed[graph.row(Receiver.logits()), graph.column(sender)] += 1e-6
+        assert replace(found, effects=EdgeValues(graph, changed)) != found
+        assert replace(found, effects=EdgeValues(graph, values.nan_to_num(0.5))) != found
+        assert replace(found, effects=EdgeValues(graph, values.clone())) == found
 
     def test_of_the_rest(self, found) -> None:
         assert replace(found, performance=1.0) != found
         assert replace(found, effects=None) != found
         assert replace(found, scores={}) != found
         assert replace(found, circuit=Circuit.of_heads([], 3, 4)) != found
-        assert replace(found, evaluator=None, task=None) == found
         assert found != "found"
+
+
+def with_setting(saved: Path, name: str, value) -> None:
+    record = json.loads((saved / "run.json").read_text())
+    record["config"][name] = value
+    (saved / "run.json").write_text(json.dumps(record))
+
+
+def changed(config: DiscoveryConfig, name: str, value: str) -> DiscoveryConfig:
+    with lenient_names():
+        return replace(config, **{name: value})
 
 
 class TestDamage:
     @pytest.mark.parametrize("name", FILES)
     def test_a_missing_file(self, saved: Path, name: str) -> None:
         (saved / name).unlink()
-        with pytest.raises(FileNotFoundError, match=f"is no saved run: it lacks {name}"):
+        with pytest.raises(MissingRunError, match=f"is no saved run: it lacks {name}"):
             Discovery.load(saved)
 
     def test_no_run_at_all(self, tmp_path: Path) -> None:
-        with pytest.raises(FileNotFoundError, match="no saved run"):
+        with pytest.raises(MissingRunError, match="no saved run"):
             Discovery.load(tmp_path / "nowhere")
 
     @pytest.mark.parametrize("name", FILES)
     @pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe\xff", b"[]", b"null"])
     def test_a_damaged_file(self, saved: Path, name: str, content: bytes) -> None:
         (saved / name).write_bytes(content)
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(FormatError, match="is damaged"):
             Discovery.load(saved)
 
     @pytest.mark.parametrize("name", FILES)
     def test_a_shortened_file(self, saved: Path, name: str) -> None:
         content = (saved / name).read_bytes()
         (saved / name).write_bytes(content[: len(content) // 2])
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(FormatError, match="is damaged"):
             Discovery.load(saved)
 
     def test_which_file_is_shortened_is_told(self, saved: Path) -> None:
         (saved / "run.json").write_text("{")
-        with pytest.raises(ValueError, match=r"run\.json is no JSON"):
+        with pytest.raises(FormatError, match=r"run\.json is no JSON"):
             Discovery.load(saved)
 
-    def test_a_setting_that_is_none(self, saved: Path) -> None:
-        record = json.loads((saved / "run.json").read_text())
-        record["config"]["method"] = "magic"
-        (saved / "run.json").write_text(json.dumps(record))
-        with pytest.raises(ValueError, match="method"):
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [("n_prompts", 0), ("contrast", "squared"), ("selection", {"kind": "vote"}), ("seed", "x")],
+    )
+    def test_a_setting_that_is_none(self, saved: Path, name: str, value) -> None:
+        with_setting(saved, name, value)
+        with pytest.raises(FormatError, match=f"is damaged.*{name}"):
             Discovery.load(saved)
 
-    @pytest.mark.parametrize("change", ["missing", "extra"])
+    @pytest.mark.parametrize("name", ["method", "prune_by", "engine", "metric", "search"])
+    def test_what_other_packages_may_bring_is_none(self, found, saved: Path, name: str) -> None:
+        with_setting(saved, name, "magic")
+        assert Discovery.load(saved).config == changed(found.config, name, "magic")
+
+    @pytest.mark.parametrize(
+        "change", ["missing", "old and missing", "old and smaller", "smaller", "flat"]
+    )
     def test_tensors_of_another_kind(self, saved: Path, change: str) -> None:
         tensors = load_file(saved / "tensors.safetensors")
         if change == "missing":
-            del tensors["effects.query"]
+            tensors["effects.other"] = tensors.pop("effects.values")
+        elif change.startswith("old"):
+            del tensors["effects.values"]
+            names = ("query", "key", "value", "logits")[change == "old and missing" :]
+            tensors |= {f"effects.{name}": torch.ones(2, 2, 2, 2) for name in names}
+        elif change == "smaller":
+            tensors["effects.values"] = tensors["effects.values"][:-1].clone()
         else:
-            tensors["effects.mlp"] = torch.ones(2)
+            tensors["effects.values"] = torch.ones(2)
         save_file(tensors, saved / "tensors.safetensors")
-        with pytest.raises(ValueError, match="is damaged"):
+        with pytest.raises(FormatError, match=r"is damaged: tensors\.safetensors is not the one"):
+            Discovery.load(saved)
+        record = json.loads((saved / "run.json").read_text())
+        content = (saved / "tensors.safetensors").read_bytes()
+        record["files"]["tensors.safetensors"] = xxh3_128_hexdigest(content)
+        (saved / "run.json").write_text(json.dumps(record))
+        with pytest.raises(FormatError, match=r"is damaged: its effects in .* of tiny-gemma3"):
             Discovery.load(saved)
 
 
@@ -181,7 +228,7 @@ class TestInterruption:
         with pytest.raises(KeyboardInterrupt):
             found.save(tmp_path)
         assert {path.name for path in tmp_path.iterdir()} <= set(FILES)
-        with pytest.raises(FileNotFoundError):
+        with pytest.raises(MissingRunError):
             Discovery.load(tmp_path)
 
     def test_never_mixes_two_runs(self, found, toy, saved: Path, interrupted) -> None:
@@ -192,9 +239,14 @@ class TestInterruption:
             other.save(saved)
         try:
             loaded = Discovery.load(saved)
-        except (FileNotFoundError, ValueError):
+        except (MissingRunError, FormatError):
             return
         assert loaded in (found, other)
+
+
+def discovered_on(found: Discovery, toy):
+    bridge, task = toy
+    return sample_pairs(bridge, task, found.config)[0]
 
 
 class TestEvaluate:
@@ -213,17 +265,17 @@ class TestEvaluate:
         assert figures.seed == found.config.seed + 1
         assert figures.gap.discovery.value == pytest.approx(found.performance)
         bridge, task = toy
-        known = found.evaluator.pairs.clean_text
+        known = discovered_on(found, toy).clean_text
         fresh = held_out_pairs(task, tokenizer_of(bridge), 12, 1, known)
         expected = Evaluator(bridge, fresh).performance(found.circuit.heads)
         assert figures.performance.value == pytest.approx(expected, rel=1e-4)
 
     def test_held_out_from_the_very_seed_of_the_discovery(self, found, toy) -> None:
         """All of the discovery's prompts are drawn again, and left out."""
-        same = replace(found, evaluator=None).evaluate(
+        same = found.evaluate(
             *toy, EvaluationConfig(n_prompts=6, seed=found.config.seed, n_resamples=20)
         )
-        task, known = toy[1], found.evaluator.pairs.clean_text
+        task, known = toy[1], discovered_on(found, toy).clean_text
         drawn = task.sample(tokenizer_of(toy[0]), n=14, seed=0)
         fresh = drawn[len(known) :]
         assert not set(fresh.clean_text) & set(known)
@@ -232,15 +284,18 @@ class TestEvaluate:
 
     def test_a_loaded_run_gives_the_same(self, found, toy, saved: Path) -> None:
         config, heard = EvaluationConfig(n_prompts=6, n_resamples=20), []
-        figures = Discovery.load(saved).evaluate(*toy, config, heard.append)
+        loaded = Discovery.load(saved)
+        figures = loaded.evaluate(*toy, config, lambda *told: heard.append(told))
         assert figures.to_dict() == found.evaluate(config=config).to_dict()
-        assert heard == sorted(heard) and heard[-1] == pytest.approx(1)
+        fractions = [fraction for stage, fraction in heard if stage == "evaluation"]
+        assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1)
+        assert len(fractions) == len(heard)
 
     def test_scores_of_the_curve(self, found) -> None:
         config = replace(ON_DISCOVERY, score="attribution", rankings=("signed",))
         assert found.evaluate(config=config).curves["signed"].score == "attribution"
         assert found.evaluate(config=ON_DISCOVERY).curves["signed"].score == "path-effects"
-        with pytest.raises(ValueError, match="scores path-effects, attribution;"):
+        with pytest.raises(InputError, match="scores path-effects, attribution;"):
             found.evaluate(config=replace(ON_DISCOVERY, score="magic"))
 
     def test_pruned_heads_alone_have_no_edge_level(self, toy) -> None:
@@ -252,19 +307,30 @@ class TestEvaluate:
         other = tiny_model("gemma3", seed=1)
         remember_tokenizer(other, word_tokenizer())
         with pytest.raises(
-            ValueError, match=r"discovered on tiny-gemma3 with weights [0-9a-f]{12}"
+            MismatchError, match=r"discovered on tiny-gemma3 with weights [0-9a-f]{12}"
         ):
             Discovery.load(saved).evaluate(other, toy[1])
 
     def test_other_weights_are_refused_by_a_fresh_discovery(self, found, toy) -> None:
         other = tiny_model("gemma3", seed=1)
         remember_tokenizer(other, word_tokenizer())
-        with pytest.raises(ValueError, match="load the same model"):
+        with pytest.raises(MismatchError, match="load the same model"):
             found.evaluate(other, toy[1])
 
-    def test_a_task_that_is_not_registered_must_be_given(self, saved: Path, toy) -> None:
-        with pytest.raises(ValueError, match="unknown task 'toy'"):
-            Discovery.load(saved).evaluate(toy[0])
+    def test_model_and_task_in_use_are_found_again(self, found, saved: Path) -> None:
+        """Neither is one that could be loaded by its name."""
+        figures = Discovery.load(saved).evaluate(config=ON_DISCOVERY)
+        assert figures.performance.value == found.performance
+
+    def test_what_is_not_in_use_and_has_no_name_must_be_given(self, found, toy) -> None:
+        source = found.provenance
+        stranger = replace(found, provenance=replace(source, task="other"))
+        with pytest.raises(TaskError, match=r"unknown task 'other'.*; or pass the task itself"):
+            stranger.evaluate(toy[0])
+        model = replace(source.model, name="nowhere/at-all", weight_hash="0" * 32)
+        stranger = replace(found, provenance=replace(source, model=model))
+        with pytest.raises(ModelError, match="nowhere"):
+            stranger.evaluate(task=toy[1])
 
     def test_another_copy_of_the_model(self, found, saved: Path, toy) -> None:
         twin = tiny_model("gemma3")

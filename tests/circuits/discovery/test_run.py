@@ -23,8 +23,9 @@ from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import effect_table, path_effects
 from circuits.pruning import PruningRule
 from circuits.runtime.journal import Journal
-from circuits.search.grow import SelectionRule
-from circuits.search.verification import receivers_of
+from circuits.runtime.progress import Progress
+from circuits.search import SelectionRule
+from circuits.search.grow import receivers_of
 from tests.circuits.conftest import RULE
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import word_tokenizer
@@ -171,7 +172,7 @@ def test_other_prompts_begin_anew(toy, tmp_path) -> None:
     before, told = owner(tmp_path / WORK_DIRECTORY), []
     other = replace(config, seed=1)
     alone = run_discovery(*toy, other)
-    after = run_discovery(*toy, other, directory=tmp_path, announce=told.append)
+    after = run_discovery(*toy, other, Progress(notes=told.append), tmp_path)
     assert same_but_cost(after, alone)
     assert [cost.flops for cost in after.cost.stages] == [c.flops for c in alone.cost.stages]
     assert "begins anew" in told[0]
@@ -190,7 +191,9 @@ def test_low_precision_is_verified_in_float32(toy) -> None:
     assert precise.dtype == torch.float32
     assert LayeredModel.of(bridge).dtype == torch.bfloat16, "the model itself is left alone"
     errors = [0.0]
-    receivers = [r for r in receivers_of(found.circuit) if r != Receiver.logits()]
+    receivers = [
+        r for r in receivers_of(found.circuit, found.effects.graph) if r != Receiver.logits()
+    ]
     assert receivers
     for receiver in receivers:
         exact = path_effects(precise, pairs, receiver)

@@ -1,27 +1,29 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from math import isnan
 
 import pytest
 import torch
 from safetensors.torch import save
 
-from circuits.components import Head, Receiver
+from circuits.components import Head, Node, Receiver
 from circuits.discovery.store import (
     EXACT_FILE,
     PRUNED_FILE,
     SWEPT_FILE,
-    Workspace,
+    Store,
     owner,
     prompt_digest,
 )
-from circuits.forward import LayeredModel
-from circuits.patching.effects import SweptSums
+from circuits.graph import ModelGraph
+from circuits.patching import EdgeSums
 from circuits.pruning import Pruning
-from tests.circuits.conftest import shared_model
 from tests.circuits.prompts import ragged_pairs
 
+GRAPH = ModelGraph(n_layers=3, n_heads=4, n_kv_heads=2)
 KEY = {"model": "abc", "prompts": "def"}
 LAST = {"candidates": ["0.1", "2.3"]}
 RECEIVER = Receiver.parse("2.3.k")
@@ -32,36 +34,47 @@ PRUNED = (
 )
 
 
-def sums(batches: int = 1) -> SweptSums:
-    made = SweptSums(3, 4, 2, n_prompts=4, batch_size=1)
+def sums(batches: int = 1, *, has_remainders: bool = True) -> EdgeSums:
+    made = EdgeSums(GRAPH, n_prompts=4, batch_size=1, has_remainders=has_remainders)
     for number in range(batches):
-        for part in (made.changes, made.remainders):
-            part.add_logits(SENDERS, torch.tensor([[1.0], [2.0]]) + number)
+        changes = torch.tensor([[[1.0]], [[2.0]]]) + number
+        made.add([Receiver.logits()], SENDERS, changes, changes if has_remainders else None)
         made.finish_batch(torch.tensor([number]), torch.tensor([1.0]), torch.tensor([0.1]))
     return made
 
 
 @pytest.fixture(params=["memory", "disk"])
 def reopen(request, tmp_path):
-    """Opens the same workspace again: on disk anew, in memory the very same."""
-    opened: dict[str, Workspace] = {}
+    """Opens the same store again: on disk anew, in memory the very same."""
+    opened: dict[str, Store] = {}
 
-    def open_again() -> Workspace:
+    def open_again() -> Store:
         if request.param == "memory" and opened:
-            return opened["workspace"]
+            return opened["store"]
         where = None if request.param == "memory" else tmp_path / "work"
-        opened["workspace"] = Workspace(LayeredModel.of(shared_model("llama")), KEY, where)
-        return opened["workspace"]
+        opened["store"] = Store(GRAPH, KEY, where)
+        return opened["store"]
 
     return open_again
 
 
-def on_disk(tmp_path, key=KEY) -> Workspace:
-    return Workspace(LayeredModel.of(shared_model("llama")), key, tmp_path / "work")
+def on_disk(tmp_path, key=KEY) -> Store:
+    return Store(GRAPH, key, tmp_path / "work")
 
 
-def assert_same_sums(found: SweptSums | None, expected: SweptSums) -> None:
+def learn(store: Store, senders: Sequence[Node], effects: Sequence[float]) -> None:
+    """As what measures them does."""
+    store.known.put(RECEIVER, senders, effects)
+    store.learn(RECEIVER, senders, effects)
+
+
+def known(store: Store) -> list[float]:
+    return [store.known.of(sender, RECEIVER) for sender in SENDERS]
+
+
+def assert_same_sums(found: EdgeSums | None, expected: EdgeSums) -> None:
     assert found is not None
+    assert found.tensors().keys() == expected.tensors().keys()
     for name, tensor in expected.tensors().items():
         torch.testing.assert_close(
             found.tensors()[name], tensor, rtol=0, atol=0, equal_nan=True, msg=name
@@ -70,82 +83,94 @@ def assert_same_sums(found: SweptSums | None, expected: SweptSums) -> None:
 
 class TestBoth:
     def test_a_new_one_holds_nothing(self, reopen) -> None:
-        workspace = reopen()
-        assert workspace.sweep(LAST) is None
-        assert workspace.pruned({}) is None
-        assert len(workspace.known) == 0
+        store = reopen()
+        assert store.estimates("sweep", LAST) is None
+        assert store.pruned({}) is None
+        assert store.known.n_known == 0
 
     def test_what_is_kept_comes_back_under_its_key_alone(self, reopen) -> None:
-        workspace = reopen()
-        workspace.keep_sweep(LAST, sums())
-        workspace.keep_pruned({"step": 0.05}, PRUNED)
+        store = reopen()
+        store.keep_estimates("sweep", LAST, sums())
+        store.keep_pruned({"step": 0.05}, PRUNED)
         again = reopen()
-        assert_same_sums(again.sweep(LAST), sums())
+        assert_same_sums(again.estimates("sweep", LAST), sums())
         for other in ({}, {"candidates": None}, {**LAST, "more": 1}):
-            assert again.sweep(other) is None
+            assert again.estimates("sweep", other) is None
         prunings, scores = again.pruned({"step": 0.05})
         assert prunings == PRUNED[0]
         assert torch.equal(scores["flap"], PRUNED[1]["flap"])
         assert again.pruned({"step": 0.1}) is None
 
     def test_the_latest_replaces_what_was_kept(self, reopen) -> None:
-        workspace = reopen()
-        workspace.keep_sweep(LAST, sums(1))
-        workspace.keep_sweep(LAST, sums(2))
-        assert_same_sums(reopen().sweep(LAST), sums(2))
-        workspace.keep_sweep({"candidates": None}, sums(1))
-        assert reopen().sweep(LAST) is None
+        store = reopen()
+        store.keep_estimates("sweep", LAST, sums(1))
+        store.keep_estimates("sweep", LAST, sums(2))
+        assert_same_sums(reopen().estimates("sweep", LAST), sums(2))
+        store.keep_estimates("sweep", {"candidates": None}, sums(1))
+        assert reopen().estimates("sweep", LAST) is None
 
     def test_going_on_with_a_sweep_leaves_what_is_kept_alone(self, reopen) -> None:
         """Until it is kept again: a batch that is not finished never counts."""
-        workspace, mine = reopen(), sums(1)
-        workspace.keep_sweep(LAST, mine)
-        for begun in (mine, reopen().sweep(LAST)):
-            begun.changes.add_logits(SENDERS, torch.tensor([[7.0], [7.0]]))
+        store, mine = reopen(), sums(1)
+        store.keep_estimates("sweep", LAST, mine)
+        for begun in (mine, reopen().estimates("sweep", LAST)):
+            changes = torch.full((2, 1, 1), 7.0)
+            begun.add([Receiver.logits()], SENDERS, changes, changes)
             begun.finish_batch(torch.tensor([1]), torch.tensor([1.0]), torch.tensor([0.1]))
-        assert_same_sums(reopen().sweep(LAST), sums(1))
+        assert_same_sums(reopen().estimates("sweep", LAST), sums(1))
 
     def test_exact_effects_come_back(self, reopen) -> None:
         third = 1 / 3
-        reopen().known.add(RECEIVER, SENDERS, [third, float("nan")])
-        reopen().known.add(RECEIVER, SENDERS[1:], [-2e-9])
-        known = reopen().known
-        assert known.missing(Receiver.parse("2.2.k"), SENDERS) == ()
-        expected = torch.tensor([third, -2e-9])
-        found = known.everything(RECEIVER)
-        assert torch.equal(torch.stack([found[0, 1], found[1, 2]]), expected)
-        assert len(known) == 2
+        learn(reopen(), SENDERS, [third, float("nan")])
+        learn(reopen(), SENDERS[1:], [-2e-9])
+        found = reopen().known
+        assert torch.equal(
+            found.into(RECEIVER)[[GRAPH.column(sender) for sender in SENDERS]],
+            torch.tensor([third, -2e-9]),
+        )
+        assert found.of(SENDERS[0], Receiver.parse("2.2.k")) == found.of(SENDERS[0], RECEIVER)
+        assert found.n_known == 2
+
+    def test_estimates_are_kept_by_the_estimator(self, reopen) -> None:
+        store = reopen()
+        store.keep_estimates("sweep", LAST, sums(1))
+        store.keep_estimates("rough", LAST, sums(2, has_remainders=False))
+        assert_same_sums(reopen().estimates("sweep", LAST), sums(1))
+        rough = reopen().estimates("rough", LAST)
+        assert_same_sums(rough, sums(2, has_remainders=False))
+        assert rough.normalised().remainders is None
+        assert reopen().estimates("other", LAST) is None
 
 
 class TestOnDisk:
     def test_nothing_is_written_before_there_is_something_to_keep(self, tmp_path) -> None:
-        workspace = on_disk(tmp_path)
-        workspace.sweep(LAST)
+        store = on_disk(tmp_path)
+        store.estimates("sweep", LAST)
         assert list(tmp_path.iterdir()) == []
         assert owner(tmp_path / "work") is None
-        workspace.keep_sweep(LAST, sums())
+        store.keep_estimates("sweep", LAST, sums())
         assert owner(tmp_path / "work") == KEY
 
     def test_another_model_or_other_prompts_find_nothing_and_replace_it(self, tmp_path) -> None:
-        workspace, other = on_disk(tmp_path), {**KEY, "prompts": "other"}
-        workspace.keep_sweep(LAST, sums())
-        workspace.keep_pruned({}, PRUNED)
-        workspace.known.add(RECEIVER, SENDERS, [0.1, 0.2])
+        store, other = on_disk(tmp_path), {**KEY, "prompts": "other"}
+        store.keep_estimates("sweep", LAST, sums())
+        store.keep_pruned({}, PRUNED)
+        learn(store, SENDERS, [0.1, 0.2])
         stranger = on_disk(tmp_path, other)
-        assert stranger.sweep(LAST) is None
+        assert stranger.estimates("sweep", LAST) is None
         assert stranger.pruned({}) is None
-        assert len(stranger.known) == 0
-        assert len(on_disk(tmp_path).known) == 2, "looking replaces nothing"
-        stranger.known.add(RECEIVER, SENDERS[:1], [0.5])
-        assert len(on_disk(tmp_path).known) == 0
-        assert len(on_disk(tmp_path, other).known) == 1
-        assert on_disk(tmp_path, other).sweep(LAST) is None
+        assert stranger.known.n_known == 0
+        assert on_disk(tmp_path).known.n_known == 2, "looking replaces nothing"
+        learn(stranger, SENDERS[:1], [0.5])
+        assert on_disk(tmp_path).known.n_known == 0
+        assert on_disk(tmp_path, other).known.n_known == 1
+        assert on_disk(tmp_path, other).estimates("sweep", LAST) is None
 
     @pytest.mark.parametrize("damage", ["truncated", "emptied", "overwritten", "removed"])
     def test_damaged_files_are_computed_again(self, tmp_path, damage: str) -> None:
-        workspace = on_disk(tmp_path)
-        workspace.keep_sweep(LAST, sums())
-        workspace.keep_pruned({}, PRUNED)
+        store = on_disk(tmp_path)
+        store.keep_estimates("sweep", LAST, sums())
+        store.keep_pruned({}, PRUNED)
         for name in (SWEPT_FILE, PRUNED_FILE):
             file = tmp_path / "work" / name
             content = file.read_bytes()
@@ -156,15 +181,15 @@ class TestOnDisk:
             else:
                 file.write_bytes(content[: len(content) // 2 if damage == "truncated" else 0])
         again = on_disk(tmp_path)
-        assert again.sweep(LAST) is None
+        assert again.estimates("sweep", LAST) is None
         assert again.pruned({}) is None
-        again.keep_sweep(LAST, sums(2))
-        assert_same_sums(on_disk(tmp_path).sweep(LAST), sums(2))
+        again.keep_estimates("sweep", LAST, sums(2))
+        assert_same_sums(on_disk(tmp_path).estimates("sweep", LAST), sums(2))
 
     def test_sums_over_prompts_of_an_older_version_are_computed_again(self, tmp_path) -> None:
         """Its tables lacked the axis of prompts, and its key did not say so."""
-        workspace = on_disk(tmp_path)
-        workspace.keep_sweep(LAST, sums())
+        store = on_disk(tmp_path)
+        store.keep_estimates("sweep", LAST, sums())
         older = {
             name: tensor if name == "progress" else tensor.double().sum(-1)
             for name, tensor in sums().tensors().items()
@@ -172,27 +197,28 @@ class TestOnDisk:
         label = {"key": json.dumps({**KEY, **LAST}, sort_keys=True), "note": ""}
         (tmp_path / "work" / SWEPT_FILE).write_bytes(save(older, metadata=label))
         again = on_disk(tmp_path)
-        assert again.sweep(LAST) is None
-        again.keep_sweep(LAST, sums(2))
-        assert_same_sums(on_disk(tmp_path).sweep(LAST), sums(2))
+        assert again.estimates("sweep", LAST) is None
+        again.keep_estimates("sweep", LAST, sums(2))
+        assert_same_sums(on_disk(tmp_path).estimates("sweep", LAST), sums(2))
 
     def test_a_sweep_cut_off_at_any_byte_is_whole_or_not_there(self, tmp_path) -> None:
-        on_disk(tmp_path).keep_sweep(LAST, sums())
+        on_disk(tmp_path).keep_estimates("sweep", LAST, sums())
         file = tmp_path / "work" / SWEPT_FILE
         whole = file.read_bytes()
-        workspace = on_disk(tmp_path)
+        store = on_disk(tmp_path)
         for size in range(0, len(whole), 97):
             file.write_bytes(whole[:size])
-            assert workspace.sweep(LAST) is None
+            assert store.estimates("sweep", LAST) is None
 
     def test_a_journal_that_was_cut_off_gives_what_was_whole(self, tmp_path) -> None:
-        workspace = on_disk(tmp_path)
+        store = on_disk(tmp_path)
         for sender, effect in zip(SENDERS, (0.1, 0.2), strict=True):
-            workspace.known.add(RECEIVER, [sender], [effect])
+            learn(store, [sender], [effect])
         file = tmp_path / "work" / EXACT_FILE
         file.write_bytes(file.read_bytes()[:-3])
-        again = on_disk(tmp_path)
-        assert again.known.missing(RECEIVER, SENDERS) == SENDERS[1:]
+        first, second = known(on_disk(tmp_path))
+        assert first == pytest.approx(0.1)
+        assert isnan(second)
 
 
 def test_a_digest_tells_all_prompts_apart_that_differ_in_what_matters() -> None:

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.circuit import Overlap
+from circuits.errors import InputError
 from circuits.statistics import Chance
 
 FIGURES = ("precision", "recall", "f1", "iou")
@@ -79,7 +80,7 @@ def test_of_nothing_is_not_a_number() -> None:
 
 @pytest.mark.parametrize("sizes", [(6, 2, 5, 2), (2, 2, 5, 3), (2, 7, 5, 6), (-1, 2, 5, 2)])
 def test_sets_that_do_not_fit_are_refused(sizes: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match="must fit into"):
+    with pytest.raises(InputError, match="must fit into"):
         Chance(*sizes)
 
 

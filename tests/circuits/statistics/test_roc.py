@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circuits.statistics import rank
+from circuits.errors import InputError
+from circuits.statistics import roc_curve
 
 items = st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=1, max_size=30)
 
@@ -22,23 +23,23 @@ def split(pairs) -> tuple[np.ndarray, np.ndarray]:
 @given(items)
 def test_area_is_the_share_of_pairs_ranked_right(pairs) -> None:
     scores, positive = split(pairs)
-    ranking = rank(scores, positive)
+    curve = roc_curve(scores, positive)
     inside, outside = scores[positive], scores[~positive]
-    assert (ranking.n_positive, ranking.n_negative) == (len(inside), len(outside))
+    assert (curve.n_positive, curve.n_negative) == (len(inside), len(outside))
     if len(inside) and len(outside):
         right = (inside[:, None] > outside).mean() + (inside[:, None] == outside).mean() / 2
-        assert ranking.auc == pytest.approx(right)
+        assert curve.auc == pytest.approx(right)
     else:
-        assert math.isnan(ranking.auc)
+        assert math.isnan(curve.auc)
 
 
 @given(items)
 def test_every_threshold_lies_on_the_curve(pairs) -> None:
     scores, positive = split(pairs)
-    ranking = rank(scores, positive)
-    if not (ranking.n_positive and ranking.n_negative):
+    curve = roc_curve(scores, positive)
+    if not (curve.n_positive and curve.n_negative):
         return
-    across, up = ranking.false_positive_rate, ranking.true_positive_rate
+    across, up = curve.false_positive_rate, curve.true_positive_rate
     assert (across[0], up[0]) == (0, 0)
     assert (across[-1], up[-1]) == (1, 1)
     for threshold in np.unique(scores):
@@ -48,15 +49,15 @@ def test_every_threshold_lies_on_the_curve(pairs) -> None:
 
 
 def test_straight_pieces_have_no_points_between() -> None:
-    ranking = rank(np.arange(100.0), np.arange(100) >= 60)
-    assert ranking.false_positive_rate.tolist() == [0, 0, 1]
-    assert ranking.true_positive_rate.tolist() == [0, 1, 1]
-    assert ranking.auc == 1
+    curve = roc_curve(np.arange(100.0), np.arange(100) >= 60)
+    assert curve.false_positive_rate.tolist() == [0, 0, 1]
+    assert curve.true_positive_rate.tolist() == [0, 1, 1]
+    assert curve.auc == 1
 
 
 def test_scores_that_are_no_numbers_are_refused() -> None:
-    with pytest.raises(ValueError, match="1 of 2 scores are not a number"):
-        rank(np.array([0.5, math.nan]), np.array([True, False]))
+    with pytest.raises(InputError, match="1 of 2 scores are not a number"):
+        roc_curve(np.array([0.5, math.nan]), np.array([True, False]))
 
 
 def _between(point, x0, y0, x1, y1) -> bool:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
+from circuits.errors import InputError
 from circuits.statistics.significance import (
     N_DRAWS,
     discoveries,
@@ -104,7 +105,7 @@ class TestSignFlip:
         scaled = sign_flip_p_values(-1e-6 * values)
         torch.testing.assert_close(scaled, found, equal_nan=True)
         assert sign_flip_p_values(values[:0]).shape == (0, 4)
-        with pytest.raises(ValueError, match="at least 1 prompt"):
+        with pytest.raises(InputError, match="at least 1 prompt"):
             sign_flip_p_values(values[..., :0])
 
     def test_many_paths_are_tested_a_few_at_a_time(self) -> None:
