@@ -12,8 +12,8 @@ from circuits.forward import LayeredModel
 from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff, prob_diff
 from circuits.pruning import PruningRule, prune
-from circuits.runtime.progress import Progress
 from tests.circuits.families import N_HEADS, N_LAYERS
+from tests.circuits.progress import written_down
 from tests.circuits.prompts import ragged_pairs
 
 EVERYTHING = frozenset(all_heads(N_LAYERS, N_HEADS))
@@ -69,8 +69,7 @@ def test_metrics_of_every_ablation(llama, pairs, evaluator, ablation) -> None:
 
 def test_many_prompts_are_resampled_in_batches(llama, monkeypatch) -> None:
     monkeypatch.setattr("circuits.evaluation.evaluator._PROMPTS_RESAMPLED_TOGETHER", 4)
-    pairs, heard = ragged_pairs(9), []
-    progress = Progress(lambda stage, done: heard.append(done), name="evaluation")
+    pairs, (progress, heard) = ragged_pairs(9), written_down()
     evaluator = Evaluator(llama, pairs)
     found = evaluator.metrics([SOME, frozenset()], "resample", progress)
     model = LayeredModel.of(llama)

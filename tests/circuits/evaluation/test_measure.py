@@ -16,10 +16,10 @@ from circuits.errors import MismatchError
 from circuits.evaluation import EvaluationConfig, Evaluator, HeadScores, evaluate_circuit
 from circuits.evaluation.config import ABLATIONS
 from circuits.metrics import logit_diff
-from circuits.runtime.progress import Progress
 from tests.circuits.ablation.slow_twin import all_edges
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import N_HEADS, N_LAYERS
+from tests.circuits.progress import written_down
 from tests.circuits.prompts import ragged_pairs
 
 EVERYTHING = frozenset(all_heads(N_LAYERS, N_HEADS))
@@ -149,8 +149,7 @@ def test_of_the_whole_model(evaluator) -> None:
 
 @pytest.mark.parametrize("has_edges", [True, False])
 def test_progress_rises_to_the_end(llama, discovery, has_edges: bool) -> None:
-    heard, fresh = [], Evaluator(llama, ragged_pairs(3), ragged_pairs(9))
-    progress = Progress(lambda stage, done: heard.append(done), name="evaluation")
+    fresh, (progress, heard) = Evaluator(llama, ragged_pairs(3), ragged_pairs(9)), written_down()
     circuit = CIRCUIT if has_edges else Circuit.of_heads(SOME, N_LAYERS, N_HEADS)
     evaluate_circuit(circuit, fresh, discovery, SCORES, QUICK, progress)
     assert all(low <= high for low, high in pairwise(heard))

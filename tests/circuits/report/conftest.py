@@ -8,7 +8,8 @@ from circuits import Circuit, EvaluationConfig
 from circuits.evaluation import SavedEvaluation
 from circuits.report import SavedRun
 from circuits.runtime.cost import Cost
-from circuits.tasks import PromptPair, Task, registry
+from circuits.tasks import PromptPair, Task
+from circuits.tasks.registry import TASKS
 
 HOSTILE = "</script><script>hacked()</script>'\"><img src=x onerror=hacked()>&amp;"
 
@@ -63,9 +64,14 @@ def empty(run):
 
 
 @pytest.fixture
-def hostile(run, monkeypatch):
+def hostile_task():
+    with TASKS.with_entry(HostileTask):
+        yield
+
+
+@pytest.fixture
+def hostile(run, hostile_task):
     """A run whose every name was written by someone who means harm."""
-    monkeypatch.setattr(registry, "_TASKS", {**registry._TASKS, HOSTILE: HostileTask})
     found = run.found
     source = found.provenance
     stages = tuple(replace(stage, stage=HOSTILE) for stage in found.cost.stages)

@@ -12,6 +12,7 @@ from plotly.offline import get_plotlyjs
 
 from circuits import Circuit, PruningRule
 from circuits.behaviour import Behaviour
+from circuits.errors import InputError
 from circuits.evaluation import EVALUATION_FILE
 from circuits.figures import circuit_figure
 from circuits.report import SavedRun, render_report, sections, write_report
@@ -240,7 +241,7 @@ class TestWriting:
         assert [each.name for each in path.parent.iterdir()] == ["report.html"]
 
     def test_no_run_is_refused(self, tmp_path):
-        with pytest.raises(ValueError, match="at least one run"):
+        with pytest.raises(InputError, match="at least one run"):
             write_report([], tmp_path / "report.html")
         with pytest.raises(FileNotFoundError, match="no saved run"):
             write_report([tmp_path], tmp_path / "report.html")
