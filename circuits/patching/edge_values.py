@@ -177,7 +177,7 @@ class EdgeSums:
         self.scale += float((clean.double() - corrupted.double()).sum())
         self.batches += 1
         for kind, rows, columns, values in self._waiting:
-            row, column = torch.tensor(rows), torch.tensor(columns)
+            row, column = (torch.tensor(places, dtype=torch.long) for places in (rows, columns))
             place = (row[:, None, None], column[:, None], prompts.cpu())
             found = values.float().cpu()
             kind.values[place] = rearrange(found, "sender prompt unit -> unit sender prompt")

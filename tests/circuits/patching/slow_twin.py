@@ -8,7 +8,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.components import Head, Receiver
-from circuits.forward.activations import at_end
+from circuits.forward.passes import at_end
 from circuits.metrics import Metric
 from circuits.patching.reference import receiver_site
 from circuits.tasks import PromptPairs

@@ -9,11 +9,11 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, Receiver, all_heads
+from circuits.errors import MismatchError, NoEffectError, SettingError, UnknownNameError
 from circuits.forward import LayeredModel
-from circuits.forward.activations import at_end
+from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff, prob_diff
 from circuits.patching import effect_table, path_effects
-from circuits.patching.paths import ReceiverEffects
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, tiny_model
 from tests.circuits.patching.slow_twin import run as record
@@ -163,7 +163,7 @@ class TestDefinition:
         for engine in ("reference", "exact"):
             effects = path_effects(attention_only, pairs, LOGITS, [sender], engine)
             assert float(effects[1, 2]) == pytest.approx(expected, abs=1e-5)
-        swept = effect_table(attention_only, pairs).logits
+        swept = effect_table(attention_only, pairs).effects(LOGITS)
         assert float(swept[1, 2]) == pytest.approx(expected, abs=1e-5)
 
     @pytest.mark.parametrize("head_input", ["q", "k", "v"])
@@ -214,26 +214,42 @@ class TestDefinition:
 
 class TestErrors:
     def test_unknown_engine(self, llama, pairs) -> None:
-        with pytest.raises((ValueError, TypeError), match="engine"):
-            path_effects(llama, pairs, LOGITS, engine="fast")
+        for ask in (path_effects, effect_table):
+            with pytest.raises(UnknownNameError, match="unknown engine 'exatc'; did you mean"):
+                ask(
+                    llama,
+                    pairs,
+                    **{"receiver": LOGITS} if ask is path_effects else {},
+                    engine="exatc",
+                )
+
+    def test_an_engine_that_measures_no_single_receiver(self, llama, pairs) -> None:
+        message = "'sweep' estimates all edges at once .* those that do: reference, exact"
+        with pytest.raises(SettingError, match=message):
+            path_effects(llama, pairs, LOGITS, engine="sweep")
 
     @pytest.mark.parametrize("head", [Head(N_LAYERS, 0), Head(0, N_HEADS)])
     def test_heads_outside_the_model(self, llama, pairs, head: Head) -> None:
-        with pytest.raises(ValueError, match=rf"{head} .*not in the model.*3 layers x 4 heads"):
+        with pytest.raises(MismatchError, match=rf"no receiver {head}\.k in .*3 layers x 4 heads"):
             path_effects(llama, pairs, Receiver(head, "k"))
-        with pytest.raises(ValueError, match=rf"{head} .*not in the model"):
+        with pytest.raises(MismatchError, match=rf"{head} .*not in the model.*3 layers x 4 heads"):
             path_effects(llama, pairs, LOGITS, [Head(0, 0), head])
-        with pytest.raises(ValueError, match=rf"{head} .*not in the model"):
+        with pytest.raises(MismatchError, match=rf"{head} .*not in the model"):
             effect_table(llama, pairs, [head])
-        with pytest.raises(ValueError, match="no receiver"):
+        with pytest.raises(MismatchError, match="no receiver"):
             effect_table(llama, pairs, [Head(0, 0)]).effects(Receiver(head, "q"))
+
+    @pytest.mark.parametrize("engine", ["reference", "exact"])
+    def test_mlps_belong_to_the_paths(self, llama, pairs, engine: str) -> None:
+        with pytest.raises(MismatchError, match="no receiver m1 in a model of 3 layers x 4 heads"):
+            path_effects(llama, pairs, Receiver.mlp(1), engine=engine)
 
     @pytest.mark.parametrize("engine", ["reference", "exact", "sweep"])
     def test_equal_clean_and_corrupted_metric(self, llama, pairs, engine: str) -> None:
         def constant(logits, pairs):
             return logits[..., 0] * 0
 
-        with pytest.raises(ValueError, match="clean minus corrupted metric is 0"):
+        with pytest.raises(NoEffectError, match="clean minus corrupted metric is 0"):
             if engine == "sweep":
                 effect_table(llama, pairs, metric=constant)
             else:
@@ -242,20 +258,6 @@ class TestErrors:
     def test_no_senders(self, llama, pairs) -> None:
         for engine in ("reference", "exact"):
             assert path_effects(llama, pairs, LOGITS, [], engine).isnan().all()
-
-
-def test_receivers_share_work(llama, pairs) -> None:
-    """Calling again, or for the other head of a group, computes nothing."""
-    measure = ReceiverEffects(LayeredModel.of(llama), pairs, None, "exact", logit_diff)
-    first = measure(Receiver(Head(2, 0), "k"))
-    with FlopCounterMode(display=False) as counter:
-        again = measure(Receiver(Head(2, 1), "k"))
-    assert counter.get_total_flops() == 0
-    assert torch.equal(first.nan_to_num(), again.nan_to_num())
-    table = measure.known.table()
-    assert torch.equal(table.effects(Receiver(Head(2, 1), "k")).nan_to_num(), first.nan_to_num())
-    assert table.effects(Receiver(Head(2, 2), "k")).isnan().all()
-    assert table.effects(LOGITS).isnan().all()
 
 
 def test_the_same_numbers_in_bfloat16_within_rounding(pairs) -> None:
@@ -273,7 +275,7 @@ def test_gradients_are_left_alone(pairs) -> None:
         table = effect_table(bridge, pairs)
     exact = path_effects(bridge, pairs, receiver)
     assert not exact.requires_grad
-    assert not table.query.requires_grad
+    assert not table.values.requires_grad
     assert_same(exact, reference("gpt2", receiver))
     assert all(parameter.grad is None for parameter in bridge.parameters())
 

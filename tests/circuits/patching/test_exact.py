@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, all_heads
-from circuits.forward import LayeredModel
-from circuits.forward.activations import PairedRun
+from circuits.forward import LayeredModel, PairedActivations
+from circuits.forward.positions import ActivePositions
 from circuits.metrics import logit_diff
 from circuits.patching.exact import SenderStates
+from circuits.patching.senders import clean_output
 from tests.circuits.families import N_HEADS, deeper_model
 from tests.circuits.prompts import ragged_pairs
 
@@ -24,8 +25,8 @@ BELOW = tuple(all_heads(layer, N_HEADS) for layer in range(DEPTH + 1))
 
 
 @lru_cache
-def run() -> PairedRun:
-    return PairedRun.of(LayeredModel.of(deeper_model(DEPTH)), ragged_pairs(3), logit_diff)
+def run() -> PairedActivations:
+    return PairedActivations.of(LayeredModel.of(deeper_model(DEPTH)), ragged_pairs(3), logit_diff)
 
 
 @lru_cache
@@ -73,8 +74,20 @@ def test_only_new_senders_are_computed() -> None:
     some = BELOW[2][:3]
     states, alone = (SenderStates(run(), ROWS, 1 << 30) for _ in range(2))
     flops_of(states, 2, some)
+    alone.projected(1)
     both = flops_of(states, 2, (*some, Head(1, 2)))
     assert both == flops_of(alone, 2, (Head(1, 2),)) > 0
+
+
+def test_what_all_senders_share_of_a_layer_is_computed_once() -> None:
+    states = SenderStates(run(), ROWS, 0)
+    with FlopCounterMode(display=False) as once:
+        first = states.projected(1)
+    with FlopCounterMode(display=False) as again:
+        assert states.projected(1) is first
+    assert once.get_total_flops() > again.get_total_flops() == 0
+    tokens = ActivePositions.between_difference_and_end(run().pairs)
+    torch.testing.assert_close(first, clean_output(run(), 1, tokens))
 
 
 @pytest.mark.parametrize("rows", [0, 5, 13, 17, 10**6])
@@ -89,11 +102,23 @@ def test_no_more_is_kept_than_allowed_beside_the_layer_asked_for(rows: int) -> N
     assert set(kept) == set(range(min(kept), layer + 1)), "the lowest layers are forgotten first"
 
 
-def test_layers_above_are_forgotten() -> None:
+def test_layers_above_are_kept_while_there_is_room() -> None:
     states = SenderStates(run(), ROWS, 1 << 30)
-    states.at(3, BELOW[2])
+    states.at(3, BELOW[3])
     states.at(1, BELOW[1])
-    assert set(states._kept) == {1}
+    assert set(states._kept) == {1, 2, 3}
+    assert flops_of(states, 3, BELOW[3]) == 0
+
+
+@pytest.mark.parametrize(("rows", "kept"), [(16, {1, 3}), (15, {1})])
+def test_layers_above_are_forgotten_first(rows: int, kept: set[int]) -> None:
+    """Twelve senders reach layer 3 and are kept there; then four reach layer 1."""
+    states = SenderStates(run(), ROWS, 0)
+    states._kept_rows = rows
+    states.at(3, BELOW[3])
+    assert set(states._kept) == {3}
+    states.at(1, BELOW[1])
+    assert set(states._kept) == kept
 
 
 def test_no_senders_no_states() -> None:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuits.components import all_heads
-from circuits.forward import LayeredModel
-from circuits.patching import plan as planning
-from circuits.patching.plan import free_share, plan_work, sweep_flops
+from circuits.errors import SettingError
+from circuits.forward import Activations, LayeredModel
+from circuits.forward.activations import PROMPTS_TOGETHER
+from circuits.metrics import logit_diff
+from circuits.patching.plan import plan_work, sweep_flops
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs
@@ -20,19 +21,18 @@ HEADS = all_heads(N_LAYERS, N_HEADS)
 
 @settings(max_examples=50, deadline=None)
 @given(n=st.integers(1, 30), senders=st.integers(0, 12), memory=st.integers(1, 10**7))
-def test_every_prompt_once_and_short_ones_together(n: int, senders: int, memory: int) -> None:
+def test_batches_hold_every_prompt(n: int, senders: int, memory: int) -> None:
     model, pairs = LayeredModel.of(shared_model("llama")), ragged_pairs(n)
-    split = plan_work(model, pairs, all_heads(N_LAYERS, N_HEADS)[:senders], memory)
-    order = torch.cat(split.batches)
-    assert sorted(order.tolist()) == list(range(n))
-    assert pairs.end[order].diff().ge(0).all()
-    assert split.max_rows >= 1
+    plan = plan_work(model, pairs, HEADS[:senders], memory)
+    assert 1 <= plan.batch_size <= min(n, PROMPTS_TOGETHER)
+    assert (plan.n_batches - 1) * plan.batch_size < n <= plan.n_batches * plan.batch_size
+    assert plan.max_rows >= 1
 
 
 def test_more_memory_larger_parts() -> None:
     model, pairs = LayeredModel.of(shared_model("llama")), ragged_pairs(12)
     splits = [plan_work(model, pairs, HEADS, memory) for memory in (1, 10**4, 10**5, 10**6, 10**9)]
-    batches = [len(split.batches) for split in splits]
+    batches = [split.n_batches for split in splits]
     assert batches == sorted(batches, reverse=True)
     assert batches[0] == 12
     assert batches[-1] == 1
@@ -45,17 +45,17 @@ def test_state_fits_in_half_of_the_memory() -> None:
     """The residual streams of all senders, at 4 bytes a number, three times over."""
     model, pairs = LayeredModel.of(shared_model("llama")), ragged_pairs(12)
     memory, senders = 400_000, 12
-    split = plan_work(model, pairs, all_heads(N_LAYERS, N_HEADS)[:senders], memory)
-    assert 1 < len(split.batches) < 12
-    for batch in split.batches:
-        part = pairs[batch]
+    split = plan_work(model, pairs, HEADS[:senders], memory)
+    assert 1 < split.n_batches < 12
+    for batch in Activations(model, pairs, logit_diff).split(split.batch_size):
+        part = batch.pairs
         tokens = int((part.end - part.first_difference + 1).sum())
         assert 3 * 4 * model.d_model * tokens * senders <= memory // 2
 
 
 @pytest.mark.parametrize("memory_bytes", [0, -1])
 def test_no_memory(llama, pairs, memory_bytes: int) -> None:
-    with pytest.raises(ValueError, match="memory_bytes must be > 0"):
+    with pytest.raises(SettingError, match="memory_bytes must be > 0"):
         plan_work(LayeredModel.of(llama), pairs, HEADS, memory_bytes)
 
 
@@ -65,14 +65,14 @@ def test_a_plan_of_several_prompts_keeps_to_its_budget(n: int, memory: int, toge
     model = LayeredModel.of(shared_model("llama"))
     for given_together in (None, together):
         plan = plan_work(model, ragged_pairs(n), HEADS, memory, given_together)
-        if len(plan.batches[0]) > 1 and plan.max_rows > 1:
+        if plan.batch_size > 1 and plan.max_rows > 1:
             assert plan.n_bytes <= memory
         assert plan.kept_bytes <= memory // 4
 
 
 def test_fewer_senders_at_once_allow_larger_batches() -> None:
     model, pairs = LayeredModel.of(shared_model("llama")), ragged_pairs(12)
-    batches = [len(plan_work(model, pairs, HEADS, 200_000, n).batches) for n in (1, 4, 12, 50)]
+    batches = [plan_work(model, pairs, HEADS, 200_000, n).n_batches for n in (1, 4, 12, 50)]
     assert batches == sorted(batches)
     assert batches[0] < batches[2] == batches[3]
 
@@ -89,24 +89,3 @@ def test_flops_of_a_sweep_grow_with_senders_and_tokens(family: str) -> None:
     plan = plan_work(model, ragged_pairs(), HEADS)
     tokens = int((ragged_pairs().end - ragged_pairs().first_difference + 1).sum())
     assert plan.flops == sweep_flops(model, tokens, HEADS)
-
-
-@pytest.mark.parametrize(
-    ("limits", "expected"),
-    [
-        ({}, 250_000),
-        ({"a": "max\n"}, 250_000),
-        ({"a": "400000\n"}, 100_000),
-        ({"a": "max\n", "b": "800\n"}, 200),
-        ({"a": "9223372036854771712\n"}, 250_000),
-    ],
-)
-def test_a_quarter_of_what_the_machine_and_its_container_leave(
-    tmp_path, monkeypatch, limits, expected: int
-) -> None:
-    for name, text in limits.items():
-        (tmp_path / name).write_text(text)
-    monkeypatch.setattr(planning, "_CGROUP_LIMITS", (tmp_path / "a", tmp_path / "b"))
-    memory = planning.psutil.virtual_memory()._replace(available=1_000_000)
-    monkeypatch.setattr(planning.psutil, "virtual_memory", lambda: memory)
-    assert free_share(torch.device("cpu")) == expected

@@ -6,10 +6,9 @@ import pytest
 import torch
 
 from circuits.components import Head, Receiver, all_heads
-from circuits.forward import LayeredModel
+from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
-from circuits.patching import SweptEffects, path_effects
-from circuits.patching.paths import swept_sums
+from circuits.patching import ESTIMATORS, EdgeEstimates, edge_sums, path_effects
 from circuits.patching.plan import plan_work
 from circuits.patching.remainder import remainder_sizes, token_weights
 from tests.circuits.conftest import shared_model
@@ -20,10 +19,11 @@ from tests.circuits.prompts import ragged_pairs
 HEADS = all_heads(N_LAYERS, N_HEADS)
 
 
-def swept(family: str, memory_bytes: int = 1 << 30) -> SweptEffects:
+def swept(family: str, memory_bytes: int = 1 << 30) -> EdgeEstimates:
     model, pairs = LayeredModel.of(shared_model(family)), ragged_pairs()
     plan = plan_work(model, pairs, HEADS, memory_bytes)
-    return swept_sums(model, pairs, None, logit_diff, plan).normalised()
+    activations = Activations(model, pairs, logit_diff)
+    return edge_sums(activations, ESTIMATORS.get("sweep"), HEADS, plan).normalised()
 
 
 def looped(family: str, receiver: Receiver, sender: Head) -> float:
@@ -91,11 +91,11 @@ def test_sizes_equal_the_formula(family: str) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sizes_are_there_where_effects_are_and_zero_for_the_logits(family: str) -> None:
     found = swept(family)
-    for name, effects in found.effects.tensors().items():
-        sizes = found.remainders.tensors()[name]
-        assert torch.equal(sizes.isnan(), effects.isnan())
-        assert (sizes.nan_to_num() >= 0).all()
-    assert (found.remainders.logits == 0).all()
+    sizes = found.remainders.values
+    assert torch.equal(sizes.isnan(), found.effects.values.isnan())
+    assert (sizes.nan_to_num() >= 0).all()
+    assert (found.remainders.into(Receiver.logits()) == 0).all()
+    assert (sizes[:-1].nan_to_num() > 0).sum() > 0.9 * found.remainders.n_known - N_LAYERS * N_HEADS
 
 
 @pytest.mark.parametrize("head_input", ["q", "k"])
@@ -121,8 +121,7 @@ def test_sizes_are_of_second_order_in_the_change_and_first_in_the_gradient(
 @pytest.mark.parametrize("family", ["qwen3", "gemma3", "attention-only"])
 def test_memory_changes_no_size(family: str) -> None:
     whole, split = swept(family).remainders, swept(family, 1).remainders
-    for name, tensor in whole.tensors().items():
-        torch.testing.assert_close(split.tensors()[name], tensor, equal_nan=True)
+    torch.testing.assert_close(split.values, whole.values, equal_nan=True)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -7,22 +7,20 @@ from functools import lru_cache
 
 import pytest
 import torch
-from einops import rearrange
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, Receiver, all_heads
-from circuits.forward import LayeredModel
-from circuits.forward.activations import PairedRun, at_end
+from circuits.forward import Activations, LayeredModel
+from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff, prob_diff
-from circuits.patching import effect_table, path_effects
-from circuits.patching.effects import SweptSums
-from circuits.patching.paths import swept_sums
+from circuits.patching import ESTIMATORS, EdgeSums, edge_sums, effect_table, path_effects
 from circuits.patching.plan import plan_work
 from circuits.patching.sweep import sweep
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, deeper_model
 from tests.circuits.patching.slow_twin import first_order_changes
+from tests.circuits.progress import written_down
 from tests.circuits.prompts import ragged_pairs
 
 LOGITS = Receiver.logits()
@@ -34,11 +32,11 @@ EVERY_RECEIVER = (
 )
 
 
-def sums_of(bridge, pairs, batch: int) -> SweptSums:
-    model = LayeredModel.of(bridge)
-    whole = plan_work(model, pairs, all_heads(N_LAYERS, N_HEADS))
-    plan = replace(whole, batches=torch.cat(whole.batches).split(batch))
-    return swept_sums(model, pairs, None, logit_diff, plan)
+def sums_of(bridge, pairs, batch_size: int) -> EdgeSums:
+    model, heads = LayeredModel.of(bridge), all_heads(N_LAYERS, N_HEADS)
+    plan = replace(plan_work(model, pairs, heads), batch_size=batch_size)
+    activations = Activations(model, pairs, logit_diff)
+    return edge_sums(activations, ESTIMATORS.get("sweep"), heads, plan)
 
 
 def close(measured: torch.Tensor, expected: torch.Tensor, atol: float = 2e-5) -> None:
@@ -74,11 +72,10 @@ class TestTable:
         receiver = RECEIVERS[4] if family == "attention-only" else RECEIVERS[1]
         senders = all_heads(receiver.head.layer, N_HEADS)
         twin = first_order_changes(bridge, pairs, receiver, senders, logit_diff)
-        changes = sums_of(bridge, pairs, batch=2).changes
-        expected = rearrange(twin, "(layer head) prompt -> layer head prompt", head=N_HEADS)
-        atol = 2e-5 * max(1.0, float(expected.abs().max()))
-        close(changes.of(receiver)[: receiver.head.layer], expected, atol)
-        assert changes.of(LOGITS).shape == (N_LAYERS, N_HEADS, len(pairs))
+        changes = sums_of(bridge, pairs, batch_size=2).changes
+        atol = 2e-5 * max(1.0, float(twin.abs().max()))
+        close(changes.into(receiver), twin, atol)
+        assert changes.effects(LOGITS).shape == (N_LAYERS, N_HEADS, len(pairs))
 
     def test_is_nan_exactly_where_there_is_no_path(self, family: str) -> None:
         table = effect_table(shared_model(family), ragged_pairs())
@@ -93,41 +90,21 @@ class TestTable:
         heads = all_heads(N_LAYERS, N_HEADS)
         candidates = [head for head in heads if (head.layer + head.index) % 2]
         some, every = effect_table(bridge, pairs, iter(candidates)), effect_table(bridge, pairs)
-        n_kv_heads = some.key.shape[1]
-        left_out = torch.ones(N_LAYERS, N_HEADS, dtype=torch.bool)
-        for head in candidates:
-            left_out[head.layer, head.index] = False
-        for receiver in EVERY_RECEIVER:
-            effects = some.effects(receiver)
-            if receiver.head is None:
-                receives = True
-            elif receiver.input == "q":
-                receives = receiver.head in candidates
-            else:
-                group = [
-                    head
-                    for head in range(N_HEADS)
-                    if head * n_kv_heads // N_HEADS == receiver.head.index * n_kv_heads // N_HEADS
-                ]
-                receives = any(Head(receiver.head.layer, head) in candidates for head in group)
-            expected = every.effects(receiver).masked_fill(left_out, torch.nan)
-            if not receives:
-                expected = torch.full_like(expected, torch.nan)
-            close(effects, expected)
+        close(some.values, every.among(candidates).values)
+        assert 0 < some.n_known < every.n_known
 
     def test_memory_changes_no_number(self, family: str) -> None:
         """One prompt and one sender at a time, and a few of each."""
         bridge, pairs = shared_model(family), ragged_pairs()
-        whole = effect_table(bridge, pairs).tensors()
+        whole = effect_table(bridge, pairs)
         for memory_bytes in (1, 60_000):
-            split = effect_table(bridge, pairs, memory_bytes=memory_bytes).tensors()
-            for name, tensor in whole.items():
-                close(split[name], tensor)
+            split = effect_table(bridge, pairs, memory_bytes=memory_bytes)
+            close(split.values, whole.values)
 
 
 def test_groups_share_keys_and_values(llama, pairs) -> None:
     table = effect_table(llama, pairs)
-    assert table.key.shape[:2] == table.value.shape[:2] == (N_LAYERS, 2)
+    assert len(table.values) == N_LAYERS * (N_HEADS + 2 + 2) + 1
     for head_input in "kv":
         first, second, other = (table.effects(Receiver(Head(2, i), head_input)) for i in (0, 1, 2))
         assert torch.equal(first.nan_to_num(), second.nan_to_num())
@@ -146,28 +123,26 @@ def test_little_is_estimated_where_little_lies_above(attention_only, pairs, name
 
 @pytest.mark.parametrize("memory_bytes", [1 << 30, 60_000])
 def test_progress_rises_to_one(llama, pairs, memory_bytes: int) -> None:
-    heard: list[float] = []
-    effect_table(llama, pairs, memory_bytes=memory_bytes, progress=heard.append)
+    progress, heard = written_down()
+    effect_table(llama, pairs, memory_bytes=memory_bytes, progress=progress)
     assert heard == sorted(heard)
     assert heard[-1] == pytest.approx(1)
     assert 0 <= heard[0] <= 1
 
 
 def test_no_candidates_no_effects(llama, pairs) -> None:
-    table = effect_table(llama, pairs, [])
-    assert all(tensor.isnan().all() for tensor in table.tensors().values())
+    assert effect_table(llama, pairs, []).n_known == 0
 
 
 def test_the_lowest_layer_receives_nothing(llama, pairs) -> None:
     table = effect_table(llama, pairs, [Head(0, 1), Head(0, 2)])
-    assert all(tensor.isnan().all() for name, tensor in table.tensors().items() if name != "logits")
-    assert (~table.logits.isnan()).nonzero().tolist() == [[0, 1], [0, 2]]
+    assert table.n_known == 2
+    assert (~table.effects(LOGITS).isnan()).nonzero().tolist() == [[0, 1], [0, 2]]
 
 
 def test_effects_do_not_depend_on_the_metrics_unit(llama, pairs) -> None:
     doubled = effect_table(llama, pairs, metric=lambda logits, pairs: 2 * logit_diff(logits, pairs))
-    for name, tensor in effect_table(llama, pairs).tensors().items():
-        close(doubled.tensors()[name], tensor)
+    close(doubled.values, effect_table(llama, pairs).values)
 
 
 class HostRoundTrips(TorchDispatchMode):
@@ -191,13 +166,14 @@ class HostRoundTrips(TorchDispatchMode):
 @lru_cache
 def round_trips(n_layers: int, n_senders: int, max_rows: int) -> int:
     model = LayeredModel.of(deeper_model(n_layers))
-    run = PairedRun.of(model, ragged_pairs(), logit_diff)
+    (batch,) = Activations(model, ragged_pairs(), logit_diff).batches
     heads = all_heads(n_layers, N_HEADS)[-n_senders:]
-    sums = SweptSums(n_layers, N_HEADS, model.n_kv_heads, n_prompts=5, batch_size=5)
+    sums = EdgeSums(model.graph(), n_prompts=5, batch_size=5)
     with HostRoundTrips() as seen:
-        sweep(run, heads, sums, max_rows)
+        sweep(batch, heads, sums, max_rows)
         before = seen.count
-        sums.finish_batch(torch.arange(5), run.clean_metric, run.corrupted_metric)
+        run = batch.paired
+        sums.finish_batch(batch.prompts, run.clean_metric, run.corrupted_metric)
     assert seen.count > before, "taking in a batch is where the host waits, and must be noticed"
     return before
 
@@ -238,4 +214,4 @@ class TestSmolLM2:
 
     def test_logits_are_exact(self, smollm2, ioi, dense) -> None:
         exact = path_effects(smollm2, ioi[:2], LOGITS)
-        close(dense[0].logits, exact, atol=1e-4)
+        close(dense[0].effects(LOGITS), exact, atol=1e-4)
