@@ -43,7 +43,7 @@ app = typer.Typer(
 )
 
 
-@app.callback()
+@app.callback(epilog=options.examples("circuits bench truth --out runs/truth"))
 def _group() -> None:
     """Measure the methods themselves."""
 

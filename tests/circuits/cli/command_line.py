@@ -1,4 +1,9 @@
-"""Running the command line in this process."""
+"""Running the command line in this process, or in a child that may be killed."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
 
 from typer.testing import CliRunner
 
@@ -32,3 +37,24 @@ def error_of(*arguments, code):
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("error: ")
     return lines[0]
+
+
+def start(work: Callable[[], object]) -> int:
+    """A child process that does this work; importing all again would take seconds."""
+    sys.stdout.flush()
+    if child := os.fork():
+        return child
+    code = 1
+    try:
+        work()
+        code = 0
+    except SystemExit as done:
+        code = int(done.code or 0)
+    except BaseException:
+        traceback.print_exc()
+    os._exit(code)
+
+
+def wait_status(work: Callable[[], object]) -> int:
+    """How a child process ended that did this work."""
+    return os.waitpid(start(work), 0)[1]

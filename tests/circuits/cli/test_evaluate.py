@@ -8,26 +8,16 @@ import sys
 import pytest
 import torch
 from transformers import LlamaForCausalLM
-from typer.main import get_command
 
 from circuits import Discovery, EvaluationConfig
-from circuits.cli import actions, app, console
+from circuits.cli import terminal
 from circuits.errors import ModelError
 from circuits.evaluation import Evaluation
 from circuits.evaluation.config import ABLATIONS, PROMPTS, RANKINGS
 from circuits.model import load_model, load_tokenizer
-from tests.circuits.cli.command_line import FEW, LOW, circuits, error_of
+from tests.circuits.cli.command_line import circuits, error_of
 
 QUICK = ("--n-prompts", "6", "--resamples", "50")
-
-
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("runs") / "ioi"
-    finished = circuits("discover", "ioi", "--model", tiny, *FEW, *LOW, "--out", directory)
-    assert finished.exit_code == 0
-    assert Discovery.load(directory).circuit.edges
-    return directory
 
 
 def printed(*arguments):
@@ -35,7 +25,7 @@ def printed(*arguments):
 
 
 def test_every_figure_is_in_the_table(run, monkeypatch):
-    monkeypatch.setattr(console.out, "width", 200)
+    monkeypatch.setattr(terminal.out, "width", 200)
     found, result = Discovery.load(run), circuits("evaluate", run, *QUICK)
     assert result.exit_code == 0
     shown = (
@@ -116,7 +106,7 @@ def test_options_reach_the_evaluation(run, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--confidence", "95"), "confidence must lie between 0 and 1, got 95"),
+        (("--confidence", "95"), "confidence must be above 0 and below 1, got 95"),
         (("--n-prompts", "1"), "n_prompts must be at least 2"),
         (
             ("--score", "magic"),
@@ -125,7 +115,7 @@ def test_options_reach_the_evaluation(run, monkeypatch):
     ],
 )
 def test_bad_input_is_refused_before_a_model_is_loaded(run, monkeypatch, arguments, message):
-    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
+    monkeypatch.setattr("circuits.model.load_model", lambda *_, **__: pytest.fail("loaded a model"))
     assert message in error_of("evaluate", run, *arguments, code=2)
 
 
@@ -141,12 +131,13 @@ def test_unknown_choices_name_the_known_ones(run):
     finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     lines = [line for line in finished.stdout.splitlines() if line.startswith("error")]
     for option, known, line in zip(options, (PROMPTS, RANKINGS, ABLATIONS), lines, strict=True):
-        assert line.startswith(f"error: unknown {option.replace('-', '_')} 'magic'; known: ")
+        name = option.replace("-", "_")
+        assert line.startswith(f"error: unknown {name} 'magic'; known {name}")
         assert all(name in line for name in known)
 
 
 def test_help_names_every_choice_and_default():
-    helps = {param.name: param.help for param in get_command(app).commands["evaluate"].params}
+    helps = {param.name: param.help for param in COMMANDS["evaluate"].params}
     config = EvaluationConfig()
     for name in ("n_prompts", "prompts", "curve_ablation", "confidence", "n_resamples"):
         assert f"default {getattr(config, name)}." in helps[name], name
@@ -159,7 +150,7 @@ def test_evaluate_loads_the_model_as_the_run_had_it(run, tiny, monkeypatch):
     def no_loading(name, **options):
         raise ModelError(f"asked for {name} in {options['dtype']}")
 
-    monkeypatch.setattr(actions, "load_model", no_loading)
+    monkeypatch.setattr("circuits.model.load_model", no_loading)
     assert error_of("evaluate", run, code=1) == f"error: asked for {tiny} in float32"
 
 

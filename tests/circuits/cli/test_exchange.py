@@ -5,29 +5,16 @@ import json
 import pytest
 
 from circuits import Circuit, Discovery
-from circuits.cli import actions, console
+from circuits.cli import terminal
 from circuits.formats import FORMATS, import_circuit
-from tests.circuits.cli.command_line import FEW, LOW, circuits, error_of
+from tests.circuits.cli.command_line import circuits, error_of
 
 
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("runs") / "ioi"
-    found = circuits("discover", "ioi", "--model", tiny, *FEW, *LOW, "--out", directory)
-    assert found.exit_code == 0
-    return directory
-
-
-@pytest.fixture
-def no_model(monkeypatch):
-    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
-
-
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", FORMATS.names())
 def test_a_run_is_exported_and_comes_back(run, tmp_path, name):
     """The file's name or its content tells the format; the model's shape is the run's."""
     file = tmp_path / f"circuit.{name if name in ('dot', 'csv') else 'json'}"
-    exported = circuits("export", run, "--format", name, "--output", file)
+    exported = circuits("export", run, "--format", name, "--out", file)
     assert exported.exit_code == 0
     assert exported.stdout == ""
     assert f"note: written to {file}" in exported.stderr
@@ -81,7 +68,7 @@ def test_a_reference_needs_the_model_told(tmp_path, no_model):
     [
         (("export", "RUN", "--format", "xml"), 2, "unknown format 'xml'; known formats: json"),
         (("export", "RUN", "-o", "none/a.csv"), 2, "there is no directory none"),
-        (("export", "RUN", "-o", "."), 2, "--output . is a directory"),
+        (("export", "RUN", "-o", "."), 2, "--out . is a directory"),
         (("export", "RUN", "-o", "a.pt"), 2, "a.pt is a pickle"),
         (("export", "RUN", "--kv-heads", "2"), 2, "options of eap-ig were given for json"),
         (("export", "RUN", "--format", "eap-ig", "--kv-heads", "3"), 2, "cannot share 3 key/value"),
@@ -113,7 +100,7 @@ def test_errors_are_one_line(run, tmp_path, monkeypatch, arguments, code, messag
 
 
 def test_a_circuit_from_elsewhere_is_evaluated(run, tiny, tmp_path, monkeypatch):
-    monkeypatch.setattr(console.out, "width", 200)
+    monkeypatch.setattr(terminal.out, "width", 200)
     file = tmp_path / "theirs.json"
     file.write_text(Discovery.load(run).circuit.to_json())
     options = ("--task", "ioi", "--model", tiny, "--n-prompts", "4", "--resamples", "20")

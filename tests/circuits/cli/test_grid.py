@@ -5,7 +5,6 @@ import json
 import pytest
 
 from circuits import Discovery
-from circuits.cli import actions
 from circuits.search.verification import Verification
 from circuits.summary import certainty
 from tests.circuits.cli.command_line import FEW, circuits, error_of
@@ -16,12 +15,6 @@ RULES = ("--thresholds", "0.4,0.8", "--min-effects", "0,0.5", "--logits-threshol
 @pytest.fixture
 def command(tiny):
     return ("grid", "ioi", "--model", tiny, *FEW, *RULES)
-
-
-@pytest.fixture
-def no_model(monkeypatch):
-    """Loading a model is a mistake here."""
-    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
 
 
 def test_every_circuit_is_shown_and_then_the_chosen_one(command):
@@ -58,7 +51,7 @@ def test_a_grid_whose_run_cannot_be_saved_leaves_no_grid(command, tmp_path, monk
     def fail(files):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("circuits.discovery.result.write_atomically", fail)
+    monkeypatch.setattr("circuits.discovery.record.write_atomically", fail)
     result = circuits(*command, "--out", tmp_path / "run")
     assert result.exit_code == 1
     assert "No space left on device" in result.stderr
@@ -82,7 +75,7 @@ def test_where_no_circuit_keeps_enough_the_best_is_shown(command, monkeypatch):
     [
         (("--thresholds", "1,many"), "--thresholds must be numbers separated by commas"),
         (("--min-effects", ""), "--min-effects must be numbers separated by commas"),
-        (("--thresholds", "1,-1"), "threshold must be > 0"),
+        (("--thresholds", "1,-1"), "threshold must be above 0"),
         (("--keep", "0"), "keep must be a percentage above 0"),
         (("--method", "flap"), "patches no paths"),
         (("--threshold", "1"), "no such option: --threshold"),

@@ -1,44 +1,39 @@
 """The command line, on a tiny random model that speaks SmolLM2's vocabulary."""
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
+from contextlib import redirect_stderr
 from typing import get_args
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from typer.main import get_command
 from typer.testing import CliRunner
 
 from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, SelectionRule
-from circuits.cli import actions, app, console
+from circuits.cli import app, inputs, terminal
+from circuits.cli.main import COMMANDS
 from circuits.cli.progress import show_progress
-from circuits.discovery.config import ENGINES, METHODS, PruneBy
-from circuits.errors import ModelError
+from circuits.discovery.methods import method_names, pruning_names
+from circuits.errors import InputError, ModelError
 from circuits.metrics import METRICS
 from circuits.model import DEFAULT_MODEL, list_models
+from circuits.patching import ESTIMATORS
 from circuits.pruning import CliffRule
-from circuits.search.grow import Distance, RuleKind
-from circuits.tasks import list_tasks, registry
+from circuits.runtime.settings import in_words
+from circuits.search import SEARCHES
+from circuits.search.rules import Distance, RuleKind
+from circuits.tasks import list_tasks
 from circuits.tasks.ioi import IOI
-from tests.circuits.cli.command_line import FEW, circuits, error_of
+from circuits.tasks.registry import TASKS
+from tests.circuits.cli.command_line import FEW, circuits, error_of, start
 
-COMMANDS = (
-    "discover",
-    "grid",
-    "study",
-    "tasks",
-    "models",
-    "evaluate",
-    "compare",
-    "report",
-    "references",
-    "export",
-    "import",
-)
+GROUPS = ("tasks", "bench")
 
 
 @pytest.fixture(autouse=True)
@@ -49,72 +44,117 @@ def empty_directory(tmp_path, monkeypatch):
     return here
 
 
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("runs") / "ioi"
-    assert circuits("discover", "ioi", "--model", tiny, *FEW, "--out", directory).exit_code == 0
-    return directory
+def test_version_names_the_distribution_too():
+    assert re.fullmatch(
+        r"circuits \d\S* \(accelerated-path-patching\)", circuits("--version").stdout.strip()
+    )
 
 
-@pytest.fixture
-def no_model(monkeypatch):
-    """Loading a model is a mistake here."""
-    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
-
-
-def test_version_and_the_help_of_every_command():
-    assert circuits("--version").stdout.startswith("circuits ")
+def test_the_help_of_every_command():
     assert all(command in circuits().stdout for command in COMMANDS)
     for command in COMMANDS:
         assert f"circuits {command}" in circuits(command, "--help").stdout.split("Examples")[1]
 
 
-def test_starts_without_the_heavy_imports():
+LIGHT = [
+    "--version",
+    "--help",
+    *(f"{command} --help" for command in COMMANDS),
+    "bench truth --help",
+    "tasks",
+    "tasks --json",
+    "models",
+    "references",
+    "references ioi-gpt2 --json",
+    "discoverr",
+    "discover oii",
+    "discover ioi --engine swep",
+    "discover ioi --thresold 2",
+    "discover ioi --model smolm2-135m",
+    "tasks docstrin",
+    "seeds ioi --against path-patchin",
+]
+
+
+def test_what_needs_no_model_is_light():
+    """One process: what the first of them had imported would be there for the others."""
     program = (
-        "import sys, types; package = types.ModuleType('circuits')\n"
-        "package.__path__ = [sys.argv.pop()]; sys.modules['circuits'] = package\n"
-        "from circuits.cli import main\n"
-        "heavy = {'torch', 'transformers', 'optuna', 'datasets', 'networkx'}\n"
-        "try: main()\n"
-        "finally: assert not heavy & set(sys.modules)\n"
+        "import io, sys, time\n"
+        "from contextlib import redirect_stderr, redirect_stdout\n"
+        "from circuits.cli import app\n"
+        "heavy = {'torch', 'transformers', 'transformer_lens', 'optuna', 'datasets', 'networkx'}\n"
+        "for line in sys.argv[1:]:\n"
+        "    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):\n"
+        "        try: app(line.split())\n"
+        "        except SystemExit as done: assert done.code in (None, 0, 1, 2), line\n"
+        "    assert not heavy & set(sys.modules), (line, heavy & set(sys.modules))\n"
+        "assert time.process_time() < 10\n"
     )
-    package = actions.__file__.removesuffix("/cli/actions.py")
-    subprocess.run([sys.executable, "-c", program, "--version", package], check=True)
-    subprocess.run([sys.executable, "-c", program, "--help", package], check=True)
+    subprocess.run([sys.executable, "-c", program, *LIGHT], check=True)
+
+
+def test_as_a_module_it_is_the_same():
+    shown = subprocess.run(
+        [sys.executable, "-m", "circuits", "--version"], capture_output=True, text=True
+    )
+    assert shown.stdout == circuits("--version").stdout
+
+
+def test_quiet_shows_results_and_errors_alone(tiny):
+    result = circuits("discover", "ioi", "--quiet", "--model", tiny, *FEW)
+    assert result.exit_code == 0
+    assert result.stderr == ""
+    assert "Heads by layer" in result.stdout
+    assert error_of("-q", "discover", "oii", code=2)
+
+
+def test_outputs_are_spelt_alike_and_old_names_still_do(run, tmp_path):
+    for number, option in enumerate(("--out", "-o", "--output")):
+        file = tmp_path / f"{number}.dot"
+        assert circuits("export", run, option, file).exit_code == 0
+        assert file.is_file()
+    with_files = {name: command for name, command in COMMANDS.items() if name not in GROUPS}
+    for command in with_files.values():
+        for param in command.params:
+            assert "--output" not in param.opts
+            assert ("--out" in param.opts) == ("-o" in param.opts)
+
+
+def test_completion_can_be_installed():
+    assert "--install-completion" in circuits("--help").stdout
 
 
 def test_help_names_every_choice_and_default():
-    helps = {param.name: param.help for param in get_command(app).commands["discover"].params}
+    helps = {param.name: param.help for param in COMMANDS["discover"].params}
     settings = [DiscoveryConfig(), SelectionRule(), PruningRule()]
     defaults = {name: value for one in settings for name, value in vars(one).items()}
-    assert defaults["memory_bytes"] is None
-    defaults |= {"memory_budget": "a safe share", "model": DEFAULT_MODEL, "dtype": "float32"}
+    defaults |= {"memory_bytes": "a safe share", "model": DEFAULT_MODEL, "dtype": "float32"}
     defaults |= {"n_templates": "all"}
     defaults |= {"cliff": "share for attribution, first for the others"}
     flags = {name for name, value in defaults.items() if isinstance(value, bool)}
     for name in helps.keys() & defaults.keys() - flags:
-        assert f"default {defaults[name]}" in helps[name]
-    choices = {"method": METHODS, "engine": ENGINES, "metric": METRICS}
+        assert f"default {in_words(defaults[name])}" in helps[name]
+    choices = {"method": method_names(), "engine": ESTIMATORS.names(), "metric": METRICS.names()}
     choices |= {"distance": get_args(Distance), "cliff": get_args(CliffRule)}
-    choices |= {"kind": get_args(RuleKind)}
-    choices |= {"prune_by": get_args(PruneBy)}
+    choices |= {"kind": get_args(RuleKind), "search": SEARCHES.names()}
+    choices |= {"prune_by": pruning_names()}
     for name, known in choices.items():
         assert all(choice in helps[name] for choice in known)
 
 
 def test_options_reach_the_settings():
-    options = {"n_prompts": 3, "threshold": 1.5, "full_curve": True, "memory_budget": "2MB"}
+    options = {"n_prompts": 3, "threshold": 1.5, "full_curve": True, "memory_bytes": "2MB"}
     options |= {"verify": False, "n_sampled_paths": 5, "ignore_behaviour": True}
     options |= {"kind": "significance", "false_discovery_rate": 0.1}
-    config = actions.discovery_config({**options, "alpha": None, "task": "ioi"})
+    config = inputs.discovery_config({**options, "alpha": None, "task": "ioi"})
     assert config.n_prompts == 3
     assert config.ignore_behaviour
     rule = SelectionRule(threshold=1.5, kind="significance", false_discovery_rate=0.1)
     assert config.selection == rule
     assert config.pruning == PruningRule(full_curve=True)
     assert config.memory_bytes == 2_000_000
-    assert actions.discovery_config({"full_curve": None}).pruning is None
-    by_share = actions.discovery_config({"score_share": 0.8})
+    assert inputs.discovery_config({"full_curve": None}).pruning is None
+    by_share = inputs.discovery_config({"score_share": 0.8})
     assert by_share.pruning == PruningRule("share", score_share=0.8)
     assert not config.verify
     assert config.n_sampled_paths == 5
@@ -188,7 +228,7 @@ def test_json_of_a_discovery_is_what_was_saved(tiny, tmp_path):
     assert len(printed["candidates"]) == len(found.candidates)
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize("method", method_names()[1:])
 def test_every_method_has_a_table(tiny, method):
     result = circuits("discover", "ioi", "--model", tiny, *FEW, "--method", method)
     assert result.exit_code == 0
@@ -200,7 +240,7 @@ def test_every_method_has_a_table(tiny, method):
     [
         (("oii",), "did you mean 'ioi'?"),
         (("ioi", "--metric", "magic"), "unknown metric 'magic'"),
-        (("ioi", "--threshold", "-1"), "threshold must be > 0"),
+        (("ioi", "--threshold", "-1"), "threshold must be above 0"),
         (("ioi", "--n-prompts", "0"), "n_prompts must be at least 1"),
         (("ioi", "--n-prompts", "many"), "'--n-prompts'"),
         (("ioi", "--false-discovery-rate", "5"), "above 0 and below 1, got 5.0"),
@@ -272,7 +312,7 @@ def test_failure_and_interruption_leave_no_directory(no_model, tmp_path, monkeyp
     def interrupt(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(actions.ModelSource, "load", interrupt)
+    monkeypatch.setattr(inputs.ModelSource, "load", interrupt)
     result = circuits("discover", "ioi", "--out", tmp_path / "new" / "run")
     assert result.exit_code == 130
     assert result.stderr.splitlines()[-1] == "interrupted"
@@ -293,27 +333,24 @@ def test_an_interrupt_while_saving_waits(tiny, tmp_path, monkeypatch):
 
 
 def test_ctrl_c_in_a_real_process(tiny, tmp_path):
-    # A shell's background jobs, and their children, ignore SIGINT.
-    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-    program = [sys.executable, "-c", f"{heeding}; from circuits.cli import main; main()"]
     many = ("--n-prompts", "200", "--n-mean-prompts", "400", "--engine", "reference")
     options = ("--model", tiny, *many, "--out", tmp_path / "run")
-    process = subprocess.Popen(
-        [*program, "discover", "ioi", *map(str, options)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if line.startswith("Testing the model"):
-            process.send_signal(signal.SIGINT)
-            break
-    stdout, stderr = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert stdout == ""
-    assert stderr.splitlines()[-1] == "interrupted"
-    assert "Traceback" not in stderr
+    stderr = tmp_path / "stderr"
+
+    def interrupted():
+        # A shell's background jobs, and their children, ignore SIGINT.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        with stderr.open("w", buffering=1) as file, redirect_stderr(file):
+            app([str(word) for word in ("discover", "ioi", *options)])
+
+    child = start(interrupted)
+    while "Testing the model" not in (stderr.read_text() if stderr.exists() else ""):
+        time.sleep(0.05)
+    os.kill(child, signal.SIGINT)
+    status = os.waitpid(child, 0)[1]
+    assert os.waitstatus_to_exitcode(status) == 130
+    assert stderr.read_text().splitlines()[-1] == "interrupted"
+    assert "Traceback" not in stderr.read_text()
     assert not (tmp_path / "run").exists()
 
 
@@ -321,7 +358,7 @@ def test_defects_ask_for_a_report_and_show_a_traceback_on_request(monkeypatch):
     def defect(*_):
         raise KeyError("mistake")
 
-    monkeypatch.setattr(actions, "known_models", defect)
+    monkeypatch.setattr("circuits.cli.commands.models.list_models", defect)
     assert "`circuits --debug models`" in error_of("models", code=1)
     assert "KeyError" in error_of("models", code=1)
     assert "Traceback" in CliRunner().invoke(app, ["--debug", "models"]).stderr
@@ -334,14 +371,15 @@ def test_defects_ask_for_a_report_and_show_a_traceback_on_request(monkeypatch):
         (torch.OutOfMemoryError("CUDA"), "error: out of memory; lower --memory-budget"),
         (RuntimeError("[enforce fail] can't allocate memory: 9 bytes"), "error: out of memory"),
         (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
-        (ValueError("wrong"), "error: wrong"),
+        (InputError("wrong"), "error: wrong"),
+        (ValueError("zip() argument 2"), "error: unexpected ValueError (zip() argument 2); this"),
     ],
 )
 def test_expected_errors_are_one_sentence(monkeypatch, error, message):
     def fail(*_):
         raise error
 
-    monkeypatch.setattr(actions, "known_models", fail)
+    monkeypatch.setattr("circuits.cli.commands.models.list_models", fail)
     assert error_of("models", code=1).startswith(message)
 
 
@@ -354,12 +392,12 @@ def test_tasks_are_listed_with_examples():
     assert listed[0]["example"]["clean"]
 
 
-def test_a_task_without_a_source_is_listed_without_one(monkeypatch):
+def test_a_task_without_a_source_is_listed_without_one():
     class Bare(IOI):
         name, source, n_variants = "bare", "", 1
 
-    monkeypatch.setitem(registry._TASKS, "bare", Bare)
-    after = circuits("tasks").stdout.partition("bare  ")[2].splitlines()
+    with TASKS.with_entry(Bare):
+        after = circuits("tasks").stdout.partition("bare  ")[2].splitlines()
     assert after[1].strip() == "1 variant"
 
 
@@ -419,8 +457,8 @@ def test_compare_refuses_what_is_no_circuit(run, tmp_path):
 
 def test_bars_in_a_terminal(tiny, monkeypatch):
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr(console.err, "_force_terminal", True)
-    monkeypatch.setattr(console.err, "is_interactive", True)
+    monkeypatch.setattr(terminal.err, "_force_terminal", True)
+    monkeypatch.setattr(terminal.err, "is_interactive", True)
     result = circuits("discover", "ioi", "--model", tiny, *FEW)
     assert result.exit_code == 0
     assert "Patching paths" in result.stderr
@@ -429,20 +467,21 @@ def test_bars_in_a_terminal(tiny, monkeypatch):
 
 def test_the_time_left_is_foreseen_from_one_report(monkeypatch):
     now = 0.0
-    monkeypatch.setattr(console.err, "is_interactive", True)
+    monkeypatch.setattr(terminal.err, "is_interactive", True)
     with show_progress(("patching",)) as shown:
-        task = shown.bars.tasks[0]
-        shown.bars.get_time = task._get_time = lambda: now
-        column = shown.bars.columns[-1]
+        bars = shown.hears.__self__.bars
+        task = bars.tasks[0]
+        bars.get_time = task._get_time = lambda: now
+        column = bars.columns[-1]
         assert str(column.render(task)) == "waiting"
-        shown.stage("patching", 0.0)
+        part = shown.stage("patching")
         assert str(column.render(task)) == "-:--:-- left"
         now = 30.0
-        shown.stage("patching", 0.25)
+        part(0.25)
         assert str(column.render(task)) == "0:01:30 left"
         now = 60.0
         assert str(column.render(task)) == "0:01:00 left"
-        shown.stage("patching", 1.0)
+        part(1.0)
         assert str(column.render(task)) == "done"
 
 

@@ -7,24 +7,17 @@ import shlex
 from dataclasses import replace
 
 import pytest
-from typer.main import get_command
 
 from circuits import DiscoveryConfig, PruningRule, SelectionRule
-from circuits.cli import actions, app, commands
-from circuits.cli.searches import Asked
+from circuits.cli import inputs
+from circuits.cli.main import COMMANDS
+from circuits.cli.reproduce import command as command_of
+from circuits.cli.searching import Asked
 from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
 from circuits.report import SavedRun
 from circuits.studies.record import SearchPoint, SearchRecord
-from tests.circuits.cli.command_line import FEW, LOW, circuits, error_of
+from tests.circuits.cli.command_line import circuits, error_of
 from tests.circuits.report.reading import Page
-
-
-@pytest.fixture(scope="module")
-def run(tiny, tmp_path_factory):
-    directory = tmp_path_factory.mktemp("runs") / "ioi"
-    finished = circuits("discover", "ioi", "--model", tiny, *FEW, *LOW, "--out", directory)
-    assert finished.exit_code == 0
-    return directory
 
 
 @pytest.fixture
@@ -34,16 +27,18 @@ def saved(run):
 
 def told(saved: SavedRun) -> tuple[str, dict[str, object]]:
     """The name of the command that is given for a run, and what its options are read as."""
-    words = shlex.split(commands.command(saved).replace("\\\n", " "))
+    words = shlex.split(command_of(saved).replace("\\\n", " "))
     assert words[0] == "circuits"
-    command = get_command(app).commands[words[1]]
+    command = COMMANDS[words[1]]
     context = command.make_context(words[1], words[2:], resilient_parsing=False)
     return words[1], context.params
 
 
 class TestReport:
     def test_the_page_is_in_the_run(self, run, monkeypatch):
-        monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
+        monkeypatch.setattr(
+            "circuits.model.load_model", lambda *_, **__: pytest.fail("loaded a model")
+        )
         result = circuits("report", run)
         assert result.exit_code == 0, result.output
         assert f"Written to {run}/report.html (" in result.stdout
@@ -53,14 +48,14 @@ class TestReport:
         (run / "report.html").unlink()
 
     def test_several_runs_need_a_file_of_their_own(self, run, tmp_path):
-        assert "--output comparison.html" in error_of("report", run, run, code=2)
+        assert "--out comparison.html" in error_of("report", run, run, code=2)
         output = tmp_path / "new" / "comparison.html"
-        assert circuits("report", run, run, "--output", output).exit_code == 0
+        assert circuits("report", run, run, "--out", output).exit_code == 0
         assert Page(output.read_text()).headings[0] == (1, "2 circuits compared")
 
     def test_what_is_no_run_and_no_file(self, run, tmp_path):
         assert "is no saved run" in error_of("report", tmp_path, code=1)
-        assert "is a directory" in error_of("report", run, "--output", tmp_path, code=2)
+        assert "is a directory" in error_of("report", run, "--out", tmp_path, code=2)
         assert "missing argument" in error_of("report", code=2)
         assert list(tmp_path.iterdir()) == []
 
@@ -72,7 +67,7 @@ class TestReport:
         kept = SavedEvaluation.load(run)
         assert kept.evaluation.to_dict()["performance"] == printed["performance"]
         assert kept.config.n_resamples == 20
-        circuits("report", run, "--output", run / "report.html")
+        circuits("report", run, "--out", run / "report.html")
         assert "On 4 held-out prompts" in Page((run / "report.html").read_text()).text
 
     def test_an_evaluation_that_cannot_be_kept_is_not_lost(self, run, monkeypatch):
@@ -92,7 +87,7 @@ class TestCommands:
     def test_the_command_is_read_as_the_settings(self, saved):
         name, options = told(saved)
         assert name == "discover"
-        assert actions.discovery_config(options) == saved.found.config
+        assert inputs.discovery_config(options) == saved.found.config
         source = saved.found.provenance
         assert (options["task"], options["model"], options["dtype"]) == (
             source.task,
@@ -117,16 +112,18 @@ class TestCommands:
             prune_by="flap",
             ignore_behaviour=True,
             n_templates=2,
+            search="top-n",
+            n_edges=7,
         )
         for mine, usual in ((strange, DiscoveryConfig()), (strange.selection, SelectionRule())):
             same = {n for n, value in vars(usual).items() if getattr(mine, n) == value}
             assert same <= {"memory_bytes"}
         _, options = told(self.with_config(saved, strange))
-        assert actions.discovery_config(options) == strange
+        assert inputs.discovery_config(options) == strange
 
     def test_what_has_no_option_is_given_as_python(self, saved):
         config = replace(saved.found.config, pruning=PruningRule(lowest_sparsity=0.5))
-        text = commands.command(self.with_config(saved, config))
+        text = command_of(self.with_config(saved, config))
         assert "lowest_sparsity=0.5" in text
         assert text.startswith("from circuits import DiscoveryConfig")
 

@@ -1,36 +1,15 @@
 """Runs that are cut off, go on, and begin anew."""
 
 import json
+import os
 import shutil
 import signal
-import subprocess
-import sys
 
 import pytest
 
 from circuits import Discovery
-from circuits.cli import actions
-from circuits.discovery.store import Workspace
-from tests.circuits.cli.command_line import FEW, LOW, circuits, error_of
-
-KILLED = """
-import os, signal, sys
-from circuits.discovery.store import Workspace
-
-def killed_after(name, count):
-    method, calls = getattr(Workspace, name), []
-    def calling(*arguments):
-        method(*arguments)
-        calls.append(name)
-        if len(calls) == count:
-            os.kill(os.getpid(), signal.SIGKILL)
-    setattr(Workspace, name, calling)
-
-killed_after(sys.argv.pop(1), int(sys.argv.pop(1)))
-from circuits.cli import main
-main()
-"""
-
+from circuits.discovery.store import Store
+from tests.circuits.cli.command_line import FEW, LOW, circuits, error_of, wait_status
 
 SPLIT = ("--memory-budget", "1")
 
@@ -62,25 +41,29 @@ def run(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "run")
 
 
-@pytest.fixture
-def no_model(monkeypatch):
-    """Loading a model is a mistake here."""
-    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
-
-
 def interrupt(*_, **__):
     raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize(
-    ("step", "count"), [("keep_pruned", 1), ("keep_sweep", 2), ("_learn", 1), ("_learn", 4)]
+    ("step", "count"), [("keep_pruned", 1), ("keep_estimates", 2), ("learn", 1), ("learn", 4)]
 )
-def test_killed_and_run_again_it_finds_the_same(command, split, tmp_path, step, count):
-    arguments = [*map(str, command), str(tmp_path / "cut"), *SPLIT]
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, step, str(count), *arguments], capture_output=True
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+def test_killed_and_run_again_it_finds_the_same(command, split, tmp_path, monkeypatch, step, count):
+    method, calls = getattr(Store, step), []
+
+    def killed_after(*arguments):
+        method(*arguments)
+        calls.append(step)
+        if len(calls) == count:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def cut_off():
+        monkeypatch.setattr(Store, step, killed_after)
+        circuits(*command, tmp_path / "cut", *SPLIT)
+
+    status = wait_status(cut_off)
+    assert os.WIFSIGNALED(status)
+    assert os.WTERMSIG(status) == signal.SIGKILL
     assert [path.name for path in (tmp_path / "cut").iterdir()] == ["work"]
     assert circuits(*command, tmp_path / "cut", *SPLIT, "--resume").exit_code == 0
     whole, again = (run / "circuit.json" for run in (split, tmp_path / "cut"))
@@ -140,7 +123,7 @@ def test_another_model_and_task_are_named(command, run):
 
 
 def test_interrupted_it_tells_how_to_go_on(command, tmp_path, monkeypatch):
-    monkeypatch.setattr(Workspace, "keep_sweep", interrupt)
+    monkeypatch.setattr(Store, "keep_estimates", interrupt)
     result = circuits(*command, tmp_path / "run")
     assert result.exit_code == 130
     *_, note, last = result.stderr.splitlines()

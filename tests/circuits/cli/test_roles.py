@@ -7,7 +7,7 @@ import pytest
 
 from circuits import Circuit, Discovery, load_model
 from circuits.behaviour import Verdict
-from circuits.cli import console
+from circuits.cli import terminal
 from circuits.model import tokenizer_of
 from circuits.roles import name_heads, read_heads
 from circuits.tasks import get_task
@@ -49,7 +49,7 @@ def test_a_run_is_read_on_its_own_prompts(run, tiny):
 
 
 def test_the_table(run, monkeypatch):
-    monkeypatch.setattr(console.out, "width", 100)
+    monkeypatch.setattr(terminal.out, "width", 100)
     shown = circuits("roles", run, "--attention", "0.001", "--direct", "0.9")
     assert shown.exit_code == 0
     assert "4 prompts, seed 3" in shown.stdout
@@ -70,7 +70,9 @@ def test_a_circuit_alone_needs_a_task(circuit_file, tiny):
 
 def test_what_cannot_be_read_is_one_line(run, circuit_file, tiny, tmp_path):
     assert "there is no run or file nothing here" in error_of("roles", "nothing", code=2)
-    assert "attention is a share" in error_of("roles", run, "--attention", "2", code=2)
+    assert "attention must be above 0 and at most 1" in error_of(
+        "roles", run, "--attention", "2", code=2
+    )
     assert "unknown task 'io'" in error_of("roles", run, "--task", "io", code=2)
     error = error_of("roles", "ioi-smollm2-135m", "--model", tiny, code=1)
     assert "model of 30 x 9 heads, and the reading of one of 2 x 4" in error

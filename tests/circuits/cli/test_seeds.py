@@ -7,20 +7,13 @@ import pytest
 
 from circuits import Circuit, Discovery
 from circuits.circuit import Overlap
-from circuits.cli import actions
-from circuits.cli import seeds as command
-from circuits.cli.console import out
+from circuits.cli.tables import seeds as tables
+from circuits.cli.terminal import out
 from circuits.components import Head
 from circuits.statistics import Distribution
 from circuits.studies import SeedRun, SeedStudy
 from circuits.studies.seeds import _Repeated
 from tests.circuits.cli.command_line import FEW, circuits, error_of
-
-
-@pytest.fixture
-def no_model(monkeypatch):
-    """Loading a model is a mistake here."""
-    monkeypatch.setattr(actions, "load_model", lambda *_, **__: pytest.fail("loaded a model"))
 
 
 def interrupt(*_, **__):
@@ -79,7 +72,7 @@ def lucky(found):
 
 
 def test_a_lucky_seed_is_marked_and_heads_are_counted(lucky, capsys):
-    out.print(command.table(lucky), width=200)
+    out.print(tables.seeds(lucky), width=200)
     text = " ".join(capsys.readouterr().out.split())
     assert "performance 55.4% ± 13.9% 95.0% 50.0% 95.0% * 50 █" in text, "in 80 columns"
     assert text.count("*") == 1
@@ -88,10 +81,10 @@ def test_a_lucky_seed_is_marked_and_heads_are_counted(lucky, capsys):
 
 
 def test_a_histogram_fits_a_line():
-    assert command.compact(Distribution({})) == ""
-    assert command.compact(Distribution({0: 5.0})) == "4.5 █ 5.5"
+    assert tables.compact(Distribution({})) == ""
+    assert tables.compact(Distribution({0: 5.0})) == "4.5 █ 5.5"
     values = dict(enumerate([0.0] * 8 + [7.0] + [10.0] * 3))
-    line = command.compact(Distribution(values))
+    line = tables.compact(Distribution(values))
     assert line.startswith("0 █")
     assert line.endswith(" 10")
     assert " " in line[3:-3], "an empty bin is empty"
