@@ -56,7 +56,8 @@ class Progress:
     def __call__(self, fraction: float | int) -> None:
         """Report which fraction of the work is done."""
         if self.name:
-            self.hears(self.name, self.start + self.share * fraction)
+            # A part ends where the next begins, but for the rounding of sums.
+            self.hears(self.name, round(self.start + self.share * fraction, 9))
 
     def note(self, text: str) -> None:
         """Say a line."""

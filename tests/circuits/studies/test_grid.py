@@ -10,7 +10,8 @@ from circuits import Discovery
 from circuits.circuit import Circuit
 from circuits.components import all_heads
 from circuits.discovery.config import DiscoveryConfig
-from circuits.search.grow import SelectionRule
+from circuits.errors import SettingError
+from circuits.search import SelectionRule
 from circuits.studies.grid import GridPoint, choose, discover_grid, pareto
 from tests.circuits.conftest import ON_DISCOVERY, RULE, toy_discovery
 from tests.circuits.prompts import ToyTask
@@ -91,7 +92,7 @@ class TestDiscoverGrid:
             }
             assert p.performance == pytest.approx(alone.performance)
 
-    def test_it_costs_little_more_than_its_dearest_point(self, toy, grid) -> None:
+    def test_it_costs_little_more_than_its_most_expensive_point(self, toy, grid) -> None:
         alone = toy_discovery(*toy, method="path-patching", selection=grid.points[0].selection)
         assert grid.cost.of("patching").flops < 1.5 * alone.cost.of("patching").flops
 
@@ -100,7 +101,8 @@ class TestDiscoverGrid:
         assert grid.found.circuit == expected.circuit
         assert grid.found.performance == expected.performance
         assert grid.found.config.selection == expected.selection
-        assert grid.found.performance == grid.found.evaluate(config=ON_DISCOVERY).performance.value
+        again = grid.found.evaluate(config=ON_DISCOVERY).performance.value
+        assert again == pytest.approx(grid.found.performance, rel=1e-6)
 
 
 def test_without_thresholds_only_smallest_effects_vary(toy) -> None:
@@ -135,10 +137,10 @@ def test_where_there_is_no_circuit_every_point_is_empty(toy, tmp_path) -> None:
         ({"keep": 0.0}, "above 0 and at most 100, got 0.0"),
         ({"keep": 100.5}, "at most 100"),
         ({"keep": float("nan")}, "got nan"),
-        ({"thresholds": (1.0, -1.0)}, "threshold must be > 0"),
+        ({"thresholds": (1.0, -1.0)}, "threshold must be above 0, got -1.0"),
         ({"config": DiscoveryConfig(method="flap")}, "'flap' patches no paths"),
     ],
 )
 def test_nonsense_is_refused_before_anything_runs(toy, given_settings, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(SettingError, match=message):
         discover_grid(*toy, **given_settings, progress=lambda *_: pytest.fail("ran"))

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from circuits import DiscoveryConfig, PruningRule, discover_grid, discover_study
-from circuits.discovery.result import GRID_FILE
+from circuits.discovery.record import GRID_FILE
+from circuits.errors import FormatError
 from circuits.studies.record import SearchRecord
 from tests.circuits.conftest import RULE
 
@@ -51,7 +52,7 @@ def test_a_plain_run_has_none(found, tmp_path):
 @pytest.mark.parametrize("damage", ["", "[]", "{}", '{"keep": 75, "points": [{}]}'])
 def test_damage_is_told_with_the_file(damage, tmp_path):
     (tmp_path / GRID_FILE).write_text(damage)
-    with pytest.raises(ValueError, match=r"grid\.json is damaged"):
+    with pytest.raises(FormatError, match=r"grid\.json is damaged"):
         SearchRecord.load(tmp_path)
 
 
@@ -60,5 +61,5 @@ def test_a_damaged_entry_is_named(grid, tmp_path):
     data = json.loads((tmp_path / GRID_FILE).read_text())
     data["points"][1]["heads"] = ["nine"]
     (tmp_path / GRID_FILE).write_text(json.dumps(data))
-    with pytest.raises(ValueError, match=r"damaged: .*points\.1\.heads"):
+    with pytest.raises(FormatError, match=r"damaged: .*points\.1\.heads"):
         SearchRecord.load(tmp_path)

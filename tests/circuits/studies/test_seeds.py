@@ -9,7 +9,8 @@ import pytest
 from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, load_reference
 from circuits.discover import run_discovery
 from circuits.discovery.run import Run
-from circuits.discovery.session import ResumeError
+from circuits.errors import MismatchError, ResumeError, SettingError
+from circuits.runtime.progress import Progress
 from circuits.studies import LuckySeedWarning, SeedRun, discover_seeds
 from circuits.studies.seeds import _Repeated
 from tests.circuits.conftest import RULE
@@ -54,7 +55,7 @@ def study(toy, directory, heard, checks):
 
     settings = {"seeds": 2, "config": CONFIG, "against": "path-patching", "directory": directory}
     with pytest.raises(StoppedError):
-        discover_seeds(*toy, **settings, announce=stop)
+        discover_seeds(*toy, **settings, progress=Progress(notes=stop))
     assert sorted(path.name for path in directory.iterdir()) == ["seed-1"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("circuits.discovery.session.check_reproduces", checks.append)
@@ -128,24 +129,25 @@ def test_other_settings_are_run_but_nothing_known_is_measured_again(toy, study, 
 
 
 def test_a_reference_is_checked_before_any_work(toy, no_run) -> None:
-    with pytest.raises(ValueError, match="3 layers x 4 heads"):
+    with pytest.raises(MismatchError, match="3 layers x 4 heads"):
         discover_seeds(*toy, config=CONFIG, against=load_reference("ioi-gpt2"))
-    with pytest.raises(ValueError, match="different models"):
+    with pytest.raises(MismatchError, match="different models"):
         discover_seeds(*toy, config=CONFIG, against=Circuit.of_heads(["0.1"], 2, 2))
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("settings", "error", "message"),
     [
-        ({"seeds": 0}, "seeds must be at least 1"),
-        ({"seeds": ()}, "seeds must be at least 1"),
-        ({"seeds": (1, 2, 1)}, "each seed can be run once; got 1, 2, 1"),
-        ({"against": "app"}, "cannot be compared with itself"),
-        ({"resume": True}, "in no directory"),
+        ({"seeds": 0}, SettingError, "seeds must be at least 1"),
+        ({"seeds": ()}, SettingError, "seeds must be at least 1"),
+        ({"seeds": (1, 2, 1)}, SettingError, "each seed can be run once; got 1, 2, 1"),
+        ({"against": "app"}, SettingError, "cannot be compared with itself"),
+        ({"against": "path-patchin"}, SettingError, "did you mean 'path-patching'"),
+        ({"resume": True}, ResumeError, "in no directory"),
     ],
 )
-def test_nonsense(toy, no_run, settings, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_nonsense(toy, no_run, settings, error, message: str) -> None:
+    with pytest.raises(error, match=message):
         discover_seeds(*toy, config=CONFIG, **settings)
 
 
@@ -165,7 +167,7 @@ def test_where_there_is_no_circuit_every_seed_says_so(toy) -> None:
 
 
 def test_a_lucky_seed_is_warned_of(toy, found, monkeypatch) -> None:
-    def run(self, seed, directory, report):
+    def run(self, seed, directory, progress):
         lucky = 99.0 if seed == 1 else 50.0 + seed % 3
         config = replace(found.config, seed=seed)
         return SeedRun(replace(found, config=config, performance=lucky))
