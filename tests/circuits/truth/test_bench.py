@@ -7,12 +7,13 @@ import json
 import pytest
 
 from circuits.components import Head
-from circuits.truth import CONTESTANTS, TruthRow, run_truth, truth_record
+from circuits.runtime.progress import Progress
+from circuits.truth import TruthRow, contestants, run_truth, truth_record
 from circuits.truth import bench as bench_module
 from tests.circuits.cli.command_line import circuits, error_of
 
 SMALL = "compiled-induction"
-FEW = CONTESTANTS[:2]
+FEW = contestants()[:2]
 
 
 @pytest.fixture
@@ -20,11 +21,11 @@ def ran(monkeypatch) -> list[str]:
     """The methods that ran, by name and seed; they find one true head of two, and a wrong one."""
     names: list[str] = []
 
-    def discover(truth, contestant, seed):
+    def run_of(truth, contestant, seed):
         names.append(f"{contestant.name} {seed}")
         return contestant
 
-    def row_of(truth, method, found) -> TruthRow:
+    def row_of(truth, method, run) -> TruthRow:
         first = min(truth.heads)
         wrong = Head(first.layer, 0)
         return TruthRow(
@@ -43,7 +44,7 @@ def ran(monkeypatch) -> list[str]:
             reasons=(f"{wrong} -> logits stood out",) if method == "app-exact" else (),
         )
 
-    monkeypatch.setattr(bench_module, "discover", discover)
+    monkeypatch.setattr(bench_module, "run_of", run_of)
     monkeypatch.setattr(bench_module, "row_of", row_of)
     return names
 
@@ -51,7 +52,7 @@ def ran(monkeypatch) -> list[str]:
 def test_rows_are_json(ran, tmp_path) -> None:
     found = run_truth([SMALL], tmp_path)
     saved = json.loads((tmp_path / "truth.json").read_text())
-    assert [row["method"] for row in saved] == [contestant.name for contestant in CONTESTANTS]
+    assert [row["method"] for row in saved] == [contestant.name for contestant in contestants()]
     assert {"model", "method", "precision", "recall", "auc"} <= saved[0].keys()
     assert saved[0]["true_heads"] == [str(head) for head in sorted(truth_record(SMALL).heads)]
     assert bench_module.from_json(saved) == found
@@ -62,45 +63,48 @@ def test_rows_are_json(ran, tmp_path) -> None:
 def test_goes_on_where_it_was_cut_off(ran, tmp_path, monkeypatch) -> None:
     heard = []
 
-    def cut_off(line, done):
-        heard.append(done)
+    def cut_off(line):
+        heard.append(line)
         if ran:
             raise KeyboardInterrupt
 
+    done = []
+    progress = Progress(lambda _, fraction: done.append(fraction), cut_off, name="truth")
     with pytest.raises(KeyboardInterrupt):
-        run_truth([SMALL], tmp_path, contestants=FEW, tell=cut_off)
+        run_truth([SMALL], tmp_path, methods=FEW, progress=progress)
     assert not (tmp_path / "truth.json").exists()
     assert ran == ["app-exact 0"]
-    assert heard == [0.0, 0.5]
-    found = run_truth([SMALL], tmp_path, contestants=FEW)
+    assert done == [0.0, 0.5]
+    assert heard == [f"app-exact on {SMALL}", f"app-sweep on {SMALL}"]
+    found = run_truth([SMALL], tmp_path, methods=FEW)
     assert ran == ["app-exact 0", "app-sweep 0"]
-    assert run_truth([SMALL], tmp_path, contestants=FEW) == found
+    assert run_truth([SMALL], tmp_path, methods=FEW) == found
     assert ran == ["app-exact 0", "app-sweep 0"]
 
 
 def test_other_seeds_and_weights_are_measured_anew(ran, tmp_path, monkeypatch) -> None:
     for seed in (0, 1, 0):
-        run_truth([SMALL], tmp_path, contestants=FEW[:1], seed=seed)
+        run_truth([SMALL], tmp_path, methods=FEW[:1], seed=seed)
     assert ran == ["app-exact 0", "app-exact 1"]
     monkeypatch.setattr(bench_module, "truth_digest", lambda name, data: "other weights")
-    run_truth([SMALL], tmp_path, contestants=FEW[:1])
+    run_truth([SMALL], tmp_path, methods=FEW[:1])
     assert ran == ["app-exact 0", "app-exact 1", "app-exact 0"]
 
 
 def test_command(ran, tmp_path) -> None:
     result = circuits("bench", "truth", "--out", tmp_path, "--model", SMALL)
     assert result.exit_code == 0
-    for contestant in CONTESTANTS:
+    for contestant in contestants():
         assert f"{contestant.name} " in result.stdout
     assert "true heads 0.2 1.1" in result.stdout
     assert "app-exact: 0.0 -> logits stood out" in result.stdout
     assert "none" in result.stdout
     as_json = circuits("bench", "truth", "--out", tmp_path, "--model", SMALL, "--json")
-    assert len(json.loads(as_json.stdout)) == len(CONTESTANTS) == len(ran)
+    assert len(json.loads(as_json.stdout)) == len(contestants()) == len(ran)
 
 
 def test_command_refuses_unknown_models(tmp_path) -> None:
     line = error_of("bench", "truth", "--out", tmp_path / "x", "--model", "hand", code=2)
-    assert "no model 'hand'" in line
+    assert "unknown model with a known circuit 'hand'; did you mean 'hand-ioi'?" in line
     assert SMALL in line
     assert not (tmp_path / "x").exists()

@@ -8,25 +8,39 @@ import pytest
 import torch
 
 from circuits import Head, PruningRule, Receiver, SelectionRule
-from circuits.discovery.config import METHODS
+from circuits.components import Node
+from circuits.discovery.methods import method_names
+from circuits.graph import ModelGraph
 from circuits.model.native import NativeShape
-from circuits.truth import CONTESTANTS
-from circuits.truth.methods import small_pruning, small_selection
+from circuits.patching import ESTIMATORS
+from circuits.pruning import sparsities_of
+from circuits.search import ThresholdSelector
+from circuits.truth import contestants
+from circuits.truth.methods import by_default_rules, small_pruning, small_selection
 
 SHAPE = NativeShape(2, 4, 8, 4, 3, 5)
+GRAPH = ModelGraph(n_layers=2, n_heads=4, n_kv_heads=4)
+
+
+def selected(rule: SelectionRule, effects: torch.Tensor, receiver: Receiver) -> tuple[Node, ...]:
+    return ThresholdSelector(rule, GRAPH).select(effects, receiver)
 
 
 def test_every_method_and_engine_competes_and_rules_differ_in_nothing_but_size() -> None:
-    configs = {contestant.name: contestant.config(SHAPE, 3) for contestant in CONTESTANTS}
+    configs = {contestant.name: contestant.config(SHAPE, 3) for contestant in contestants()}
     assert {(config.method, config.engine) for config in configs.values()} >= {
-        (method, engine) for method in ("app", "path-patching") for engine in ("exact", "sweep")
+        (method, engine)
+        for method in ("app", "path-patching")
+        for engine in ESTIMATORS.names()
+        if engine != "reference"
     }
-    assert {config.method for config in configs.values()} == set(METHODS)
-    assert configs["app-merged-flap-exact"].pruning_names == ("flap", "contrastive-flap")
+    assert {config.method for config in configs.values()} == set(method_names())
+    assert configs["app-merged-flap-exact"].scorers == ("flap", "contrastive-flap")
     for name, config in configs.items():
         default = replace(config, selection=SelectionRule(), pruning=None)
         assert config.seed == 3
-        if name.endswith("default"):
+        assert name.endswith("default") == (name in by_default_rules())
+        if name in by_default_rules():
             assert config == default
         else:
             assert config.selection == small_selection(2, 4)
@@ -37,19 +51,19 @@ def test_every_method_and_engine_competes_and_rules_differ_in_nothing_but_size()
 def test_thresholds_can_be_reached_by_a_few_senders(n_true: int) -> None:
     effects = torch.zeros(2, 4)
     effects[1, :n_true] = -0.5
-    assert len(small_selection(2, 4).select(effects, Receiver.logits())) == n_true
+    assert len(selected(small_selection(2, 4), effects.flatten(), Receiver.logits())) == n_true
 
 
 def test_default_rules_find_nobody_among_four() -> None:
-    effects, receiver = torch.eye(2, 4)[:1], Receiver(Head(1, 0), "q")
-    assert SelectionRule().select(effects, receiver) == ()
-    assert small_selection(2, 4).select(effects, receiver) == (Head(0, 0),)
+    effects, receiver = torch.eye(4)[0], Receiver(Head(1, 0), "q")
+    assert selected(SelectionRule(), effects, receiver) == ()
+    assert selected(small_selection(2, 4), effects, receiver) == (Head(0, 0),)
 
 
 def test_nobody_stands_out_among_senders_that_do_less_than_an_equal_share() -> None:
-    effects, receiver = torch.tensor([[-0.12, 0.01, 0.0, 0.02]]), Receiver(Head(1, 0), "v")
-    assert small_selection(2, 4).select(effects, receiver) == ()
-    assert small_selection(2, 5).select(effects, receiver) == (Head(0, 0),)
+    effects, receiver = torch.tensor([-0.12, 0.01, 0.0, 0.02]), Receiver(Head(1, 0), "v")
+    assert selected(small_selection(2, 4), effects, receiver) == ()
+    assert selected(small_selection(2, 5), effects, receiver) == (Head(0, 0),)
 
 
 def test_in_large_models_the_published_rule_holds() -> None:
@@ -64,7 +78,7 @@ def test_in_large_models_the_published_rule_holds() -> None:
 def test_pruning_tries_every_size() -> None:
     rule = small_pruning(PruningRule("biggest"), 16)
     assert rule.cliff == "biggest"
-    kept = [round(16 * (1 - sparsity)) for sparsity in rule.sparsities(torch.zeros(4, 4))]
+    kept = [round(16 * (1 - sparsity)) for sparsity in sparsities_of(rule, torch.zeros(4, 4))]
     assert kept == list(range(16, 0, -1))
 
 
@@ -72,5 +86,5 @@ def test_pruning_by_share_leaves_out_no_more_than_an_equal_share() -> None:
     scores = torch.tensor([[5.0, 0.9, 0.5, 0.0], [0.0, 0.0, 0.0, 0.0]])
     rule = PruningRule("share", score_share=0.7)
     rules = rule, small_pruning(rule, 8), small_pruning(rule, 16)
-    kept = [round(8 * (1 - sparsity)) for rule in rules for sparsity in rule.sparsities(scores)]
+    kept = [round(8 * (1 - sparsity)) for rule in rules for sparsity in sparsities_of(rule, scores)]
     assert kept == [1, 2, 3]
