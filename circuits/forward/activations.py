@@ -11,11 +11,11 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.forward.gradients import metric_gradients
-from circuits.forward.layers import LayeredModel
+from circuits.forward.layers import LayeredModel, TransformerBridge
 from circuits.forward.passes import PairedActivations
 from circuits.forward.positions import ActivePositions
 from circuits.graph import Mlps, ModelGraph
-from circuits.metrics import Metric
+from circuits.metrics import Metric, logit_diff
 from circuits.tasks import PromptPairs
 
 PROMPTS_TOGETHER = 32
@@ -67,9 +67,14 @@ class Activations:
 
     """
 
-    def __init__(self, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> None:
+    def __init__(
+        self,
+        model: TransformerBridge | LayeredModel,
+        pairs: PromptPairs,
+        metric: Metric = logit_diff,
+    ) -> None:
         """Of some prompts, and the metric that their effects are measured by."""
-        self.model, self.pairs, self.metric = model, pairs, metric
+        self.model, self.pairs, self.metric = LayeredModel.of(model), pairs, metric
 
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
