@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import inspect
 import math
-from dataclasses import replace
+import re
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
@@ -12,21 +14,23 @@ from circuits import Circuit, Discovery, Head, Receiver, SelectionRule, discover
 from circuits.ablation import MeanOutputs, ablated_metric
 from circuits.behaviour import WeakTaskWarning
 from circuits.components import HEAD_INPUTS, all_heads
-from circuits.discover import STAGES, run_discovery
-from circuits.discovery.config import METHODS, DiscoveryConfig
-from circuits.errors import TaskError
-from circuits.forward import LayeredModel, paired_runs
+from circuits.discover import run_discovery
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.methods import method_names
+from circuits.discovery.run import STAGES
+from circuits.errors import NoEffectError, SettingError, TaskError
+from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
 from circuits.model import tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
-from circuits.patching import effect_table, path_effects
-from circuits.patching.paths import swept_sums
+from circuits.patching import ESTIMATORS, effect_table, path_effects
+from circuits.patching.paths import edge_sums
 from circuits.patching.plan import plan_work
 from circuits.pruning import PruningRule
 from circuits.scores import head_scores
 from circuits.scores.attribution import attribution_scores
-from circuits.search.grow import grow
-from circuits.search.verification import receivers_of
+from circuits.search import ThresholdSelector
+from circuits.search.grow import grow, receivers_of
 from tests.circuits.conftest import ON_DISCOVERY, RULE, toy_discovery
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer
@@ -36,7 +40,7 @@ def paths(discovery: Discovery) -> set[tuple[Head, Receiver]]:
     return {(edge.sender, edge.receiver) for edge in discovery.circuit.edges}
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", method_names())
 def test_every_method(toy, method: str) -> None:
     found = toy_discovery(*toy, method=method)
     assert found.circuit.heads <= found.candidates
@@ -71,10 +75,10 @@ def test_stage_by_stage(toy) -> None:
     found = toy_discovery(bridge, task, verify=False)
     everything = task.sample(tokenizer_of(bridge), n=10, seed=0)
     pairs, model = everything[:4], LayeredModel.of(bridge)
-    expected = attribution_scores(paired_runs(model, pairs, logit_diff))
+    expected = attribution_scores(Activations(model, pairs, logit_diff))
     torch.testing.assert_close(found.scores["attribution"], expected)
     table = effect_table(model, pairs, found.candidates)
-    assert grow(table.effects, RULE, 3, 4) == found.circuit
+    assert grow(table.into, ThresholdSelector(RULE, model.graph()), model.graph()) == found.circuit
     assert found.verification is None
     means = MeanOutputs.of(model, everything)
     heads = [found.circuit.heads, frozenset(all_heads(3, 4))]
@@ -102,10 +106,9 @@ def test_exact_and_reference_give_the_same_circuit(toy) -> None:
     assert len(exact.circuit) > 1
     assert exact.circuit.heads == twin.circuit.heads
     assert paths(exact) == paths(twin)
-    for name, tensor in exact.effects.tensors().items():
-        torch.testing.assert_close(
-            tensor, twin.effects.tensors()[name], rtol=0, atol=1e-4, equal_nan=True
-        )
+    torch.testing.assert_close(
+        exact.effects.values, twin.effects.values, rtol=0, atol=1e-4, equal_nan=True
+    )
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -137,8 +140,7 @@ def test_exact_effects_are_recorded_for_what_the_search_reached(toy) -> None:
             equal_nan=True,
         )
     for edge in found.circuit.edges:
-        effects = found.effects.effects(edge.receiver)
-        assert edge.effect == pytest.approx(float(effects[edge.sender.layer, edge.sender.index]))
+        assert edge.effect == found.effects.of(edge.sender, edge.receiver)
 
 
 def test_the_same_seed_the_same_circuit(toy, found) -> None:
@@ -238,7 +240,7 @@ class TestGate:
         assert found.verdict.reason == found.behaviour.verdict.reason
         assert len(found.circuit) > 0
         nothing = ToyTask(bridge, corrupts=False)
-        with pytest.warns(WeakTaskWarning), pytest.raises(ValueError, match="that difference"):
+        with pytest.warns(WeakTaskWarning), pytest.raises(NoEffectError, match="that difference"):
             toy_discovery(bridge, nothing, ignore_behaviour=True, **self.ENOUGH)
 
 
@@ -252,11 +254,12 @@ class TestSignificance:
         found = toy_discovery(bridge, task, **self.SETTINGS)
         model, pairs = LayeredModel.of(bridge), task.sample(tokenizer_of(bridge), n=10, seed=0)
         plan = plan_work(model, pairs, all_heads(3, 4))
-        changes = swept_sums(model, pairs, None, logit_diff, plan).changes
+        activations = Activations(model, pairs, logit_diff)
+        sums = edge_sums(activations, ESTIMATORS.get("sweep"), all_heads(3, 4), plan)
         assert 0 < len(found.circuit) < 12
-        for receiver in receivers_of(found.circuit):
+        for receiver in receivers_of(found.circuit, model.graph()):
             below = 3 if receiver.head is None else receiver.head.layer
-            by_prompt = changes.of(receiver)[:below].flatten(0, 1).double().numpy()
+            by_prompt = sums.changes.into(receiver).double().numpy()
             p_values = permutation_test(
                 (by_prompt,), np.mean, permutation_type="samples", n_resamples=np.inf, axis=1
             ).pvalue
@@ -290,7 +293,7 @@ class TestSignificance:
         assert (heard[0], heard[-1]) == (0.0, 1.0)
 
     def test_too_few_prompts_are_refused_with_the_number_it_takes(self, toy) -> None:
-        with pytest.raises(ValueError, match=r"4 prompts .* of 12 senders .*at least 8 prompts"):
+        with pytest.raises(SettingError, match=r"4 prompts .* of 12 senders .*at least 8 prompts"):
             toy_discovery(*toy, **{**self.SETTINGS, "n_prompts": 4})
         assert toy_discovery(*toy, **{**self.SETTINGS, "n_prompts": 8}).verdict.kind == "behaviour"
 
@@ -309,7 +312,13 @@ def test_every_setting_reaches_the_config(toy) -> None:
         "n_mean_prompts": 7,
         "memory_bytes": 123456,
         "ignore_behaviour": True,
+        "n_templates": 2,
+        "search": "top-n",
+        "n_edges": 11,
+        "prune_by": "flap",
+        "n_sampled_paths": 3,
     }
+    assert settings.keys() == {one.name for one in fields(DiscoveryConfig)}
     found = discover_circuit(*toy, **settings)
     assert found.config == DiscoveryConfig(**settings)
     assert len(found.circuit) == 3
@@ -323,15 +332,25 @@ def test_every_setting_reaches_the_config(toy) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "magic"}, "method"),
-        ({"engine": "fast"}, "engine"),
-        ({"metric": "kl_loss"}, "unknown metric"),
+        ({"method": "magic"}, "unknown method 'magic'"),
+        ({"engine": "fast"}, "unknown engine 'fast'"),
+        ({"metric": "kl_loss"}, "unknown metric 'kl_loss'"),
+        ({"metric": lambda logits, pairs: logits}, "a metric of one's own needs a name"),
         ({"n_prompts": 0}, "n_prompts must be at least 1"),
+        ({"n_prompt": 4}, "unknown setting 'n_prompt'; did you mean 'n_prompts'?"),
     ],
 )
 def test_nonsense_is_refused_before_anything_runs(toy, settings, message: str) -> None:
-    with pytest.raises((ValueError, TypeError), match=message):
+    with pytest.raises(SettingError, match=re.escape(message)):
         discover_circuit(*toy, **settings, progress=lambda *_: pytest.fail("ran"))
+
+
+def test_the_signature_shows_every_setting() -> None:
+    shown = inspect.signature(discover_circuit).parameters
+    assert list(shown)[:4] == ["model", "task", "directory", "progress"]
+    assert list(shown)[4:] == [one.name for one in fields(DiscoveryConfig)]
+    assert shown["n_prompts"].default == DiscoveryConfig().n_prompts
+    assert shown["selection"].default == SelectionRule()
 
 
 def test_an_unknown_task(toy) -> None:
