@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.searches import Searches
-from circuits import Discovery, Head
-from circuits.search.verification import receivers_of
+from circuits import Discovery, Overlap
+from circuits.components import Connection
+from circuits.search.grow import chosen, receivers_of
 
 
 def agreement(dense: Searches, app: Searches, exact: Discovery) -> dict[str, Any]:
@@ -29,19 +30,15 @@ def agreement(dense: Searches, app: Searches, exact: Discovery) -> dict[str, Any
 
 def overlap(found: Discovery, exact: Discovery) -> dict[str, float]:
     """How the heads and the edges of two circuits agree."""
-    heads, mine, theirs = found.circuit.compare(exact.circuit), *map(paths, (found, exact))
+    heads = found.circuit.compare(exact.circuit)
+    edges = Overlap.of(found.circuit.connections, exact.circuit.connections)
     return {
         "heads": len(found.circuit),
         "jaccard": heads.iou,
         "precision": heads.precision,
         "recall": heads.recall,
-        "edge_jaccard": len(mine & theirs) / len(mine | theirs),
+        "edge_jaccard": edges.iou,
     }
-
-
-def paths(found: Discovery) -> set[tuple[Any, Any]]:
-    """A circuit's edges without their effects."""
-    return {(edge.sender, edge.receiver) for edge in found.circuit.edges}
 
 
 def bound_check(searches: Searches, exact: Discovery) -> dict[str, Any]:
@@ -52,17 +49,16 @@ def bound_check(searches: Searches, exact: Discovery) -> dict[str, Any]:
     found, swept = searches.verified, searches.swept
     if found.verification is None or not (found.effects and swept.effects and exact.effects):
         raise ValueError("a bound is checked on a verified search against an exact one")
-    bound, kept = found.verification.missed_effect, paths(found)
+    bound, kept = found.verification.missed_effect, found.circuit.connections
+    graph = exact.effects.graph
     left_out: list[float] = []
-    for receiver in receivers_of(found.circuit)[1:]:
-        effects = exact.effects.effects(receiver)
-        estimated = found.effects.effects(receiver) == swept.effects.effects(receiver)
-        for layer, index in (estimated & ~effects.isnan()).nonzero().tolist():
-            if (Head(layer, index), receiver) not in kept:
-                left_out.append(abs(float(effects[layer, index])))
-    missed = [
-        abs(edge.effect) for edge in exact.circuit.edges if (edge.sender, edge.receiver) not in kept
-    ]
+    for receiver in receivers_of(found.circuit, graph)[1:]:
+        effects = exact.effects.into(receiver)
+        estimated = found.effects.into(receiver) == swept.effects.into(receiver)
+        for sender in chosen(estimated & ~effects.isnan(), graph):
+            if Connection(sender, receiver) not in kept:
+                left_out.append(abs(exact.effects.of(sender, receiver)))
+    missed = [abs(edge.effect) for edge in exact.circuit.edges if edge.connection not in kept]
     within = sum(effect <= bound for effect in left_out)
     return {
         "bound": bound,

@@ -13,27 +13,26 @@ is done; run again, it goes on from there.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
-from statistics import fmean, stdev
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from benchmarks.controls import Control, random_twin, with_equal_prompts, with_shuffled_answers
-from benchmarks.cost_report import table
 from benchmarks.machine import describe_machine
-from benchmarks.publish import Write, publish
+from benchmarks.publish import Write, kept, publish
+from benchmarks.tables import spread, table
 from circuits import SelectionRule, load_model
 from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.run import Run
-from circuits.discovery.session import Setting
+from circuits.discovery.session import Session
+from circuits.errors import InputError
 from circuits.forward import TransformerBridge
 from circuits.model import DEFAULT_MODEL
 from circuits.tasks import Task, get_task, list_tasks
@@ -67,8 +66,8 @@ def without_gate(bridge: TransformerBridge, task: Task, config: DiscoveryConfig)
     """Heads that each rule keeps; None where there is nothing that effects could be a share of."""
     dense = replace(config, method="path-patching", ignore_behaviour=True, verify=False)
     try:
-        grown = Run(Setting.of(bridge, task, dense)).patch(list(RULES.values()))
-    except ValueError as error:
+        grown = Run(Session.of(bridge, task, dense)).patch(list(RULES.values()))
+    except InputError as error:
         return {"false_heads": None, "refused": str(error)}
     sizes = {name: len(found.circuit) for name, found in zip(RULES, grown, strict=True)}
     return {"false_heads": sizes, "refused": None}
@@ -107,20 +106,13 @@ def _share(rows: Collection[Row], rule: str) -> str:
     if not counted:
         return f"refused: {swept[0]['without_gate']['refused'].partition(':')[0]}" if swept else ""
     shares = [row["without_gate"]["false_heads"][rule] / row["n_heads"] for row in counted]
-    spread = stdev(shares) if len(shares) > 1 else 0.0
     any_heads = sum(share > 0 for share in shares)
-    return f"{fmean(shares):.1%} ± {spread:.1%} ({any_heads} of {len(shares)})"
+    return f"{spread(shares, '{:.1%}')} ({any_heads} of {len(shares)})"
 
 
 def key_of(row: Row) -> tuple[str, int, str]:
     """Case, seed and task."""
     return row["case"], row["seed"], row["task"]
-
-
-def rows_kept(out: Path, about: Row) -> list[dict[str, Any]]:
-    """What an earlier run of the same model and number of prompts has measured."""
-    known = json.loads(out.read_text()) if out.is_file() else {}
-    return known["rows"] if all(known.get(name) == value for name, value in about.items()) else []
 
 
 def missing(
@@ -150,7 +142,7 @@ def main(
     say, about = Console(stderr=True).print, {"model": model, "n_prompts": n_prompts}
     tasks = task or list(list_tasks())
     without = {(seed, name) for seed in range(swept_seeds) for name in swept or ["ioi"]}
-    rows, trained = rows_kept(out, about), load_model(model)
+    rows, trained = kept(out, about).get("rows", []), load_model(model)
     twin = lru_cache(maxsize=1)(random_twin)
     for case, seed, name in list(missing(rows, tasks, seeds, without)):
         say(f"{case}, seed {seed}, {name} ...")

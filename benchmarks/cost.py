@@ -10,7 +10,6 @@ prompts as those had.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -25,19 +24,19 @@ from benchmarks.agreement import agreement
 from benchmarks.cost_report import markdown
 from benchmarks.exact import references
 from benchmarks.machine import describe_machine
-from benchmarks.path_costs import distinct, every_receiver, exact_flops, naive_passes
-from benchmarks.publish import Write, publish
+from benchmarks.path_costs import distinct, exact_flops, naive_passes
+from benchmarks.publish import Write, kept, publish
 from benchmarks.searches import Searches, grid_row, row_of
 from circuits import Discovery, load_model
-from circuits.discovery.config import DiscoveryConfig, Method
-from circuits.discovery.result import sample_pairs
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.origin import sample_pairs
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.model import DEFAULT_MODEL
-from circuits.search.verification import receivers_of
+from circuits.search.grow import receivers_of
 from circuits.tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "cost.json"
-METHODS: tuple[Method, Method] = ("path-patching", "app")
+METHODS = ("path-patching", "app")
 Part = Literal["searches", "agreement", "grid"]
 """What is measured of a task: what searches cost, agreement with the exact search, the grid."""
 PARTS: tuple[Part, ...] = get_args(Part)
@@ -65,7 +64,7 @@ def measure_task(
     with ExitStack() as stack:
 
         @cache
-        def searches(method: Method, n_prompts: int) -> Searches:
+        def searches(method: str, n_prompts: int) -> Searches:
             say(f"{task.name}: {method}, {n_prompts} prompts ...")
             own = replace(config, method=method, n_prompts=n_prompts)
             return stack.enter_context(Searches.begun(bridge, task, own))
@@ -102,13 +101,14 @@ def unpruned_costs(bridge: TransformerBridge, dense: Searches) -> dict[str, Any]
     """What naive and exact path patching would cost over the receivers that a search reached."""
     model = LayeredModel.of(bridge)
     pairs, _ = sample_pairs(bridge, dense.task, dense.config)
-    reached = distinct(model, receivers_of(dense.verified.circuit))
+    graph = model.graph()
+    reached = distinct(graph, receivers_of(dense.verified.circuit, graph))
     return {
         "n_tokens": int(pairs.end.max()) + 1,
         "forward_pass_flops": dense.swept.cost.forward_pass_flops,
         "receivers": len(reached),
-        "naive_passes": naive_passes(model, reached),
-        "naive_passes_all_receivers": naive_passes(model, every_receiver(model)),
+        "naive_passes": naive_passes(graph, reached),
+        "naive_passes_all_receivers": naive_passes(graph, graph.receivers),
         "exact_flops": exact_flops(model, pairs, reached),
     }
 
@@ -126,7 +126,7 @@ def main(
 ) -> None:
     """Measure some tasks or all, and write the figures as JSON and as tables."""
     say, bridge, exact = Console(stderr=True).print, load_model(model), references()
-    known: dict[str, Any] = json.loads(out.read_text())["tasks"] if out.is_file() else {}
+    known: dict[str, Any] = kept(out).get("tasks", {})
     config, prompts = DiscoveryConfig(), Prompts(n_prompts, grid_prompts)
     measured: dict[str, Any] = {"model": model, "tasks": known}
     for name in task or list_tasks():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from benchmarks.tables import table
 
 PAPER_FACTORS = {
     "docstring": (2.72, 5.65, 2.96, 5.22),
@@ -215,9 +217,3 @@ def _paper(tasks: Row) -> str:
         "many times fewer FLOPs its APP takes than its dense path patching:\n\n"
     )
     return head + table(["task", *PAPER_MODELS], rows) if rows else ""
-
-
-def table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A Markdown table; all columns but the first aligned to the right."""
-    lines = ["| " + " | ".join(titles) + " |", "|---" + "|--:" * (len(titles) - 1) + "|"]
-    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows])

@@ -14,8 +14,9 @@ from rich.console import Console
 
 from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, publish
+from benchmarks.tables import table
 from circuits import Discovery, discover_circuit, load_model
-from circuits.discover import STAGES
+from circuits.discovery.run import STAGES
 from circuits.model import DEFAULT_MODEL
 from circuits.tasks import list_tasks
 
@@ -72,10 +73,7 @@ def row_of(found: Discovery) -> dict[str, Any]:
 
 def markdown(measured: dict[str, Any]) -> str:
     """The table, and the line that says where its figures come from."""
-    lines = [
-        "| " + " | ".join(column.title for column in COLUMNS) + " |",
-        "|---" + "|--:" * (len(COLUMNS) - 1) + "|",
-    ]
+    rows = []
     for row in measured["rows"]:
         shown = row | {
             "metrics": f"{row['clean_metric']:.2f} / {row['corrupted_metric']:.2f}",
@@ -83,18 +81,16 @@ def markdown(measured: dict[str, Any]) -> str:
             f"{row['forward_passes']['patching']:.0f}",
             "tflops": " + ".join(f"{row['flops'][stage] / 1e12:.2g}" for stage in STAGES),
         }
-        cells = [column.form.format(shown[column.key]) for column in COLUMNS]
-        lines.append("| " + " | ".join(cells) + " |")
+        rows.append([column.form.format(shown[column.key]) for column in COLUMNS])
     machine, first = measured["machine"], measured["rows"][0]
     memory = max(row["peak_memory_bytes"] for row in measured["rows"]) / 2**30
-    lines += [
-        "",
+    return (
+        f"{table([column.title for column in COLUMNS], rows)}\n\n"
         f"{measured['model']}, method `{measured['method']}`, {first['n_prompts']} prompts, "
         f"seed {first['seed']}; {machine['processor']}, {machine['threads']} threads, "
         f"torch {machine['torch']}, transformer-lens {machine['transformer-lens']}; "
-        f"peak memory {memory:.1f} GiB. Written by `make bench` on commit {machine['commit']}.",
-    ]
-    return "\n".join(lines)
+        f"peak memory {memory:.1f} GiB. Written by `make bench` on commit {machine['commit']}."
+    )
 
 
 def main(
@@ -111,11 +107,10 @@ def main(
     rows = []
     for task in list_tasks():
         progress.print(f"discovering {task} ...")
-        found = discover_circuit(bridge, task, method=method, n_prompts=n_prompts, seed=seed)  # type: ignore[arg-type]
+        found = discover_circuit(bridge, task, method=method, n_prompts=n_prompts, seed=seed)
         rows.append(row_of(found))
     measured = {"model": model, "method": method, "machine": describe_machine(), "rows": rows}
-    table = markdown(measured)
-    publish(measured, out, table, "discovery table" if write else None)
+    publish(measured, out, markdown(measured), "discovery table" if write else None)
 
 
 if __name__ == "__main__":

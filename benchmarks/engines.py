@@ -15,10 +15,10 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.machine import describe_machine
-from benchmarks.path_costs import counted
+from benchmarks.path_costs import counted, naive_passes
 from benchmarks.publish import Write, publish
+from benchmarks.tables import table
 from circuits import Head, Receiver, load_model
-from circuits.components import all_heads
 from circuits.forward import LayeredModel
 from circuits.model import DEFAULT_MODEL, tokenizer_of
 from circuits.patching import effect_table, path_effects
@@ -70,6 +70,7 @@ def measure(model_name: str, n_prompts: int, seed: int, progress: Console) -> di
     """All figures of this benchmark on IOI."""
     bridge = load_model(model_name)
     model = LayeredModel.of(bridge)
+    graph = model.graph()
     pairs = get_task("ioi").sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
     few = pairs[:2]
     with torch.no_grad():
@@ -77,13 +78,13 @@ def measure(model_name: str, n_prompts: int, seed: int, progress: Console) -> di
     progress.print("cost of exact against naive path effects ...")
     costs = [cost_against_reference(model, few, Receiver.parse(name)) for name in COST_RECEIVERS]
     progress.print("the dense table ...")
-    table, swept = counted(lambda: effect_table(model, pairs))
+    effects, swept = counted(lambda: effect_table(model, pairs))
     rows = []
     for name in RECEIVERS:
         progress.print(f"exact effects on {name} ...")
         receiver = Receiver.parse(name)
         exact = path_effects(model, pairs, receiver)
-        rows.append({"receiver": name, **agreement(table.effects(receiver), exact)})
+        rows.append({"receiver": name, **agreement(effects.effects(receiver), exact)})
     return {
         "model": model_name,
         "task": "ioi",
@@ -92,17 +93,10 @@ def measure(model_name: str, n_prompts: int, seed: int, progress: Console) -> di
         "machine": describe_machine(),
         "forward_pass_flops": forward,
         "dense_table_forward_passes": swept / forward,
-        "naive_dense_forward_passes": naive_passes(model),
+        "naive_dense_forward_passes": naive_passes(graph, graph.receivers),
         "exact": costs,
         "sweep": rows,
     }
-
-
-def naive_passes(model: LayeredModel) -> int:
-    """Forward passes of the naive table of all paths: two per sender of each receiver input."""
-    units = model.n_heads + 2 * model.n_kv_heads
-    heads = all_heads(model.n_layers, model.n_heads)
-    return 2 * (len(heads) + sum(units * model.n_heads * layer for layer in range(model.n_layers)))
 
 
 def markdown(measured: dict[str, Any]) -> str:
@@ -111,28 +105,27 @@ def markdown(measured: dict[str, Any]) -> str:
         f"{row['times_fewer_flops']:.1f} times for {row['receiver']}" for row in measured["exact"]
     )
     worst = max(row["largest_difference"] for row in measured["exact"])
-    lines = [
+    titles = ["receiver", "correlation", "rank correlation", "largest error", "largest effect"]
+    rows = [
+        [
+            row["receiver"],
+            f"{row['correlation']:.3f}",
+            f"{row['rank_correlation']:.3f}",
+            f"{row['largest_error']:.2g}",
+            f"{row['largest_effect']:.2g}",
+        ]
+        for row in measured["sweep"]
+    ]
+    machine = measured["machine"]
+    return (
         f"`exact` takes fewer FLOPs than `reference`: {exact}; largest difference {worst:.0e}. "
         f"The whole dense table by `sweep`: {measured['dense_table_forward_passes']:.0f} forward "
         f"passes (naive: {measured['naive_dense_forward_passes']:,}). How swept effects agree with "
-        "exact ones, all senders:",
-        "",
-        "| receiver | correlation | rank correlation | largest error | largest effect |",
-        "|---|--:|--:|--:|--:|",
-    ]
-    for row in measured["sweep"]:
-        lines.append(
-            f"| {row['receiver']} | {row['correlation']:.3f} | {row['rank_correlation']:.3f} "
-            f"| {row['largest_error']:.2g} | {row['largest_effect']:.2g} |"
-        )
-    machine = measured["machine"]
-    lines += [
-        "",
+        f"exact ones, all senders:\n\n{table(titles, rows)}\n\n"
         f"{measured['model']}, {measured['task']}, {measured['n_prompts']} prompts, seed "
         f"{measured['seed']} (FLOP ratios: 2 prompts); torch "
-        f"{machine['torch']}. Written by `make bench` on commit {machine['commit']}.",
-    ]
-    return "\n".join(lines)
+        f"{machine['torch']}. Written by `make bench` on commit {machine['commit']}."
+    )
 
 
 def main(

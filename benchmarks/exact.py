@@ -16,7 +16,7 @@ import typer
 from rich.console import Console
 
 from circuits import Discovery, discover_circuit, load_model
-from circuits.discovery.result import CIRCUIT_FILE
+from circuits.discovery.record import CIRCUIT_FILE
 from circuits.model import DEFAULT_MODEL
 
 RESULTS = Path(__file__).parent / "results" / "exact"

@@ -9,15 +9,17 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from circuits import Circuit, Discovery, DiscoveryConfig, Reference, discover_circuit, discover_grid
-from circuits.discovery.config import Method
-from circuits.discovery.result import CIRCUIT_FILE
+from benchmarks.tables import table
+from circuits import Circuit, Discovery, DiscoveryConfig, Reference, discover_grid
+from circuits.discover import run_discovery
+from circuits.discovery.record import CIRCUIT_FILE
 from circuits.forward import TransformerBridge
 from circuits.model import identify
+from circuits.tasks import get_task
 
 TABLE = Path(__file__).parent / "paper_table_2.json"
-DENSE: Method = "path-patching"
-PRUNINGS: tuple[Method, ...] = ("flap", "contrastive-flap", "merged-flap")
+DENSE = "path-patching"
+PRUNINGS = ("flap", "contrastive-flap", "merged-flap")
 KEEP = 75.0
 """Percent of performance that the published search asks of a dense circuit."""
 
@@ -47,7 +49,7 @@ class Row:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What tells it from other rows."""
+        """What distinguishes it from other rows."""
         return self.model, self.task, self.method
 
 
@@ -61,7 +63,7 @@ class Laboratory:
     seed: int
     directory: Path
 
-    def search(self, task: str, method: Method) -> Discovery:
+    def search(self, task: str, method: str) -> Discovery:
         """The finished search of a method; one that was begun is gone on with."""
         directory = self.directory / self.name.replace("/", "-") / task / method
         if (directory / CIRCUIT_FILE).is_file():
@@ -73,14 +75,7 @@ class Laboratory:
             grid = discover_grid(self.bridge, task, keep=KEEP, config=config, directory=directory)
             grid.save(directory)
             return grid.found
-        found = discover_circuit(
-            self.bridge,
-            task,
-            method=method,
-            n_prompts=self.n_prompts,
-            seed=self.seed,
-            directory=directory,
-        )
+        found = run_discovery(self.bridge, get_task(task), config, directory=directory)
         found.save(directory)
         return found
 
@@ -138,11 +133,9 @@ def published() -> dict[tuple[str, str, str], dict[str, Any]]:
 def markdown(rows: list[Row]) -> str:
     """Ours beside the published figures, one row for each circuit."""
     theirs = published()
-    lines = [
-        "| model | task | method | performance | published | heads | published | recall "
-        "| published | precision |",
-        "|---|---|---|--:|--:|--:|--:|--:|--:|--:|",
-    ]
+    titles = ["model", "task", "method", "performance", "published", "heads", "published"]
+    titles += ["recall", "published", "precision"]
+    lines = []
     for row in rows:
         paper = theirs.get(row.key, {})
         cells = (
@@ -157,8 +150,8 @@ def markdown(rows: list[Row]) -> str:
             _figure(paper.get("recall")),
             _figure(row.precision),
         )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append(cells)
+    return table(titles, lines, n_left=3)
 
 
 def as_json(row: Row) -> dict[str, Any]:

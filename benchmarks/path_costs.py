@@ -1,6 +1,6 @@
 """What naive and exact path patching cost, from the measured cost of a few paths.
 
-Running them in full takes hours and tells nothing more: every sender of one layer costs the same.
+Running them in full takes hours and says nothing more: every sender of one layer costs the same.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 
-from circuits.components import HEAD_INPUTS, Head, Receiver
-from circuits.forward import LayeredModel
-from circuits.forward.activations import PairedRun
+from circuits.components import Head, Receiver
+from circuits.forward import LayeredModel, PairedActivations
 from circuits.forward.positions import ActivePositions
+from circuits.graph import ModelGraph
 from circuits.metrics import logit_diff
 from circuits.patching.exact import SenderStates, metric_changes
 from circuits.patching.senders import carried
@@ -35,21 +35,14 @@ def forward_flops(model: LayeredModel, pairs: PromptPairs) -> int:
         return counted(lambda: model.bridge(tokens))[1]
 
 
-def every_receiver(model: LayeredModel) -> tuple[Receiver, ...]:
-    """All receivers of a model; a key/value head's once."""
-    heads = [Head(layer, h) for layer in range(1, model.n_layers) for h in range(model.n_heads)]
-    return distinct(model, (Receiver(head, name) for head in heads for name in HEAD_INPUTS))
+def distinct(graph: ModelGraph, receivers: Iterable[Receiver]) -> tuple[Receiver, ...]:
+    """The receivers, each shared key or value input once."""
+    return tuple(dict.fromkeys(map(graph.unit, receivers)))
 
 
-def distinct(model: LayeredModel, receivers: Iterable[Receiver]) -> tuple[Receiver, ...]:
-    """The receivers and the logits, each shared key or value input once."""
-    shared = (receiver.shared(model.n_heads, model.n_kv_heads) for receiver in receivers)
-    return tuple(dict.fromkeys([Receiver.logits(), *shared]))
-
-
-def naive_passes(model: LayeredModel, receivers: Iterable[Receiver]) -> int:
+def naive_passes(graph: ModelGraph, receivers: Iterable[Receiver]) -> int:
     """Forward passes of naive path patching: two for every sender of every receiver."""
-    return sum(2 * _senders_below(model, receiver) for receiver in receivers)
+    return sum(2 * len(graph.senders_below(receiver)) for receiver in receivers)
 
 
 def exact_flops(model: LayeredModel, pairs: PromptPairs, receivers: Iterable[Receiver]) -> int:
@@ -57,23 +50,20 @@ def exact_flops(model: LayeredModel, pairs: PromptPairs, receivers: Iterable[Rec
 
     Each sender is carried once to the highest receiver, and each path run from its receiver up.
     """
-    run, setup = counted(lambda: PairedRun.of(model, pairs, logit_diff))
+    graph = model.graph()
+    run, setup = counted(lambda: PairedActivations.of(model, pairs, logit_diff))
     steps, marginal = _carrying(run), {}
     total, top = setup, 0
-    for receiver in receivers:
+    for receiver in filter(graph.senders_below, receivers):
         layer = model.n_layers if receiver.head is None else receiver.head.layer
         if (layer, receiver.input) not in marginal:
             marginal[layer, receiver.input] = _one_path(run, receiver)
-        total += marginal[layer, receiver.input] * _senders_below(model, receiver)
+        total += marginal[layer, receiver.input] * len(graph.senders_below(receiver))
         top = max(top, layer if receiver.head is not None else 0)
     return total + sum(model.n_heads * sum(steps[layer:top]) for layer in range(top))
 
 
-def _senders_below(model: LayeredModel, receiver: Receiver) -> int:
-    return model.n_heads * (model.n_layers if receiver.head is None else receiver.head.layer)
-
-
-def _carrying(run: PairedRun) -> list[int]:
+def _carrying(run: PairedActivations) -> list[int]:
     """FLOPs of taking one sender through each layer."""
     tokens = ActivePositions.between_difference_and_end(run.pairs)
     steps, before = [], 0
@@ -84,7 +74,7 @@ def _carrying(run: PairedRun) -> list[int]:
     return steps
 
 
-def _one_path(run: PairedRun, receiver: Receiver) -> int:
+def _one_path(run: PairedActivations, receiver: Receiver) -> int:
     """FLOPs of one more sender; of the direct paths to the logits their whole cost, on average."""
     if receiver.head is None:
         senders = tuple(Head(layer, 0) for layer in range(run.model.n_layers))

@@ -7,7 +7,7 @@ page has which is found by the markers alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +37,13 @@ def publish(
     if section is not None:
         page = page_of(section, pages)
         page.write_text(replace_section(page.read_text(), section, markdown))
+
+
+def kept(out: Path, about: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """What was written to `out` before and is about the same; nothing otherwise."""
+    known = json.loads(out.read_text()) if out.is_file() else {}
+    same = all(known.get(name) == value for name, value in (about or {}).items())
+    return known if same else {}
 
 
 def page_of(section: str, pages: Sequence[Path] = PAGES) -> Path:

@@ -12,7 +12,8 @@ import plotly.graph_objects as go
 import typer
 
 from circuits import Discovery
-from circuits.figures import PictureError, circuit_figure, save_figure
+from circuits.errors import PictureError
+from circuits.figures import circuit_figure, save_figure
 
 
 def picture(found: Discovery) -> go.Figure:
@@ -26,7 +27,7 @@ def picture(found: Discovery) -> go.Figure:
 
 
 def write_picture(draw: Callable[[], go.Figure], out: Path) -> None:
-    """Write a figure as a file; what is missing for that is told in one sentence."""
+    """Write a figure as a file; what is missing for that is said in one sentence."""
     try:
         save_figure(draw(), out)
     except (OSError, ValueError, PictureError) as error:

@@ -15,33 +15,30 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import typer
 from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.cost_report import table
 from benchmarks.exact import references
 from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, publish
+from benchmarks.tables import table
 from circuits import Discovery, Head, load_model
-from circuits.discovery.config import PruneBy
-from circuits.discovery.result import merged_candidates, sample_pairs
+from circuits.comparison import head_roc_curve
+from circuits.discovery.origin import sample_pairs
 from circuits.discovery.run import Run
-from circuits.discovery.session import Setting
-from circuits.forward import LayeredModel, TransformerBridge, paired_runs
+from circuits.discovery.session import Session
+from circuits.forward import Activations, LayeredModel, TransformerBridge
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL
-from circuits.pruning import PruningRule, keep_best
-from circuits.scores import HeadStatistics
-from circuits.scores.attribution import attribution_scores
-from circuits.statistics.roc import rank
+from circuits.pruning import PruningRule, keep_best, merged_candidates
+from circuits.scores import HeadStatistics, attribution_scores
 from circuits.tasks import get_task
 
 RESULTS = Path(__file__).parent / "results" / "recall.json"
 SPARSITIES = (0.6, 0.7, 0.8, 0.9)
-CUTS: dict[str, tuple[PruneBy, PruningRule | None]] = {
+CUTS: dict[str, tuple[str, PruningRule | None]] = {
     "merged-flap (published recipe)": ("merged-flap", None),
     "attribution (default)": ("attribution", None),
     "attribution, share 0.8": ("attribution", PruningRule("share", score_share=0.8)),
@@ -51,36 +48,33 @@ Scores = Mapping[str, Float[Tensor, "layer head"]]
 
 def every_score(bridge: TransformerBridge, exact: Discovery) -> Scores:
     """Each score of every head, on the prompts of an exact search."""
-    model, config = LayeredModel.of(bridge), exact.config
-    pairs, _ = sample_pairs(bridge, get_task(exact.provenance.task), config)
-    runs = tuple(paired_runs(model, pairs, get_metric(config.metric)))
-    statistics = HeadStatistics.collect(model, runs)
+    pairs, _ = sample_pairs(bridge, get_task(exact.provenance.task), exact.config)
+    metric = get_metric(exact.config.metric)
+    activations = Activations(LayeredModel.of(bridge), pairs, metric)
+    statistics = HeadStatistics.collect(activations)
     return {
         "FLAP (WIFV)": statistics.scores("WIFV", None),
         "Contrastive-FLAP (WIFN), published": statistics.scores("WIFN", "published"),
         "paired contrast": statistics.scores(contrast="paired"),
-        "attribution": attribution_scores(runs),
+        "attribution": attribution_scores(activations),
     }
 
 
 def measure_score(scores: Float[Tensor, "layer head"], truth: frozenset[Head]) -> dict[str, Any]:
     """Recall at every sparsity, and how often a head of the circuit outscores another."""
-    inside = np.zeros(scores.shape, dtype=bool)
-    for head in truth:
-        inside[head.layer, head.index] = True
     return {
-        "auc": rank(scores.double().flatten().numpy(), inside.flatten()).auc,
+        "auc": head_roc_curve(scores, truth).auc,
         "recall": {str(s): recall(keep_best(scores, s), truth) for s in SPARSITIES},
     }
 
 
 def measure_cut(
-    bridge: TransformerBridge, exact: Discovery, prune_by: PruneBy, rule: PruningRule | None
+    bridge: TransformerBridge, exact: Discovery, prune_by: str, rule: PruningRule | None
 ) -> dict[str, Any]:
     """How many heads a discovery would leave, and how much of the circuit."""
     config = replace(exact.config, method="app", engine="sweep", prune_by=prune_by, pruning=rule)
     task = get_task(exact.provenance.task)
-    run = Run(Setting.of(bridge, task, config, None, resume=False))
+    run = Run(Session.of(bridge, task, config))
     candidates = merged_candidates(run.prunings) or frozenset()
     return {"candidates": len(candidates), "recall": recall(candidates, exact.circuit.heads)}
 

@@ -11,12 +11,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import typer
-from pydantic import TypeAdapter
 
 import circuits.references
 from benchmarks.exact import RESULTS, references
-from circuits import Discovery, Reference
-from circuits.discovery.result import RunRecord
+from circuits import Discovery, Head, Reference
+from circuits.discovery.record import RECORD
 from circuits.references import ReferenceEdge
 from circuits.runtime.files import write_atomically
 
@@ -34,7 +33,7 @@ def reference_of(found: Discovery, directory: Path) -> Reference:
             f"a reference of ours is a dense exact search, {directory} holds "
             f"{settings.method} by {settings.engine}"
         )
-    record = TypeAdapter(RunRecord).dump_python(found.record, mode="json")
+    record = RECORD.dump_python(found.record, mode="json")
     place = directory.relative_to(REPOSITORY) if directory.is_relative_to(REPOSITORY) else directory
     return Reference(
         name=f"{found.provenance.task}-{model.name.lower().replace('/', '-')}",
@@ -49,6 +48,7 @@ def reference_of(found: Discovery, directory: Path) -> Reference:
         edges=tuple(
             ReferenceEdge(edge.sender, edge.receiver, edge.effect)
             for edge in sorted(found.circuit.edges)
+            if isinstance(edge.sender, Head)
         ),
         note=f"What path patching selects, not all that matters: these heads alone keep "
         f"{found.performance:.1f} % of the model's performance.",

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from benchmarks.machine import describe_machine
 from benchmarks.paper_rows import TABLE, Laboratory, Row, as_json, markdown, task_rows
-from benchmarks.publish import publish
+from benchmarks.publish import kept, publish
 from circuits import Reference, list_references, load_model, load_reference
 from circuits.errors import ModelError
 from circuits.model import DEFAULT_MODEL, ModelIdentity, identify
@@ -46,9 +46,7 @@ def our_reference(model: ModelIdentity, task: str) -> Reference | None:
 
 def read_rows(path: Path) -> dict[tuple[str, str, str], Row]:
     """The rows that were written before, by model, task and method."""
-    if not path.is_file():
-        return {}
-    written = json.loads(path.read_text())["rows"]
+    written = kept(path).get("rows", [])
     rows = [Row(**{k: v for k, v in row.items() if k != "published"}) for row in written]
     return {row.key: row for row in rows}
 

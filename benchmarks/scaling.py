@@ -10,7 +10,6 @@ FLOPs do not depend on weights. One prompt of 15 tokens unless a row says otherw
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from pathlib import Path
@@ -23,16 +22,10 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedModel, Qwen2Config, Qwen2ForCausalLM
 
-from benchmarks.cost_report import table
 from benchmarks.machine import describe_machine
-from benchmarks.path_costs import (
-    counted,
-    every_receiver,
-    exact_flops,
-    forward_flops,
-    naive_passes,
-)
-from benchmarks.publish import Write, publish
+from benchmarks.path_costs import counted, exact_flops, forward_flops, naive_passes
+from benchmarks.publish import Write, kept, publish
+from benchmarks.tables import table
 from circuits.forward import LayeredModel
 from circuits.patching import effect_table
 from circuits.tasks import PromptPairs
@@ -117,7 +110,7 @@ def measure(case: Case) -> dict[str, Any]:
     """Costs of the table of all paths, in FLOPs."""
     model = LayeredModel.of(random_model(case.shape))
     pairs = random_pairs(case.n_prompts, case.n_tokens)
-    receivers = every_receiver(model)
+    graph = model.graph()
     _, swept = counted(lambda: effect_table(model, pairs))
     return {
         "shape": case.shape,
@@ -127,8 +120,8 @@ def measure(case: Case) -> dict[str, Any]:
         "n_prompts": case.n_prompts,
         "n_tokens": case.n_tokens,
         "forward_pass_flops": forward_flops(model, pairs),
-        "naive_passes": naive_passes(model, receivers),
-        "exact_flops": exact_flops(model, pairs, receivers),
+        "naive_passes": naive_passes(graph, graph.receivers),
+        "exact_flops": exact_flops(model, pairs, graph.receivers),
         "swept_flops": swept,
     }
 
@@ -179,7 +172,7 @@ def main(
     Every case is written as soon as it is known: interrupted, it goes on from there.
     """
     say = Console(stderr=True).print
-    known = json.loads(out.read_text())["rows"] if out.is_file() else []
+    known = kept(out).get("rows", [])
     rows = {(row["shape"], row["n_prompts"], row["n_tokens"]): row for row in known}
     for case in CASES:
         key = astuple(case)

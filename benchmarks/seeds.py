@@ -10,27 +10,26 @@ and a prompt on one core; 40 MB of disk for each seed of a task.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
-from benchmarks.cost_report import table
 from benchmarks.machine import describe_machine
-from benchmarks.publish import Write, publish
+from benchmarks.publish import Write, kept, publish
+from benchmarks.tables import spread, table
 from circuits import DiscoveryConfig, discover_seeds, load_model
-from circuits.discovery.config import Method
 from circuits.forward import TransformerBridge
 from circuits.model import DEFAULT_MODEL
+from circuits.runtime.progress import Progress
 from circuits.tasks import get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "seeds.json"
 RUNS = Path("runs") / "seeds"
-DENSE: Method = "path-patching"
+DENSE = "path-patching"
 PAPER = {
     "ioi": (0.56, 0.54),
     "greater-than": (0.79, 0.70),
@@ -56,7 +55,7 @@ def measure_task(
         config=config,
         against=DENSE,
         directory=runs / name,
-        announce=lambda line: say(f"{name}: {line}"),
+        progress=Progress(notes=lambda line: say(f"{name}: {line}")),
     )
     study.save(runs / name)
     return {"n_prompts": config.n_prompts, **study.to_dict(), "machine": describe_machine()}
@@ -67,16 +66,16 @@ def markdown(measured: Row) -> str:
     tasks: Row = measured["tasks"]
     own: dict[str, Callable[[Row], str]] = {
         "prompts": lambda task: str(task["n_prompts"]),
-        "performance, %": lambda task: _spread(_values(task, "performance"), "{:.1f}"),
-        "dense": lambda task: _spread(_values(task, "performance", "against"), "{:.1f}"),
-        "heads": lambda task: _spread(_values(task, "heads"), "{:.1f}"),
-        "dense heads": lambda task: _spread(_values(task, "heads", "against"), "{:.1f}"),
-        "edges": lambda task: _spread(_values(task, "edges"), "{:.1f}"),
-        "dense edges": lambda task: _spread(_values(task, "edges", "against"), "{:.1f}"),
-        "sparsity": lambda task: _spread(_values(task, "sparsity"), "{:.3f}"),
+        "performance, %": lambda task: spread(_values(task, "performance"), "{:.1f}"),
+        "dense": lambda task: spread(_values(task, "performance", "against"), "{:.1f}"),
+        "heads": lambda task: spread(_values(task, "heads"), "{:.1f}"),
+        "dense heads": lambda task: spread(_values(task, "heads", "against"), "{:.1f}"),
+        "edges": lambda task: spread(_values(task, "edges"), "{:.1f}"),
+        "dense edges": lambda task: spread(_values(task, "edges", "against"), "{:.1f}"),
+        "sparsity": lambda task: spread(_values(task, "sparsity"), "{:.3f}"),
     }
     columns = own | {
-        rate: lambda task, rate=rate: _spread(_values(task, rate), "{:.2f}") for rate in _RATES
+        rate: lambda task, rate=rate: spread(_values(task, rate), "{:.2f}") for rate in _RATES
     }
     paper = "the paper's APP, GPT-2 large: head precision / recall"
     lines = [
@@ -113,19 +112,6 @@ def _mean_over(tasks: Collection[Row], rate: str) -> str:
     return f"{fmean(known):.2f}" if known else "none"
 
 
-def _spread(values: Sequence[float], form: str) -> str:
-    if not values:
-        return "none"
-    spread = stdev(values) if len(values) > 1 else 0.0
-    return f"{form.format(fmean(values))} ± {form.format(spread)}"
-
-
-def tasks_kept(out: Path, about: Row) -> dict[str, Any]:
-    """What an earlier run of the same model and seeds has measured."""
-    known = json.loads(out.read_text()) if out.is_file() else {}
-    return known["tasks"] if all(known.get(name) == value for name, value in about.items()) else {}
-
-
 def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
     model: str = DEFAULT_MODEL,
@@ -137,7 +123,7 @@ def main(
 ) -> None:
     """Measure some tasks or all, and write the figures as JSON and as a table."""
     about = {"model": model, "seeds": seeds}
-    known, bridge = tasks_kept(out, about), load_model(model)
+    known, bridge = kept(out, about).get("tasks", {}), load_model(model)
     measured: dict[str, Any] = {**about, "tasks": known}
     for name in task or list_tasks():
         known[name] = measure_task(bridge, name, seeds, DiscoveryConfig(n_prompts=n_prompts), runs)

@@ -10,7 +10,6 @@ python -m benchmarks.make_truth --seed 1 --out DIR
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,21 +18,23 @@ import typer
 from rich.console import Console
 
 from benchmarks.machine import describe_machine
-from benchmarks.publish import Write, publish
-from circuits.truth import CONTESTANTS, TruthRow, list_truths, run_truth, truth_record
+from benchmarks.publish import Write, kept, publish
+from benchmarks.tables import table
+from circuits.runtime.progress import Progress
+from circuits.truth import TruthRow, contestants, list_truths, run_truth, truth_record
 from circuits.truth.bench import as_json, from_json
 from circuits.truth.ground import truth_digest
-from circuits.truth.methods import DEFAULT_RULED
+from circuits.truth.methods import by_default_rules
 
 RESULTS = Path(__file__).parent / "results" / "truth.json"
 KEPT = Path("runs/truth")
 _EXACT = ("app-exact", "app-merged-flap-exact", "path-patching-exact")
 
 
-def table(rows: Sequence[TruthRow]) -> list[str]:
+def by_model(rows: Sequence[TruthRow]) -> str:
     """A line for each model, a column for each method."""
-    methods = [one.name for one in CONTESTANTS if not one.default_rules]
-    lines = _head("model", "true heads", "interchange accuracy", *methods)
+    methods = [one.name for one in contestants() if not one.default_rules]
+    lines = []
     for name in dict.fromkeys(row.model for row in rows):
         record = truth_record(name)
         found = {row.method: row for row in rows if row.model == name}
@@ -43,42 +44,43 @@ def table(rows: Sequence[TruthRow]) -> list[str]:
             f"{record.interchange.joint:.3f}" if record.interchange else "",
             *(_figures(found[method]) for method in methods),
         )
-        lines.append(_line(*cells))
-    return lines
+        lines.append(cells)
+    return table(["model", "true heads", "interchange accuracy", *methods], lines)
 
 
-def summary(rows: Sequence[TruthRow], unseen: Sequence[TruthRow]) -> list[str]:
+def summary(rows: Sequence[TruthRow], unseen: Sequence[TruthRow]) -> str:
     """A line for each method: its lowest figures on models of each kind."""
     groups: dict[str, list[TruthRow]] = {}
     for row in rows:
         groups.setdefault(row.kind, []).append(row)
     groups["other seeds"] = list(unseen)
     sizes = {name: len({row.model for row in group}) for name, group in groups.items()}
-    lines = _head("lowest", *(f"{name} ({size})" for name, size in sizes.items()))
-    for contestant in CONTESTANTS:
+    lines = []
+    for contestant in contestants():
         by_method = ([r for r in group if r.method == contestant.name] for group in groups.values())
-        lines.append(_line(contestant.name, *map(_lowest, by_method)))
-    return lines
+        lines.append([contestant.name, *map(_lowest, by_method)])
+    return table(["lowest", *(f"{name} ({size})" for name, size in sizes.items())], lines)
 
 
 def markdown(measured: dict[str, Any]) -> str:
     """Both tables, and by which paths searches went wrong."""
     rows, unseen = from_json(measured["rows"]), from_json(measured["unseen"])
     machine = measured["machine"]
-    wrong = [row for row in rows if row.reasons and row.method not in DEFAULT_RULED]
+    others = by_default_rules()
+    wrong = [row for row in rows if row.reasons and row.method not in others]
     notes = [f"- {row.model}, {row.method}: {why}." for row in wrong for why in row.reasons]
     return "\n".join(
         [
             "Precision / recall / AUC over heads; *interchange accuracy*: of the trained models, "
             "with all components outside the circuit swapped at once:",
             "",
-            *table(rows),
+            by_model(rows),
             "",
             f"The lowest precision / recall of each method. {_paths(rows)} *Other seeds*: models "
             "made the same way, on which the rules for small models were not set; *default*: by "
             "the rules for large ones.",
             "",
-            *summary(rows, unseen),
+            summary(rows, unseen),
             "",
             "Where a search of paths is wrong about a head, by which path:",
             "",
@@ -99,39 +101,30 @@ def main(
     write: Write = False,
 ) -> None:
     """Run every method on every model, and write the figures as JSON and as a table."""
-    rows = run_truth(list_truths(), directory, seed=seed, tell=_say)
-    exact = [contestant for contestant in CONTESTANTS if contestant.name in _EXACT]
+    progress = _progress()
+    rows = run_truth(list_truths(), directory, seed=seed, progress=progress)
+    exact = [contestant for contestant in contestants() if contestant.name in _EXACT]
     others: list[dict[str, Any]] = []
     for data in unseen or ():
-        kept, names = directory / data.name, list_truths(data)
-        found = run_truth(names, kept, contestants=exact, seed=seed, tell=_say, data=data)
+        where, names = directory / data.name, list_truths(data)
+        found = run_truth(names, where, methods=exact, seed=seed, progress=progress, data=data)
         others += [row | {"model": f"{data.name}/{row['model']}"} for row in as_json(found)]
     measured = {
         "seed": seed,
         "machine": describe_machine(),
         "digests": {name: truth_digest(name) for name in list_truths()},
         "rows": as_json(rows),
-        "unseen": others or _written_before(out),
+        # Those of other seeds are not made anew each time.
+        "unseen": others or kept(out).get("unseen", []),
     }
     section = "truth table" if write else None
     publish(measured, out, markdown(measured), section)
 
 
-def _say(line: str, done: float) -> None:
-    Console(stderr=True, soft_wrap=True).print(f"{done:4.0%} {line}")
-
-
-def _written_before(out: Path) -> list[dict[str, Any]]:
-    """The rows of other seeds, which are not made anew each time."""
-    return json.loads(out.read_text())["unseen"] if out.is_file() else []
-
-
-def _head(*titles: str) -> list[str]:
-    return [_line(*titles), "|---" + "|--:" * (len(titles) - 1) + "|"]
-
-
-def _line(*cells: str) -> str:
-    return "| " + " | ".join(cells) + " |"
+def _progress() -> Progress:
+    """Lines that begin with how much is done."""
+    say = Console(stderr=True, soft_wrap=True).print
+    return Progress(lambda _, done: say(f"{done:4.0%}", end=" "), say, "truth")
 
 
 def _figures(row: TruthRow) -> str:

@@ -17,7 +17,7 @@ from circuits.components import Head
 from circuits.model.native import NativeShape
 from circuits.truth.ground import TruthRecord
 
-Tell = Callable[[str], None]
+Say = Callable[[str], None]
 Made = tuple[TruthRecord, dict[str, Tensor]]
 _SIIT = "Gupta et al. 2024, arXiv 2407.14494 (SIIT)"
 _TRACR = "Lindner et al. 2023, arXiv 2301.05062 (tracr)"
@@ -66,12 +66,12 @@ class Maker:
         """What a shell runs to make it again."""
         return f"python -m benchmarks.make_truth {self.name} --seed {self.seed}"
 
-    def make(self, tell: Tell = lambda line: None) -> Made:
+    def make(self, say: Say = lambda line: None) -> Made:
         """The record and the weights. Raises ValueError for an unknown name."""
         if self.name in _HAND:
             return self._wire()
         if self.name in TRAINED:
-            return self._train(tell)
+            return self._train(say)
         if self.name in PROGRAMS:
             return self._compile()
         raise ValueError(f"no model {self.name!r} is made here; known: {', '.join(MADE)}")
@@ -107,9 +107,9 @@ class Maker:
         )
         return record, compiled.weights
 
-    def _train(self, tell: Tell) -> Made:
+    def _train(self, say: Say) -> Made:
         recipe = TRAINED[self.name]
-        weights, interchange = train(recipe, self.seed, tell)
+        weights, interchange = train(recipe, self.seed, say)
         record = TruthRecord(
             name=self.name,
             kind="siit",

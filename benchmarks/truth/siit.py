@@ -71,7 +71,7 @@ def _without_denormals() -> Iterator[None]:
 
 @_without_denormals()
 def train(
-    recipe: Recipe, seed: int, tell: Callable[[str], None] = lambda line: None
+    recipe: Recipe, seed: int, say: Callable[[str], None] = lambda line: None
 ) -> tuple[dict[str, Tensor], Interchange]:
     """Weights, and the interchange accuracy on prompts that were drawn apart."""
     causal, alignment = recipe.causal(), recipe.alignment
@@ -92,7 +92,7 @@ def train(
         optimizer.step()
         if (step + 1) % _CHECK_EVERY == 0:
             found = measure(model, causal, alignment, 512, seed)
-            tell(f"step {step + 1}: loss {float(loss.detach()):.4f}, {found}")
+            say(f"step {step + 1}: loss {float(loss.detach()):.4f}, {found}")
             agreed = agreed + 1 if found.lowest >= 1.0 else 0
             if agreed == 2:
                 break

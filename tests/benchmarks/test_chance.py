@@ -11,15 +11,13 @@ import torch
 from benchmarks import chance
 from benchmarks.controls import Control, random_twin, with_equal_prompts, with_shuffled_answers
 from circuits import PruningRule, Receiver
-from circuits.components import all_heads
 from circuits.discovery.config import DiscoveryConfig
-from circuits.forward import LayeredModel
+from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
 from circuits.model import check_reproduces, identify, tokenizer_of
-from circuits.patching.paths import swept_sums
+from circuits.patching import ESTIMATORS, edge_sums
 from circuits.patching.plan import plan_work
-from circuits.search.grow import SelectionRule
-from circuits.search.significant import selector_of
+from circuits.search import SelectionRule, selector_of
 from circuits.statistics.significance import sign_flip_p_values
 from circuits.tasks import PromptPairs
 from tests.circuits.prompts import ragged_pairs
@@ -88,10 +86,12 @@ def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy) -> None:
     """
     bridge, task = toy
     model, pairs = LayeredModel.of(bridge), task.sample(tokenizer_of(bridge), n=10, seed=0)
-    plan = plan_work(model, pairs, all_heads(3, 4))
+    graph, sweep = model.graph(), ESTIMATORS.get("sweep")
+    plan = plan_work(model, pairs, graph.heads)
 
     def changes(of: PromptPairs) -> torch.Tensor:
-        return swept_sums(model, of, None, logit_diff, plan).changes.of(LOGITS)
+        activations = Activations(model, of, logit_diff)
+        return edge_sums(activations, sweep, graph.heads, plan).changes.into(LOGITS)
 
     own, shuffled = changes(pairs), with_shuffled_answers(replace(pairs, seed=3))
     swapped = (shuffled.correct != pairs.correct).any(1)
@@ -104,9 +104,10 @@ def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy) -> None:
         coins = 1 - 2 * torch.randint(2, (10,), generator=draw).float()
         p_values = sign_flip_p_values(own * coins)
         effects = (own * coins).mean(-1)
-        kept["threshold"] += bool(LOW.select(effects, LOGITS))
-        tested = selector_of(replace(TESTED, min_effect=0.0), lambda _, p=p_values: p)
-        kept["significance"] += bool(tested.select(effects, LOGITS))
+        rules = {"threshold": LOW, "significance": replace(TESTED, min_effect=0.0)}
+        for name, rule in rules.items():
+            selector = selector_of(rule, graph, lambda _, p=p_values: p)
+            kept[name] += bool(selector.select(effects, LOGITS))
     assert 0 < kept["significance"] <= 30
     assert kept["threshold"] >= 140
 

@@ -16,9 +16,6 @@ from benchmarks.searches import Searches
 from circuits import PruningRule, SelectionRule, discover_grid
 from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
-from circuits.model.tokenizers import remember_tokenizer
-from tests.circuits.families import tiny_model
-from tests.circuits.prompts import ToyTask, word_tokenizer
 
 CONFIG = DiscoveryConfig(
     n_prompts=3,
@@ -27,13 +24,6 @@ CONFIG = DiscoveryConfig(
     pruning=PruningRule("biggest", 0.2, 0.5, 0.1),
 )
 DENSE = replace(CONFIG, method="path-patching")
-
-
-@pytest.fixture(scope="module")
-def toy():
-    bridge = tiny_model("gemma3")
-    remember_tokenizer(bridge, word_tokenizer())
-    return bridge, ToyTask(bridge)
 
 
 @pytest.fixture(scope="module")

@@ -22,7 +22,8 @@ from benchmarks import (
     truth_table,
 )
 from benchmarks.publish import NUMBERS, PAGES, README, page_of, publish, replace_section
-from circuits.tasks import PromptPair, Task, get_task, registry
+from circuits.tasks import PromptPair, Task, get_task
+from circuits.tasks.registry import TASKS
 
 CONTRIBUTING = README.with_name("CONTRIBUTING.md")
 SECTIONS = {
@@ -114,7 +115,7 @@ def test_examples_import_what_exists(block):
 
 
 def test_the_task_in_contributing_works(monkeypatch):
-    monkeypatch.setattr(registry, "_TASKS", dict(registry._TASKS))
+    monkeypatch.setattr(TASKS, "_registered", dict(TASKS._registered))
     (block,) = re.findall(r"```python\n(.*?)```", CONTRIBUTING.read_text(), re.S)
     exec(compile(block, CONTRIBUTING.name, "exec"), {"__name__": "example"})
     task = get_task("opposites")

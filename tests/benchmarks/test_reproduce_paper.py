@@ -10,14 +10,8 @@ import pytest
 from benchmarks import paper_rows, reproduce_paper
 from benchmarks.paper_rows import DENSE, PRUNINGS, Laboratory, Row, markdown, published, task_rows
 from benchmarks.reproduce_paper import main, our_reference
-from circuits import (
-    Discovery,
-    SelectionRule,
-    discover_circuit,
-    discover_grid,
-    load_model,
-    load_reference,
-)
+from circuits import Discovery, SelectionRule, discover_grid, load_model, load_reference
+from circuits.discover import run_discovery
 from circuits.errors import ModelError
 from circuits.model import identify, list_models
 from circuits.tasks import list_tasks
@@ -31,9 +25,9 @@ def searched(monkeypatch):
     """Which searches are really run, the dense ones by a rule that a random model passes."""
     ran = []
 
-    def prune(bridge, task, **options):
-        ran.append((task, options["method"]))
-        return discover_circuit(bridge, task, **options)
+    def prune(bridge, task, config, **options):
+        ran.append((task.name, config.method))
+        return run_discovery(bridge, task, config, **options)
 
     def patch(bridge, task, config, **options):
         ran.append((task, config.method))
@@ -41,7 +35,7 @@ def searched(monkeypatch):
         rules = {"thresholds": [0.4], "min_effects": [0.0]}
         return discover_grid(bridge, task, config=low, **rules, **options)
 
-    monkeypatch.setattr(paper_rows, "discover_circuit", prune)
+    monkeypatch.setattr(paper_rows, "run_discovery", prune)
     monkeypatch.setattr(paper_rows, "discover_grid", patch)
     return ran
 

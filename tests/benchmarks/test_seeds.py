@@ -1,4 +1,4 @@
-"""The benchmark of seeds: what it asks for, keeps and tells of a study that is made by hand."""
+"""The benchmark of seeds: what it asks for, keeps and shows of a study that is made by hand."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import seeds
+from benchmarks.publish import kept
 from circuits import Circuit, Overlap, SeedStudy
 from circuits.studies import SeedRun
 from circuits.tasks import list_tasks
@@ -19,7 +20,7 @@ def studied(found, monkeypatch):
     asked: list[dict] = []
 
     def discover_seeds(bridge, task, **settings):
-        settings.pop("announce")("a line")
+        settings.pop("progress").note("a line")
         asked.append(settings)
         runs = [
             SeedRun(
@@ -37,7 +38,7 @@ def studied(found, monkeypatch):
     return asked
 
 
-def test_tasks_are_measured_kept_and_told(studied, found, tmp_path) -> None:
+def test_tasks_are_measured_kept_and_shown(studied, found, tmp_path) -> None:
     out, where = tmp_path / "seeds.json", {"model": "toy", "runs": tmp_path / "runs"}
     seeds.main(task=["docstring"], seeds=2, n_prompts=4, out=out, **where)
     seeds.main(task=["ioi"], seeds=2, n_prompts=5, out=out, **where)
@@ -56,8 +57,8 @@ def test_tasks_are_measured_kept_and_told(studied, found, tmp_path) -> None:
     assert f"{recall['mean']:.2f} ± {recall['sd']:.2f} | 1.00 ± 0.00 | 1.00 ± 0.00" in row
     assert "mean ± SD over 2 seeds" in text
     about = {"model": "toy", "seeds": 2}
-    assert len(seeds.tasks_kept(out, about)) == 2
-    assert seeds.tasks_kept(out, {**about, "seeds": 3}) == {}
+    assert kept(out, about) == measured
+    assert kept(out, {**about, "seeds": 3}) == {}
 
 
 def test_means_are_over_tasks_and_the_papers_are_beside() -> None:

@@ -11,7 +11,7 @@ from benchmarks.truth.recipes import Maker
 from benchmarks.truth.wiring import Match, Plan, Wire, build, one_hot
 from circuits import Head
 from circuits.forward import LayeredModel
-from circuits.forward.activations import run_layers
+from circuits.forward.passes import run_layers
 from circuits.model import tokenizer_of
 from circuits.model.native import native_model
 from circuits.truth import list_truths, truth_record

@@ -11,11 +11,7 @@ HEADER = "sender,receiver,effect,n_layers,n_heads\n"
 
 def test_form():
     assert export_circuit(CIRCUIT, "csv").text == (
-        f"{HEADER}"
-        "0.1,2.0.q,-0.25,3,2\n"
-        "0.1,2.0.v,0.5,3,2\n"
-        "2.0,logits,-1.0,3,2\n"
-        "1.0,,,3,2\n"
+        f"{HEADER}0.1,2.0.q,-0.25,3,2\n0.1,2.0.v,0.5,3,2\n2.0,logits,-1.0,3,2\n1.0,,,3,2\n"
     )
 
 

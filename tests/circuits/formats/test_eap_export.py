@@ -129,7 +129,7 @@ class TestRoundTrip:
     def test_every_circuit_comes_back(self, circuit, plain_nodes):
         text = to_eap_graph(circuit, GRAPH, config=OLDER if plain_nodes else WIDE).text
         assert from_eap_graph(text).circuit == circuit
-        assert import_circuit(text).circuit == circuit, "told by its content"
+        assert import_circuit(text).circuit == circuit, "recognised by its content"
 
     @given(circuit=circuits(n_heads=4))
     @FEW

@@ -18,7 +18,7 @@ def test_every_circuit_comes_back(name, circuit):
     exported = export_circuit(circuit, name)
     assert exported.notes == ()
     assert import_circuit(exported.text, name).circuit == circuit
-    assert import_circuit(exported.text).circuit == circuit, "told by its content"
+    assert import_circuit(exported.text).circuit == circuit, "recognised by its content"
 
 
 def test_formats_by_name_and_by_suffix(tmp_path):

@@ -47,7 +47,7 @@ class TestOneRun:
 
     def test_numbers_of_the_run(self, page, run):
         found = run.found
-        for told in (
+        for shown in (
             f"{len(found.circuit)} of 12 heads, {len(found.circuit.edges)} edges",
             f"{found.performance:.1f}% of the model's logit_diff",
             found.provenance.model.weight_hash,
@@ -56,7 +56,7 @@ class TestOneRun:
             *(stage.stage for stage in found.cost.stages),
             *(edge.effect.__format__("+.3f") for edge in found.circuit.edges),
         ):
-            assert told in page.text
+            assert shown in page.text
         assert str(found.circuit.to_dict()["heads"][0]) in page.text
 
     def test_figures_are_those_of_the_library_in_both_themes(self, page, run):
@@ -140,8 +140,8 @@ class TestWhatElseARunMayHold:
         run = SavedRun.load(tmp_path)
         assert run.evaluation == evaluated
         page = Page(render_report([run]))
-        for told in ("What the circuit keeps", "heads give zeros", "completeness", "CPR", "gap"):
-            assert (told in page.text) == (told != "gap")
+        for shown in ("What the circuit keeps", "heads give zeros", "completeness", "CPR", "gap"):
+            assert (shown in page.text) == (shown != "gap")
         assert "run-0-faithfulness" in page.figures
         assert "circuits evaluate" not in page.text
         assert run.digests[EVALUATION_FILE] in page.text
@@ -216,8 +216,8 @@ class TestHostileNames:
         assert not [tag for tag, _ in page.tags if tag == "img"]
         assert not [name for _, found in page.tags for name in found if name.startswith("on")]
         assert page.text.count(HOSTILE) > 20
-        for told in (f"clean {HOSTILE}", f"corrupted {HOSTILE}", f"Say {HOSTILE}."):
-            assert told in page.text
+        for shown in (f"clean {HOSTILE}", f"corrupted {HOSTILE}", f"Say {HOSTILE}."):
+            assert shown in page.text
 
     def test_nor_do_they_leave_the_data_of_figures(self, hostile, run):
         html = render_report([hostile, run])

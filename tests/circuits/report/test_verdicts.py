@@ -8,12 +8,12 @@ import pytest
 
 from circuits.behaviour import Behaviour, Verdict
 from circuits.report import render_report
-from circuits.summary import tables as facts
+from circuits.summary import tables as summary
 from tests.circuits.report.reading import Page
 
 
 @pytest.mark.parametrize(
-    ("kind", "told"),
+    ("kind", "shown"),
     [
         ("behaviour", "Yes: because."),
         ("no power", "Not tested: because."),
@@ -21,13 +21,13 @@ from tests.circuits.report.reading import Page
         (None, "Not tested: the run is older than the test."),
     ],
 )
-def test_whether_the_model_does_the_task_is_what_was_tested(run, kind, told):
+def test_whether_the_model_does_the_task_is_what_was_tested(run, kind, shown):
     found = replace(run.found, verdict=kind and Verdict(kind, "because"))
     weak = replace(found, behaviour=Behaviour(9, 0.5, 0.0, 1.0, 0.0))
-    assert facts.does_the_task(found) == facts.Answer(told, is_warning=kind != "behaviour")
-    less = facts.does_the_task(weak)
+    assert summary.does_the_task(found) == summary.Answer(shown, is_warning=kind != "behaviour")
+    less = summary.does_the_task(weak)
     assert less.is_warning
-    assert less.text.startswith(f"{told} A circuit found on such prompts means little: the model")
+    assert less.text.startswith(f"{shown} A circuit found on such prompts means little: the model")
 
 
 def test_a_refused_search_has_no_circuit_to_show(run, other, empty):

@@ -1,4 +1,4 @@
-"""What can be told of rows without a tokenizer."""
+"""What can be said of rows without a tokenizer."""
 
 import pytest
 

@@ -34,7 +34,7 @@ def read(path, content, columns=None):
     return read_file(path, columns or Columns())
 
 
-def told(table):
+def problems_of(table):
     return [str(problem) for problem in table.problems]
 
 
@@ -70,7 +70,7 @@ def test_lines_of_jsonl_that_are_no_rows(tmp_path):
     assert [row.number for row in table.rows] == [1, 6]
     assert table.rows[0].cells == {"clean": "a\u2028b"}
     assert table.columns == ("clean", "wrong")
-    first, *others = told(table)
+    first, *others = problems_of(table)
     assert first.startswith("row 3: is no JSON: ")
     assert others[0] == "row 4: must be a JSON object, got [1]"
     assert others[1] == "row 7: must be a JSON object, got 'x'"
@@ -80,13 +80,13 @@ def test_lines_of_jsonl_that_are_no_rows(tmp_path):
 def test_a_number_that_python_refuses_is_a_problem_of_its_row(tmp_path):
     table = read(tmp_path / "a.jsonl", '{"clean": ' + "9" * 5000 + '}\n{"clean": "a"}\n')
     assert [row.number for row in table.rows] == [2]
-    assert told(table)[0].startswith("row 1: is no JSON")
+    assert problems_of(table)[0].startswith("row 1: is no JSON")
 
 
 @pytest.mark.parametrize("indent", [None, 1])
 def test_one_json_list_is_told_once(tmp_path, indent):
     table = read(tmp_path / "a.jsonl", json.dumps([{"clean": "a"}, {"clean": "b"}], indent=indent))
-    assert told(table) == [
+    assert problems_of(table) == [
         "the file is one JSON list; write one object ({...}) on each line, without the list"
     ]
 
@@ -94,7 +94,7 @@ def test_one_json_list_is_told_once(tmp_path, indent):
 @pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
 def test_other_separators_are_told_once(tmp_path, mark, name):
     table = read(tmp_path / "a.csv", f"clean{mark}wrong\na, b{mark}c\nd{mark}e\n")
-    assert told(table) == [
+    assert problems_of(table) == [
         f"columns are separated by {name}, and must be by commas; save the file with commas"
     ]
 
@@ -106,7 +106,7 @@ def test_rows_of_csv_are_counted_as_a_spreadsheet_does(tmp_path):
         (2, {"clean": "two\nlines", "correct": "a"}),
         (7, {"clean": "i", "correct": "j"}),
     ]
-    few, many, torn = told(table)
+    few, many, torn = problems_of(table)
     assert few.startswith("row 4: has 3 cells, the header has 2; put a text with commas in quotes")
     assert many.startswith("row 5: has 1 cells")
     assert torn.startswith("row 6: is no CSV")
@@ -136,8 +136,8 @@ def test_an_answer_cell_of_csv_is_one_answer_or_a_list(tmp_path, cell, read_as):
 
 def test_headers_of_csv_that_are_none(tmp_path):
     path = tmp_path / "a.csv"
-    assert told(read(path, "a,b,a\n1,2,3\n")) == ["columns have the same name: 'a'"]
-    assert told(read(path, '"a"b,c\n1,2\n'))[0].startswith("the header is no CSV")
+    assert problems_of(read(path, "a,b,a\n1,2,3\n")) == ["columns have the same name: 'a'"]
+    assert problems_of(read(path, '"a"b,c\n1,2\n'))[0].startswith("the header is no CSV")
     assert read(path, "").columns == ()
 
 
