@@ -4,11 +4,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from circuits.forward import LayeredModel, paired_runs
+from circuits.errors import UnknownNameError
+from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
 from circuits.patching import effect_table
 from circuits.runtime.cost import Cost, CostMeter, FlopCounter, StageCost, peak_memory
-from circuits.scores.attribution import attribution_scores
+from circuits.runtime.progress import Progress
+from circuits.scores import attribution_scores
 
 
 def test_counts_matrix_products() -> None:
@@ -40,7 +42,7 @@ def test_torch_counts_the_same(bridge, pairs) -> None:
     def work() -> None:
         model = LayeredModel.of(bridge)
         effect_table(model, pairs)
-        attribution_scores(paired_runs(model, pairs, logit_diff))
+        attribution_scores(Activations(model, pairs, logit_diff))
         bridge(pairs.clean)
 
     work()
@@ -53,22 +55,32 @@ def test_torch_counts_the_same(bridge, pairs) -> None:
 
 def test_progress_of_a_stage() -> None:
     heard: list[tuple[str, float]] = []
-    meter = CostMeter(lambda stage, fraction: heard.append((stage, fraction)))
+    meter = CostMeter(Progress(lambda *what: heard.append(what)))
     with meter.stage("work") as report:
         report(0.25)
     assert heard == [("work", 0.0), ("work", 0.25), ("work", 1.0)]
 
 
 def test_a_failed_stage_is_not_counted() -> None:
-    heard: list[float] = []
-    meter = CostMeter(lambda _, fraction: heard.append(fraction))
+    heard: list[tuple[str, float]] = []
+    meter = CostMeter(Progress(lambda *what: heard.append(what)))
     with pytest.raises(RuntimeError, match="broken"), meter.stage("work"):
         raise RuntimeError("broken")
     assert meter.stages == []
-    assert heard == [0.0]
+    assert heard == [("work", 0.0)]
     with meter.stage("next"):
         pass
     assert len(meter.stages) == 1
+
+
+def test_speed_is_that_of_all_stages() -> None:
+    meter = CostMeter()
+    assert meter.flops_per_second == 0
+    for _ in range(2):
+        with meter.stage("small"):
+            torch.ones(3, 5) @ torch.ones(5, 7)
+    seconds = sum(stage.seconds for stage in meter.stages)
+    assert meter.flops_per_second == pytest.approx(2 * 2 * 3 * 5 * 7 / seconds)
 
 
 def test_sums() -> None:
@@ -76,7 +88,7 @@ def test_sums() -> None:
     assert (cost.flops, cost.seconds, cost.peak_memory_bytes) == (42, 2.0, 300)
     assert cost.forward_passes == 7
     assert cost.of("b").flops == 12
-    with pytest.raises(KeyError, match="no stage 'c'; stages: a, b"):
+    with pytest.raises(UnknownNameError, match="unknown stage 'c'; known stages: a, b"):
         cost.of("c")
     assert Cost((), 6).peak_memory_bytes == 0
 
