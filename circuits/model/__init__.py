@@ -1,4 +1,4 @@
-"""Language models: loading them, and running their forward pass in pieces."""
+"""Language models: loading them, their tokenizers, and which model a result came from."""
 
 import lazy_loader
 

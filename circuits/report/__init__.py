@@ -1,4 +1,4 @@
-"""Saved runs as one HTML page; and figures of results in words, for the page and the terminal."""
+"""Saved runs as one HTML page, which needs no network."""
 
 import lazy_loader
 

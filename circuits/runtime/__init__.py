@@ -1,4 +1,4 @@
-"""What any long computation needs: files, journals, cost, threads."""
+"""What any long computation needs: cost, files, journals, progress, settings, registries."""
 
 import lazy_loader
 
