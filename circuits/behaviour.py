@@ -24,7 +24,15 @@ VerdictKind = Literal["behaviour", "no circuit", "no power", "ignored"]
 
 
 class WeakTaskWarning(UserWarning):
-    """The model does not do the task: a circuit found on it means little."""
+    """The model does not do the task well, so that a circuit found on it means little.
+
+    It carries `Behaviour.weakness` as its reason, and can be made an error.
+
+    >>> Behaviour(16, accuracy=0.5, top_1=0.0, clean_metric=2.1, corrupted_metric=0.3).weakness
+    'the model answers 50% of the prompts right (under 60%)'
+    >>> import warnings
+    >>> warnings.simplefilter("error", WeakTaskWarning)
+    """
 
 
 @dataclass(frozen=True)
@@ -33,10 +41,14 @@ class Verdict:
 
     Attributes:
         kind: "behaviour": the tests show one. "no circuit": they do not, and nothing was searched
-            for. "no power": there are too few prompts to tell. "ignored": they do not, and a
+            for. "no power": there are too few prompts for the tests. "ignored": they do not, and a
             circuit was searched for all the same.
         reason: Why, in a sentence without its full stop.
 
+    >>> found.behaviour.verdict.kind
+    'no power'
+    >>> print(found.behaviour.verdict.reason)
+    4 prompts cannot show that the model does the task (p is at least 0.062; 7 prompts could)
     """
 
     kind: VerdictKind
@@ -63,6 +75,10 @@ class Behaviour:
             answers correct and wrong; None for runs saved before there was a test.
         corruption_p_value: The same of clean minus corrupted metric, pair by pair.
 
+    >>> found.behaviour.n_prompts, found.behaviour.accuracy
+    (4, 1.0)
+    >>> Behaviour(16, 0.5, 0.0, clean_metric=0.2, corrupted_metric=0.2).verdict.reason
+    'corrupting the prompts changes nothing (clean 0.2, corrupted 0.2)'
     """
 
     n_prompts: int
@@ -82,7 +98,7 @@ class Behaviour:
         asks whether the clean metric is above 0. Chance has no fixed accuracy where the sets of
         answers differ in size, as 91 years against 2, so that a binomial test would need a rate
         that nobody knows; but swapping a prompt's correct and wrong answers negates its metric, so
-        if the labels tell nothing the test is exact, for any number of answers.
+        if the labels mean nothing the test is exact, for any number of answers.
         """
         n, least = self.n_prompts, least_p_value(self.n_prompts, "greater")
         metrics = f"clean {self.clean_metric:.3g}, corrupted {self.corrupted_metric:.3g}"
@@ -130,7 +146,19 @@ def measure_behaviour(
 ) -> Behaviour:
     """Run both prompts of every pair through the model itself, a few pairs at a time.
 
-    Raises TaskError where a prompt is longer than the model can read.
+    Args:
+        model: A TransformerBridge.
+        pairs: Clean and corrupted prompts.
+        metric: From logits at the answers to one number per prompt.
+        batch: How many pairs are run together.
+        progress: Hears of the fraction done.
+
+    Raises:
+        TaskError: A prompt is longer than the model can read.
+
+    >>> behaviour = measure_behaviour(model, pairs)
+    >>> behaviour.accuracy, behaviour.clean_metric > behaviour.corrupted_metric
+    (1.0, True)
     """
     _check_lengths(model, pairs)
     device = next(model.parameters()).device
@@ -172,6 +200,10 @@ def _check_lengths(model: TransformerBridge, pairs: PromptPairs) -> None:
 def answer_logits(
     model: TransformerBridge, tokens: Int[Tensor, "prompt pos"], pairs: PromptPairs
 ) -> Float[Tensor, "prompt vocab"]:
-    """The model's own logits where the answers are read."""
+    """The model's own logits at the last token of each prompt, where the answer is read.
+
+    >>> answer_logits(model, pairs.clean, pairs).shape
+    torch.Size([4, 101])
+    """
     with torch.no_grad():
         return at_end(model(tokens), pairs)

@@ -17,12 +17,25 @@ Read = TypeVar("Read")
 
 @dataclass(frozen=True)
 class Circuit:
-    """Heads and edges of a model with `n_layers` x `n_heads` heads.
+    """Attention heads of a model, and edges between them.
+
+    `a & b`, `a | b` and `a - b` combine circuits of the same model.
+
+    Attributes:
+        heads: Query heads.
+        edges: Between these heads, and from them to the logits; none for a circuit of heads alone.
+        n_layers: Layers of the model.
+        n_heads: Query heads in each of them.
 
     Raises:
-        InputError: A head is outside the model, an edge touches a head outside the circuit, or two
-            edges are the same path.
+        InputError: A head is outside the model, an edge touches a head outside the circuit or does
+            not lead to a higher layer, or two edges are the same path.
 
+    >>> name_movers = Circuit.of_heads(["9.6", "9.9", "10.0"], n_layers=12, n_heads=12)
+    >>> Head(9, 6) in name_movers, f"{name_movers.sparsity:.0%}"
+    (True, '98%')
+    >>> [str(head) for head in (name_movers & Circuit.of_heads(["9.9", "5.5"], 12, 12)).heads]
+    ['9.9']
     """
 
     heads: frozenset[Head]
@@ -50,7 +63,12 @@ class Circuit:
 
     @classmethod
     def of_heads(cls, heads: Iterable[Head | str], n_layers: int, n_heads: int) -> Circuit:
-        """A circuit without edges, from heads or their names (`"9.6"`)."""
+        """A circuit without edges, from heads or their names (`"9.6"`).
+
+        Raises:
+            InputError: A name is no head's, or a head is outside the model.
+
+        """
         parsed = frozenset(Head.parse(head) if isinstance(head, str) else head for head in heads)
         return cls(parsed, frozenset(), n_layers, n_heads)
 
@@ -94,12 +112,17 @@ class Circuit:
         return self.restricted_to(self.heads - other.heads)
 
     def compare(self, reference: Circuit) -> Overlap[Head]:
-        """How this circuit's heads agree with a reference's; `compare_circuits` says more."""
+        """How this circuit's heads agree with a reference's; `compare_circuits` says more.
+
+        Raises:
+            MismatchError: The circuits belong to models of different shapes.
+
+        """
         self._check_same_model(reference)
         return Overlap.of(self.heads, reference.heads)
 
     def to_json(self) -> str:
-        """As JSON: `n_layers`, `n_heads`, `heads` ("23.3", ...), `edges`."""
+        """As JSON: `n_layers`, `n_heads`, `heads` ("23.3", ...), `edges`; see `circuit_schema`."""
         return json.dumps(self.to_dict(), indent=1)
 
     def to_dict(self) -> dict[str, Any]:
@@ -152,7 +175,18 @@ class Circuit:
 
 @dataclass(frozen=True)
 class Overlap(Generic[Item]):
-    """Agreement of a circuit's heads, or of its connections, with a reference's."""
+    """Agreement of a circuit's heads, or of its connections, with a reference's.
+
+    Attributes:
+        true_positives: In both.
+        false_positives: In the circuit alone.
+        false_negatives: In the reference alone.
+
+    >>> found = Circuit.of_heads(["9.6", "9.9"], 12, 12)
+    >>> overlap = found.compare(Circuit.of_heads(["9.9", "10.0", "10.7", "11.10"], 12, 12))
+    >>> overlap.precision, overlap.recall
+    (0.5, 0.25)
+    """
 
     true_positives: frozenset[Item]
     false_positives: frozenset[Item]

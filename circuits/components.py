@@ -31,7 +31,10 @@ class _Ordered:
 
 @dataclass(frozen=True)
 class Head(_Ordered):
-    """One attention (query) head; prints as `layer.index`.
+    """One attention (query) head; prints as `layer.index`, both counted from 0.
+
+    Raises:
+        InputError: A number is negative.
 
     >>> print(Head(9, 6), Head.parse("9.6") == Head(9, 6))
     9.6 True
@@ -129,6 +132,13 @@ class Receiver:
     A key or value input belongs to a key/value head. Under grouped-query attention several query
     heads share it (`ModelGraph.unit`).
 
+    Attributes:
+        node: The head or MLP that reads; None for the logits.
+        input: "q", "k" or "v" of a head, "mlp", or "logits".
+
+    Raises:
+        InputError: The node has no such input.
+
     >>> print(Receiver(Head(9, 6), "q"), Receiver.parse("m9"), Receiver.logits())
     9.6.q m9 logits
     """
@@ -223,7 +233,10 @@ class Connection:
 
 @dataclass(frozen=True, order=True)
 class Edge:
-    """From a sender to a receiver, with its normalised effect (0: none, -1: all the harm).
+    """From a sender to a receiver, with its normalised effect.
+
+    An effect of 0 means that corrupting the edge changes nothing, -1 that it does as much harm as
+    corrupting the whole prompt; above 0, that it raises the metric.
 
     >>> print(Edge(Head(3, 1), Receiver.parse("9.6.q"), -0.25))
     3.1 -> 9.6.q (-0.250)
@@ -254,7 +267,14 @@ class Edge:
 
 
 def parse_effect(value: Any) -> float:
-    """An edge's effect from a file. Raises InputError where it is no finite number."""
+    """Read an edge's effect from a file.
+
+    Raises:
+        InputError: It is no finite number.
+
+    >>> parse_effect("-0.25")
+    -0.25
+    """
     try:
         effect = float(value)
     except (TypeError, ValueError, OverflowError):

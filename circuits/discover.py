@@ -45,15 +45,17 @@ def discover_circuit(
         settings: Every setting of `DiscoveryConfig`, by name; `metric` may be a function.
 
     Raises:
-        SettingError: A setting is unknown or out of range (TaskError: the task is).
+        SettingError: A setting is unknown or out of range.
+        TaskError: The task is unknown, or cannot give so many prompts.
         UnsupportedModelError: The model's forward pass cannot be run in pieces.
 
     Warns:
-        WeakTaskWarning: The model does not do the task, so that a circuit means little.
+        WeakTaskWarning: The model does not do the task well, so that a circuit means little.
 
-    >>> found = discover_circuit(model, task, n_prompts=4, selection=rule)
-    >>> len(found.circuit.heads)
-    7
+    >>> found = discover_circuit(model, task, n_prompts=4, n_mean_prompts=4, selection=rule)
+    >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
+    >>> print(strongest.connection)
+    1.2 -> logits
     """
     config = _config(settings)
     return run_discovery(model, get_task(task), config, Progress.of(progress), directory)

@@ -59,6 +59,10 @@ def edge_ablated_metric(
         metric: From logits at the answers to one number per prompt.
         progress: Hears of the fraction done.
 
+    >>> from circuits.metrics import logit_diff
+    >>> kept = edge_ablated_metric(layered, pairs, circuit.edges, logit_diff)
+    >>> kept.shape, bool(kept.mean() < activations.clean_metric.mean())
+    (torch.Size([4]), True)
     """
     reads = senders_of(edges, model.graph())
     parts = []

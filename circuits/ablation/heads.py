@@ -43,6 +43,14 @@ def ablated_metric(
         max_rows: How many (circuit, prompt, position) rows are computed at once.
         progress: Hears of the fraction done.
 
+    Raises:
+        MismatchError: `replaced` holds no mean for the template of a prompt.
+
+    >>> from circuits.metrics import logit_diff
+    >>> kept = [frozenset(), circuit.heads]
+    >>> none, some = ablated_metric(layered, pairs, evaluator.means, kept, logit_diff).mean(-1)
+    >>> bool(none < some)  # the circuit's heads bring back what the means took away
+    True
     """
     pairs = trim(pairs.to(model.device))
     kept = kept_mask(circuits, model.n_layers, model.n_heads).to(model.device)
@@ -60,7 +68,11 @@ def ablated_metric(
 def kept_mask(
     circuits: Sequence[frozenset[Head]], n_layers: int, n_heads: int
 ) -> Bool[Tensor, "circuit layer head"]:
-    """Which heads each circuit keeps."""
+    """Which heads of the model each circuit keeps: True for these, False for all others.
+
+    >>> kept_mask([frozenset({Head(2, 1)})], n_layers=3, n_heads=4)[0, 2].tolist()
+    [False, True, False, False]
+    """
     mask = torch.zeros(len(circuits), n_layers, n_heads, dtype=torch.bool)
     for row, heads in enumerate(circuits):
         for head in heads:

@@ -22,7 +22,16 @@ _PROMPTS_TOGETHER = 32
 
 @runtime_checkable
 class HeadOutputs(Protocol):
-    """What heads outside a circuit give instead of their own output."""
+    """What heads outside a circuit give instead of their own output.
+
+    `ablated_metric` takes anything that has these two methods.
+
+    >>> outputs = MeanOutputs.of(layered, pairs)
+    >>> isinstance(outputs, HeadOutputs)
+    True
+    >>> outputs.replacements(0, pairs).z.shape  # prompt, position, head, d_head
+    torch.Size([4, 8, 4, 8])
+    """
 
     def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
         """What one layer's heads give on each of `pairs` where they are replaced."""
@@ -35,14 +44,17 @@ class HeadOutputs(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class MeanOutputs:
-    """Mean head outputs over corrupted prompts of one template and position.
+    """Mean head outputs over corrupted prompts of one template and position (mean ablation).
 
     Attributes:
         templates: The templates, rising.
-        z: Of each layer.
+        z: Of each layer: the mean output of every head, before the output projection.
         outputs: Of each layer: the mean outputs of all heads through the output projection.
         opening: The tokens that all prompts of a template begin with, then -1.
 
+    >>> means = MeanOutputs.of(layered, pairs)
+    >>> len(means.z), means.z[0].shape  # template, position, head, d_head
+    (3, torch.Size([2, 8, 4, 8]))
     """
 
     templates: Int[Tensor, " template"]
@@ -112,9 +124,11 @@ class CorruptedOutputs:
     What EAP-IG (arXiv 2403.17806) and MIB (arXiv 2504.13151) call patching.
 
     Attributes:
-        z: Of each layer.
+        z: Of each layer: the output of every head, before the output projection.
         outputs: Of each layer: the outputs of all heads through the output projection.
 
+    >>> CorruptedOutputs.of(layered, pairs).differ(pairs)[0, :4]  # from the first changed token on
+    tensor([False,  True,  True,  True])
     """
 
     z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
@@ -140,7 +154,11 @@ class CorruptedOutputs:
 
 @dataclass(frozen=True, eq=False)
 class ZeroOutputs:
-    """No head output at all (zero ablation): what is left of attention is its output bias."""
+    """No head output at all (zero ablation): what is left of attention is its output bias.
+
+    >>> bool(ZeroOutputs(layered).replacements(2, pairs).z.any())
+    False
+    """
 
     model: LayeredModel
 

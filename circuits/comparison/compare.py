@@ -31,6 +31,11 @@ class Agreement(Generic[Item]):
         overlap: What they share, with precision, recall, F1 and IoU.
         chance: The same figures for random sets drawn from everything that the model has.
 
+    >>> agreement = compare_circuits(Circuit.of_heads(["0.0", "1.1", "2.1"], 3, 4), other).heads
+    >>> agreement.overlap.recall, round(agreement.chance.recall.mean, 2)
+    (1.0, 0.25)
+    >>> round(agreement.p_value, 3)
+    0.045
     """
 
     overlap: Overlap[Item]
@@ -54,6 +59,11 @@ class Comparison:
         head_rankings: By the name of the scores, how well they rank the reference's heads.
         edge_ranking: How well |effects| rank the reference's paths; None without either.
 
+    >>> comparison = compare_circuits(found, other)
+    >>> sorted(comparison.head_rankings)
+    ['attribution', 'strongest effect']
+    >>> comparison.edges is None  # the reference is one of heads alone
+    True
     """
 
     heads: Agreement[Head]
@@ -66,9 +76,16 @@ class Comparison:
 def compare_circuits(found: Discovery | Circuit, reference: Reference | Circuit) -> Comparison:
     """Compare heads and edges, with chance beside them; for a discovery its scores, too.
 
-    Raises:
-        ValueError: They belong to models of different shapes.
+    Args:
+        found: A discovery, or a circuit from anywhere.
+        reference: A published circuit (`load_reference`), or any other circuit.
 
+    Raises:
+        MismatchError: They belong to models of different shapes.
+
+    >>> heads = compare_circuits(Circuit.of_heads(["0.0", "1.1"], 3, 4), other).heads.overlap
+    >>> heads.precision, [str(head) for head in heads.false_negatives]
+    (0.5, ['2.1'])
     """
     mine = found.circuit if isinstance(found, Discovery) else found
     if isinstance(reference, Reference):
@@ -96,6 +113,13 @@ def head_roc_curves(found: Discovery, reference: frozenset[Head]) -> dict[str, R
     """How well each kind of score of a discovery ranks a reference's heads.
 
     By name: the scores that prunings ranked heads by, and `STRONGEST_EFFECT`.
+
+    Raises:
+        InputError: A score is NaN.
+
+    >>> curves = head_roc_curves(found, other.heads)
+    >>> {name: (curve.n_positive, curve.n_negative) for name, curve in sorted(curves.items())}
+    {'attribution': (2, 10), 'strongest effect': (2, 10)}
     """
     scores = dict(found.scores)
     if found.effects is not None:
@@ -104,7 +128,14 @@ def head_roc_curves(found: Discovery, reference: frozenset[Head]) -> dict[str, R
 
 
 def head_roc_curve(scores: Float[Tensor, "layer head"], reference: frozenset[Head]) -> RocCurve:
-    """How well scores of all heads rank a reference's. Raises ValueError where a score is NaN."""
+    """How well scores of all heads rank a reference's, high ones first.
+
+    Raises:
+        InputError: A score is NaN.
+
+    >>> head_roc_curve(scores, found.candidates).auc  # pruning kept the heads of highest score
+    1.0
+    """
     positive = np.array([head in reference for head in all_heads(*scores.shape)])
     return roc_curve(scores.flatten().double().cpu().numpy(), positive)
 

@@ -19,6 +19,9 @@ def count_connections(heads: Iterable[Head]) -> int:
 
     Each head sends to the logits and to q, k and v of every head in a higher layer. Heads that
     share their keys and values count as receivers of their own, as in a circuit.
+
+    >>> count_connections(graph.heads), graph.n_edges  # a shared key or value counts once there
+    (156, 108)
     """
     layers = Counter(head.layer for head in heads)
     below, paths = 0, 0
@@ -29,7 +32,12 @@ def count_connections(heads: Iterable[Head]) -> int:
 
 
 def head_strengths(effects: EdgeValues) -> Float[torch.Tensor, "layer head"]:
-    """The largest |effect| that each head has as a sender; 0 where none was measured."""
+    """The largest |effect| that each head has as a sender; 0 where none was measured.
+
+    >>> strengths = head_strengths(effects)
+    >>> strengths.shape, str(graph.heads[strengths.argmax()])
+    (torch.Size([3, 4]), '1.2')
+    """
     graph = effects.graph
     columns = [graph.column(head) for head in graph.heads]
     strongest = effects.values.abs().nan_to_num(0.0).amax(0)[columns]
@@ -43,6 +51,13 @@ def effect_strengths(
 
     Heads that share a key or value count as receivers of their own, as in a circuit. A path that
     was not measured, because a search did not get there or pruning left it out, has strength 0.
+
+    Raises:
+        MismatchError: The model lacks a head of the reference.
+
+    >>> strengths, is_in = effect_strengths(effects, circuit.connections)
+    >>> len(strengths), int(is_in.sum()) == len(circuit.edges)
+    (156, True)
     """
     graph = effects.graph
     senders: defaultdict[Receiver, list[Node]] = defaultdict(list)

@@ -12,7 +12,7 @@ from circuits.scores.registry import SCORERS
 
 @dataclass(frozen=True)
 class Method:
-    """A recipe.
+    """What `--method` names: which scores prune, and whether paths are patched after that.
 
     Attributes:
         name: What `--method` calls it.
@@ -22,6 +22,10 @@ class Method:
         patches: Whether paths among the heads that are left are patched and searched. Otherwise
             these heads are the circuit.
 
+    >>> METHODS.get("merged-flap").scorers
+    ('flap', 'contrastive-flap')
+    >>> [name for name in METHODS.names() if METHODS.get(name).patches]
+    ['app', 'path-patching']
     """
 
     name: str

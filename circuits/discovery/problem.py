@@ -33,6 +33,10 @@ class Provenance:
         versions: By package.
         task_digest: A hash of the task's rows, where they were read from somewhere.
 
+    >>> found.provenance.model.name, found.provenance.task
+    ('tiny-gemma3', 'toy')
+    >>> sorted(found.provenance.versions)
+    ['accelerated-path-patching', 'python', 'torch', 'transformer-lens', 'transformers']
     """
 
     model: ModelIdentity
@@ -54,6 +58,10 @@ class Problem:
         exact_engine: What measures exact effects.
         config: Every setting.
 
+    >>> from circuits.discovery import Session
+    >>> problem = Session.of(layered, task, config).problem
+    >>> sorted(problem.key)  # no threshold among them: effects are known for any
+    ['engine', 'metric', 'model', 'prompts', 'task']
     """
 
     model: ModelIdentity
@@ -97,9 +105,17 @@ class Problem:
 
 @dataclass(frozen=True)
 class Job:
-    """A discovery as a function of a problem and a directory: it can be sent to another process.
+    """A discovery as a function without arguments, which can be sent to another process.
 
-    >>> isinstance(pickle.loads(pickle.dumps(Job(problem, Path("runs/ioi")))), Job)
+    Called, it loads the model, discovers, and saves.
+
+    Attributes:
+        problem: What to discover.
+        directory: Where to save it.
+
+    >>> from circuits.discovery import Session
+    >>> job = Job(Session.of(layered, task, config).problem, directory / "toy")
+    >>> pickle.loads(pickle.dumps(job)) == job
     True
     """
 

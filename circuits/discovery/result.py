@@ -58,12 +58,16 @@ class Discovery:
         cost: FLOPs, forward passes, seconds and peak memory by stage.
         config: Every setting.
         provenance: Model identity, task, versions.
-        verification: What was verified, and a bound on the rest; None for other engines.
-        verdict: Whether there was a circuit to search for, and why; None for runs of old.
+        verification: What was verified, and a bound on the rest; None where nothing was estimated,
+            or `verify` is off.
+        verdict: Whether there was a circuit to search for, and why; None in runs that were saved
+            before there was a verdict.
 
-    >>> len(found.circuit), found.config.n_prompts, bool(found.performance > 0)
-    (7, 4, True)
-
+    >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
+    >>> print(strongest.connection)
+    1.2 -> logits
+    >>> Discovery.load(run) == found
+    True
     """
 
     circuit: Circuit
@@ -135,7 +139,7 @@ class Discovery:
         config: EvaluationConfig | None = None,
         progress: Progress | Stage | None = None,
     ) -> Evaluation:
-        """Evaluate the circuit, on prompts that it was not discovered on unless told otherwise.
+        """Evaluate the circuit, by default on prompts that it was not discovered on.
 
         Args:
             model: Needed where `load_model` cannot find the model by name, and it is not in use.
@@ -188,8 +192,11 @@ class Discovery:
     def save(self, directory: str | Path, beside: Mapping[str, bytes] | None = None) -> None:
         """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none.
 
-        `grid.json` or `study.json` can be given to be written with them; those of an earlier run
-        go.
+        Args:
+            directory: Of the run; made where there is none.
+            beside: `grid.json` or `study.json`, by name, to be written with them. Those of an
+                earlier run in the directory are removed.
+
         """
         write_run(directory, self.record, self.circuit, self.tensors(), beside)
 

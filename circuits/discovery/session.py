@@ -36,14 +36,18 @@ class Session:
         task: What is asked of it.
         problem: The question, with every setting.
         pairs: The prompts of the discovery.
-        mean_pairs: The prompts that mean head outputs are taken over; first the discovery's own.
+        mean_pairs: The prompts that mean head outputs are taken over; the discovery's own come
+            first.
         directory: Where the run is saved, and effects are kept; None: nowhere.
-        store: What is known.
+        store: Effects, estimates and prunings that are known already.
         activations: What is computed on the prompts, once, when it is asked for.
         replaced: What the directory holds that is about something else, in words; it will be
             replaced.
         continues: Whether the directory holds effects of just this.
 
+    >>> session = Session.of(model, task, config)
+    >>> len(session.pairs), len(session.mean_pairs), session.graph.n_edges
+    (4, 10, 108)
     """
 
     model: LayeredModel
@@ -70,7 +74,13 @@ class Session:
         """Check the model, sample the prompts, and open the store in a run's directory.
 
         A model in pieces is taken as checked, so that many sessions can share it. With `resume`
-        the directory must hold a run of just this. Raises ResumeError.
+        the directory must hold a run of just this.
+
+        Raises:
+            UnsupportedModelError: The model's forward pass cannot be run in pieces.
+            TaskError: The task cannot give so many prompts.
+            ResumeError: There is no such run to resume.
+
         """
         if resume:
             check_begun(directory)
@@ -105,7 +115,13 @@ class Session:
 
     @classmethod
     def open(cls, problem: Problem, directory: str | Path | None = None) -> Session:
-        """Load what a problem names. Raises MismatchError where it is not the same here."""
+        """Load what a problem names.
+
+        Raises:
+            MismatchError: The model's weights, the task's rows or the prompts are others here.
+            CircuitsError: The model or the task cannot be loaded.
+
+        """
         task = task_of(problem.task, problem.task_digest)
         session = cls.of(model_of(problem.model), task, problem.config, directory)
         if session.problem.prompts != problem.prompts:
