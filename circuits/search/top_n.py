@@ -62,8 +62,9 @@ def leading_to_logits(edges: Iterable[Edge], graph: ModelGraph) -> list[Edge]:
     """
     into: defaultdict[Node | None, list[Edge]] = defaultdict(list)
     for edge in edges:
-        for node in graph.readers(edge.receiver) or (None,):
-            into[node].append(replace(edge, receiver=Receiver(node, edge.receiver.input)))
+        sharing = (edge.receiver,) if graph.has_mlps else graph.sharing(edge.receiver)
+        for receiver in sharing:
+            into[receiver.node].append(replace(edge, receiver=receiver))
     found: list[Edge] = []
     waiting: list[Node | None] = [None]
     seen: set[Node | None] = {None}

@@ -13,7 +13,7 @@ from scipy.stats import false_discovery_control, permutation_test
 from circuits import Circuit, Discovery, Head, Receiver, SelectionRule, discover_circuit
 from circuits.ablation import MeanOutputs, ablated_metric
 from circuits.behaviour import WeakTaskWarning
-from circuits.components import HEAD_INPUTS, all_heads
+from circuits.components import HEAD_INPUTS, Node, all_heads
 from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.methods import method_names
@@ -36,7 +36,7 @@ from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer
 
 
-def paths(discovery: Discovery) -> set[tuple[Head, Receiver]]:
+def paths(discovery: Discovery) -> set[tuple[Node, Receiver]]:
     return {(edge.sender, edge.receiver) for edge in discovery.circuit.edges}
 
 
