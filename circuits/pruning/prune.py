@@ -31,6 +31,9 @@ class Pruning:
         performances: Percent of the full model's metric at each of them.
         cut: Index of the sparsity that the candidates were kept at.
 
+    >>> pruning = Pruning(frozenset({Head(9, 6)}), (0.95, 0.97, 0.99), (92.0, 88.0, 31.0), cut=1)
+    >>> pruning.performance
+    88.0
     """
 
     candidates: HeadSet
@@ -55,6 +58,20 @@ def prune(
     For the `first` drop sparsities rise until it is certain; behind it only the highest and one in
     each window are evaluated, for the range that the drop is measured against. The cut is that of
     the full curve whenever the points left out do not widen this range.
+
+    Args:
+        scores: Larger for heads that are more worth keeping.
+        rule: Which sparsities to try, and where to cut.
+        performance_of: Called with several sets of kept heads; percent of the full model's metric
+            for each.
+        progress: Hears of the fraction of the sparsities that are evaluated.
+
+    >>> def performance_of(kept, progress):
+    ...     return [100.0 if Head(1, 0) in heads else 10.0 for heads in kept]
+    >>> scores = torch.tensor([[4.0, 1.0], [3.0, 2.0]])
+    >>> pruning = prune(scores, PruningRule("biggest", 0.0, 0.8, 0.25), performance_of)
+    >>> sorted(map(str, pruning.candidates)), pruning.performances
+    (['0.0', '1.0'], (100.0, 100.0, 100.0, 10.0))
     """
     sparsities = sparsities_of(rule, scores)
     curve = _Curve([keep_best(scores, sparsity) for sparsity in sparsities], performance_of)
@@ -72,14 +89,24 @@ def prune(
 
 
 def merged_candidates(prunings: Mapping[str, Pruning]) -> frozenset[Head] | None:
-    """The heads that any pruning keeps; None where nothing was pruned."""
+    """The heads that any pruning keeps; None where nothing was pruned.
+
+    >>> merged_candidates(found.prunings) == found.candidates
+    True
+    """
     if not prunings:
         return None
     return frozenset().union(*(pruning.candidates for pruning in prunings.values()))
 
 
 def sparsities_of(rule: PruningRule, scores: Float[Tensor, "layer head"]) -> tuple[float, ...]:
-    """The sparsities tried, rising; without a curve the one that is cut at."""
+    """The sparsities that a rule tries, rising; without a curve the one that it cuts at.
+
+    >>> sparsities_of(PruningRule(lowest_sparsity=0.6, highest_sparsity=0.9, step=0.1), scores)
+    (0.6, 0.7, 0.8, 0.9)
+    >>> sparsities_of(PruningRule("fixed", fixed_sparsity=0.75), scores)
+    (0.75,)
+    """
     if rule.cliff == "fixed":
         return (rule.fixed_sparsity,)
     if rule.cliff == "share":
@@ -89,7 +116,11 @@ def sparsities_of(rule: PruningRule, scores: Float[Tensor, "layer head"]) -> tup
 
 
 def keep_best(scores: Float[Tensor, "layer head"], sparsity: float) -> frozenset[Head]:
-    """The best-scored heads of the whole model, all but a share of `sparsity`; at least one."""
+    """The best-scored heads of the whole model, all but a share of `sparsity`; at least one.
+
+    >>> sorted(map(str, keep_best(torch.tensor([[0.9, 0.1], [0.2, 0.7]]), sparsity=0.5)))
+    ['0.0', '1.1']
+    """
     n_heads = scores.shape[1]
     count = max(1, round(scores.numel() * (1 - sparsity)))
     order = scores.flatten().argsort(descending=True, stable=True)[:count]
@@ -104,7 +135,13 @@ def _sparsity_holding(scores: Float[Tensor, "layer head"], share: float) -> floa
 
 
 def find_cliff(performances: Sequence[float], rule: CliffRule) -> int:
-    """Index of the last point before the drop that the rule looks for; the last without a drop."""
+    """Index of the last point before the drop that the rule looks for; the last without a drop.
+
+    >>> find_cliff([100.0, 99.0, 85.0, 84.0, 20.0], "first")
+    1
+    >>> find_cliff([100.0, 99.0, 85.0, 84.0, 20.0], "biggest")
+    3
+    """
     curve = np.asarray(performances, dtype=float)
     last = len(curve) - 1
     window = _window(len(curve))

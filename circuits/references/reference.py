@@ -25,7 +25,11 @@ def _parsed(kind: type[Head] | type[Receiver]) -> BeforeValidator:
 
 @dataclass(frozen=True)
 class ReferenceEdge:
-    """A path of a reference; `effect` (normalised, as in `Edge`) is None where none is given."""
+    """An edge of a published circuit; `effect` (normalised, as in `Edge`) is None if unknown.
+
+    >>> print(ReferenceEdge(Head(8, 6), Receiver.parse("9.9.q")).connection)
+    8.6 -> 9.9.q
+    """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
@@ -35,7 +39,7 @@ class ReferenceEdge:
 
     @property
     def connection(self) -> Connection:
-        """The path without its effect."""
+        """The edge without its effect."""
         return Connection(self.sender, self.receiver)
 
 
@@ -49,7 +53,7 @@ class Reference:
         model: The model's name, as `load_model` takes it where it can be loaded.
         n_layers: Layers of that model.
         n_heads: Attention heads in each of its layers.
-        roles: The circuit's heads by the role that they are said to play.
+        roles: The circuit's heads by the role that the publication gives them.
         citation: Who published it, and where.
         read_from: The exact places that heads and edges were read from.
         verified: Whether they were seen in a primary source: the paper, or code of its authors.
@@ -62,8 +66,13 @@ class Reference:
 
     Raises:
         InputError: A head is outside the model or has two roles, an edge leaves the circuit or is
-            given twice, or the name is no name.
+            given twice, or the name is not made of lower-case words, digits and hyphens.
 
+    >>> reference = load_reference("ioi-gpt2")
+    >>> sorted(map(str, reference.roles["name mover"]))
+    ['10.0', '9.6', '9.9']
+    >>> len(reference.heads), reference.verified
+    (26, True)
     """
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")

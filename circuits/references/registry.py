@@ -13,17 +13,24 @@ _PACKAGE, _SUFFIX = "circuits.references", ".json"
 
 
 def list_references() -> tuple[str, ...]:
-    """The names of all references, in alphabetical order."""
+    """The names of all published circuits that `load_reference` knows, in alphabetical order.
+
+    >>> [name for name in list_references() if name.startswith("ioi")]
+    ['ioi-gpt2', 'ioi-gpt2-app', 'ioi-smollm2-135m']
+    """
     files = (entry.name for entry in resources.files(_PACKAGE).iterdir())
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in files if name.endswith(_SUFFIX)))
 
 
 def load_reference(name: str) -> Reference:
-    """Return the reference of that name.
+    """Return the published circuit of that name, with its heads, roles, edges and citation.
 
     Raises:
         UnknownNameError: There is no reference of that name.
 
+    >>> reference = load_reference("greater-than-gpt2")
+    >>> reference.model, len(reference.heads), reference.mlps
+    ('gpt2', 10, (0, 1, 2, 3, 8, 9, 10, 11))
     """
     known = list_references()
     if name in known:
@@ -37,6 +44,9 @@ def check_same_shape(reference: Reference, circuit: Circuit) -> None:
     Raises:
         MismatchError: Their layers or heads differ; says which references would fit.
 
+    >>> check_same_shape(load_reference("ioi-gpt2"), Circuit.of_heads(["9.6"], 24, 16))
+    Traceback (most recent call last):
+    circuits.errors.MismatchError: reference ioi-gpt2 is a circuit of gpt2 (12 layers x 12 heads)...
     """
     shape = circuit.n_layers, circuit.n_heads
     if shape == (reference.n_layers, reference.n_heads):

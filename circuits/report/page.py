@@ -26,7 +26,7 @@ Reproduce = Callable[[SavedRun], str]
 
 
 def python_code(run: SavedRun) -> str:
-    """The run in Python."""
+    """Python that makes a run again."""
     return settings.python_code(run.found)
 
 
@@ -40,10 +40,16 @@ def write_report(
         output: The file to write; its directory is created.
         reproduce: What to show under "How to reproduce it"; Python by default.
 
-    Raises:
-        FileNotFoundError: A directory holds no saved run.
-        InputError: There is no run, or a file of one is damaged.
+    Returns:
+        The path of the page.
 
+    Raises:
+        MissingRunError: A directory holds no saved run.
+        FormatError: A file of a run is damaged.
+        InputError: No run is given.
+
+    >>> write_report([run], directory / "report.html").name
+    'report.html'
     """
     page = render_report([SavedRun.load(run) for run in runs], reproduce)
     path = Path(output)
@@ -53,7 +59,18 @@ def write_report(
 
 
 def render_report(runs: Sequence[SavedRun], reproduce: Reproduce = python_code) -> str:
-    """The page as text. Raises InputError without a run."""
+    """One HTML page about some runs, as text; of several runs it compares every two.
+
+    Args:
+        runs: What to show, in this order.
+        reproduce: What to show under "How to reproduce it"; Python by default.
+
+    Raises:
+        InputError: No run is given.
+
+    >>> "How to reproduce it" in render_report([SavedRun.load(run)])
+    True
+    """
     if not runs:
         raise InputError("a report needs at least one run, got none")
     scripts = [_script(get_plotlyjs()), _script(_asset("report.js"))]

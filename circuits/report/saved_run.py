@@ -27,6 +27,9 @@ class SavedRun:
         search: The grid or study that it was chosen by, if any.
         digests: The hash (xxh3-128) of each file.
 
+    >>> saved = SavedRun.load(run)
+    >>> saved.title, saved.found.circuit == circuit
+    ('toy on tiny-gemma3', True)
     """
 
     name: str
@@ -40,8 +43,8 @@ class SavedRun:
         """Read a run's directory.
 
         Raises:
-            FileNotFoundError: It holds no saved run.
-            ValueError: A file is damaged.
+            MissingRunError: It holds no saved run.
+            FormatError: A file is damaged.
 
         """
         path = Path(directory)
@@ -55,6 +58,6 @@ class SavedRun:
 
     @property
     def title(self) -> str:
-        """What was looked for, and where."""
+        """The task and the model, as a heading."""
         source = self.found.provenance
         return f"{source.task} on {source.model.name}"

@@ -27,12 +27,16 @@ _PROMPTS_AT_ONCE = 32
 class AnswerAttention:
     """How much each head attends, on average, from where the answer is read to the answers.
 
+    Shares of a head's attention, 0 to 1, averaged over the clean prompts that hold such a token;
+    NaN for all heads where no prompt does.
+
     Attributes:
         correct: To tokens of the prompt that are correct answers.
         wrong: To tokens of the prompt that are wrong answers.
 
-    Only prompts that hold such a token count; all are NaN where none does.
-
+    >>> attention, _ = read_answers(layered, pairs)
+    >>> attention.correct.shape
+    torch.Size([3, 4])
     """
 
     correct: Float[Tensor, "layer head"]
@@ -41,7 +45,7 @@ class AnswerAttention:
 
 @dataclass(frozen=True, eq=False)
 class DirectEffects:
-    """What each head writes into the logits by itself.
+    """What each head writes into the logits by itself, in logits.
 
     Attributes:
         heads: What it adds to the mean logit of the correct answers minus that of the wrong ones,
@@ -49,6 +53,9 @@ class DirectEffects:
         logit_diff: That difference, of which the heads' are parts: the rest is embeddings', MLPs'
             and biases'.
 
+    >>> _, direct = read_answers(layered, pairs)
+    >>> direct.heads.shape, direct.logit_diff.shape
+    (torch.Size([4, 3, 4]), torch.Size([4]))
     """
 
     heads: Float[Tensor, "prompt layer head"]
@@ -64,6 +71,9 @@ def read_answers(model: LayeredModel, pairs: PromptPairs) -> tuple[AnswerAttenti
     Raises:
         UnsupportedModelError: A norm on the way is neither a layer norm nor an RMS norm.
 
+    >>> attention, direct = read_answers(layered, pairs)
+    >>> bool((direct.logit_diff > 0).all())  # the model does the task
+    True
     """
     parts = [_read(model, part) for part in _batches(model, pairs)]
     correct, wrong, heads, difference = (

@@ -43,9 +43,23 @@ def name_heads(
     - "inhibition": it looks at the wrong answer, and writes nothing by itself; the circuit has a
       path from it to the query of a head that does one of these three.
 
+    Args:
+        reading: What `read_heads` measured.
+        circuit: Whose heads to name.
+        rule: From which shares on a head gets a name; `RoleRule()` without.
+
     Raises:
         MismatchError: The circuit and the reading are of models of different shape.
 
+    >>> from circuits.truth import load_truth
+    >>> from circuits.model import tokenizer_of
+    >>> from circuits.roles import read_heads
+    >>> truth = load_truth("hand-induction")
+    >>> pairs = truth.task.sample(tokenizer_of(truth.model), n=16)
+    >>> for head, names in name_heads(read_heads(truth.model, pairs), truth.circuit).items():
+    ...     print(head, *names)
+    0.6 previous-token
+    1.6 induction mover
     """
     if reading.shape != (circuit.n_layers, circuit.n_heads):
         raise MismatchError(

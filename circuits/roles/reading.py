@@ -24,6 +24,9 @@ class HeadReading:
         attention: Attention from the last token of the clean prompts to answers in them.
         direct: Direct logit attribution on the clean prompts, in logits.
 
+    >>> reading = read_heads(model, pairs)
+    >>> list(reading.measures())[:3], reading.direct_share().shape
+    (['previous_token', 'duplicate_token', 'induction'], torch.Size([3, 4]))
     """
 
     repeats: RepeatScores
@@ -72,6 +75,8 @@ def read_heads(
         InputError: There is no prompt, or no sequence.
         UnsupportedModelError: The model's blocks or norms cannot be taken apart.
 
+    >>> read_heads(model, pairs).attention.correct.shape
+    torch.Size([3, 4])
     """
     if not len(pairs):
         raise InputError("reading heads needs at least one prompt, got none")

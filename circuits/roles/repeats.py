@@ -19,7 +19,7 @@ _N_TOKENS = 25
 
 @dataclass(frozen=True, eq=False)
 class RepeatScores:
-    """How much each head attends, on average, in random tokens that are repeated once.
+    """The share of its attention that each head gives, on average, in repeated random tokens.
 
     The last is the prefix matching score of Olsson et al. 2022 ("In-context Learning and Induction
     Heads"); Wang et al. 2022 (arXiv 2211.00593) check the heads of IOI by all three.
@@ -30,6 +30,8 @@ class RepeatScores:
         induction: From every token of the second half to the one behind the same token in the
             first: the token that followed it last time.
 
+    >>> repeat_scores(layered).induction.shape
+    torch.Size([3, 4])
     """
 
     previous_token: Float[Tensor, "layer head"]
@@ -78,11 +80,21 @@ def repeat_scores(
 ) -> RepeatScores:
     """Run `n_prompts` sequences of `n_tokens` random tokens, each twice over.
 
-    Without `n_tokens` they are 25, or as many as the model reads twice.
+    Args:
+        model: The pieces of a model.
+        n_prompts: Sequences to run.
+        n_tokens: Random tokens of each; without, 25, or as many as the model reads twice.
+        seed: Seed of the tokens.
 
     Raises:
         InputError: There are fewer than one prompt or two tokens, or the model cannot read so many.
 
+    >>> from circuits.truth import load_truth
+    >>> truth = load_truth("hand-induction")
+    >>> scores = repeat_scores(LayeredModel.of(truth.model))
+    >>> layer, head = divmod(int(scores.induction.argmax()), truth.circuit.n_heads)
+    >>> print(Head(layer, head))  # the induction head, by construction
+    1.6
     """
     repeated = RepeatedTokens.draw(model, n_prompts, n_tokens, seed)
     begin, n_tokens = repeated.first, repeated.n_tokens

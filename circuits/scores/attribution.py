@@ -49,7 +49,7 @@ def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
     Raises:
         InputError: There is no prompt.
 
-    >>> attribution_scores(Activations(model, pairs, logit_diff)).shape
+    >>> attribution_scores(Activations(model, pairs)).shape
     torch.Size([3, 4])
     """
     per_prompt = [_sizes(batch) for batch in activations.batches]

@@ -57,7 +57,19 @@ FLAP, CONTRASTIVE_FLAP = _Flap(), _ContrastiveFlap()
 
 @dataclass(frozen=True, eq=False)
 class Moments:
-    """Count, mean, summed squared deviation and summed square of head outputs over tokens."""
+    """Sums over tokens of head outputs, which add up batch by batch.
+
+    Attributes:
+        count: Tokens.
+        mean: Of each column of each head's output.
+        deviation: Summed squared deviation from that mean.
+        square: Summed square.
+
+    >>> z = torch.arange(48.0).reshape(1, 6, 4, 2)  # layer, token, head, d_head
+    >>> together = Moments.of(z[:, :2]) + Moments.of(z[:, 2:])
+    >>> together.variance.allclose(Moments.of(z).variance)
+    True
+    """
 
     count: int
     mean: Float[Tensor, "layer head d_head"]
@@ -101,7 +113,17 @@ class Moments:
 
 @dataclass(frozen=True, eq=False)
 class HeadStatistics:
-    """What every score is computed from: one clean and one corrupted pass."""
+    """What every score is computed from: one clean and one corrupted pass.
+
+    Attributes:
+        clean: Of the heads' outputs on the clean prompts.
+        corrupted: Of those on the corrupted prompts.
+        squared_change: Mean over tokens of ||(z_clean - z_corrupted) W_O||^2.
+        output_weights: W_O of each head.
+
+    >>> HeadStatistics.collect(activations).scores("WIFV", contrast=None).shape
+    torch.Size([3, 4])
+    """
 
     clean: Moments
     corrupted: Moments
@@ -110,7 +132,12 @@ class HeadStatistics:
 
     @classmethod
     def collect(cls, activations: Activations) -> HeadStatistics:
-        """Add up batches of prompts; every token up to the answer's position counts."""
+        """Add up batches of prompts; every token up to the answer's position counts.
+
+        Raises:
+            InputError: There is no prompt.
+
+        """
         model = activations.model
         clean: Moments | None = None
         corrupted: Moments | None = None
@@ -136,7 +163,12 @@ class HeadStatistics:
     def scores(
         self, statistic: Statistic = "WIFN", contrast: Contrast | None = "published"
     ) -> Float[Tensor, "layer head"]:
-        """Scores of all heads; larger means more worth keeping. See `head_scores`."""
+        """Scores of all heads; larger means more worth keeping. See `head_scores`.
+
+        Raises:
+            SettingError: The statistic or the contrast is unknown.
+
+        """
         for name, value, known in (
             ("statistic", statistic, get_args(Statistic)),
             ("contrast", contrast, (None, *get_args(Contrast))),

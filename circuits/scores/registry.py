@@ -23,9 +23,12 @@ class ScoreSettings:
     """What a score needs of a discovery's settings.
 
     Attributes:
-        contrast: Contrast of Contrastive-FLAP.
-        seed: Of what is drawn.
+        contrast: How Contrastive-FLAP compares clean and corrupted prompts: see `head_scores`.
+        seed: Seed of whatever a score draws at random.
 
+    >>> paired = ScoreSettings(contrast="paired")
+    >>> SCORERS.get("contrastive-flap").score(activations, graph, paired).shape
+    torch.Size([3, 4])
     """
 
     contrast: Contrast = "published"
@@ -39,9 +42,16 @@ class NodeScorer(Protocol):
     Attributes:
         name: What `--prune-by` and `--method` call it.
         description: What it looks at, in a few words.
-        cut: How far to prune by it where nobody says: "share" for scores that add up to a whole,
-            else "first", the first cliff in performance.
+        cut: How far to prune by it unless the settings say: "share" for scores that add up to a
+            whole, else "first", the first cliff in performance.
 
+    >>> class LastLayer:
+    ...     name, description, cut = "last-layer", "heads of the last layer first", "first"
+    ...     def score(self, activations, graph, settings):
+    ...         return torch.arange(float(graph.n_layers))[:, None].repeat(1, graph.n_heads)
+    >>> with SCORERS.with_entry(LastLayer()):  # a method, and a score that "app" can prune by
+    ...     print(DiscoveryConfig(method="app", prune_by="last-layer").scorers)
+    ('last-layer',)
     """
 
     name: str
@@ -51,7 +61,7 @@ class NodeScorer(Protocol):
     def score(
         self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
     ) -> Float[Tensor, "layer head"]:
-        """Score every head by the discovery's own prompts."""
+        """One score for each head, by the discovery's own prompts."""
         ...
 
 

@@ -19,7 +19,17 @@ EffectsOf = Callable[[Receiver], Float[Tensor, " sender"]]
 
 @runtime_checkable
 class Selector(Protocol):
-    """What decides which senders are kept."""
+    """What decides which senders are kept.
+
+    >>> class Strongest:  # one sender for each receiver
+    ...     def select(self, effects, receiver):
+    ...         return (graph.senders[int(effects.abs().nan_to_num().argmax())],)
+    ...     def deciding(self, effects, errors, receiver):
+    ...         return ()
+    >>> circuit = grow(effects.into, Strongest(), graph)
+    >>> len(circuit.edges) == len(receivers_of(circuit, graph))
+    True
+    """
 
     def select(self, effects: Float[Tensor, " sender"], receiver: Receiver) -> tuple[Node, ...]:
         """The senders kept for one receiver; NaN marks what sends nothing to it."""
@@ -31,7 +41,10 @@ class Selector(Protocol):
         errors: Float[Tensor, " sender"],
         receiver: Receiver,
     ) -> tuple[Node, ...]:
-        """The senders to be run exactly next; none when no selection can flip within the errors."""
+        """The senders to be run exactly next; none when no selection can flip within `errors`.
+
+        `errors` says how far each effect may be off, in the same unit; 0 where it is exact.
+        """
         ...
 
 

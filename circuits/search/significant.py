@@ -21,7 +21,13 @@ PValuesOf = Callable[[Receiver], Float[Tensor, " sender"]]
 
 
 def selector_of(rule: SelectionRule, graph: ModelGraph, p_values_of: PValuesOf) -> Selector:
-    """What a rule selects by: how effects stand out, or p-values where it tests significance."""
+    """What a rule selects by: how effects stand out, or p-values where it tests significance.
+
+    >>> rule = SelectionRule(kind="significance", min_effect=0.01)
+    >>> selector = selector_of(rule, graph, lambda receiver: torch.full((12,), 0.001))
+    >>> len(selector.select(torch.full((12,), 0.1), Receiver.logits()))  # all of twelve heads
+    12
+    """
     if rule.tests_significance:
         return SignificanceSelector(rule, graph, p_values_of)
     return ThresholdSelector(rule, graph)
@@ -36,6 +42,13 @@ class SignificanceSelector:
     Heads that pruning left out are not tested and do not count. The rate holds receiver by
     receiver, not for the whole circuit; where no sender has any effect, the search ends at the
     logits but for a probability of `false_discovery_rate`.
+
+    >>> p_values = torch.tensor([0.001, 0.8, 0.002, 0.5])
+    >>> rule = SelectionRule(kind="significance", min_effect=0.01)
+    >>> selector = SignificanceSelector(rule, graph, lambda receiver: p_values)
+    >>> effects = torch.tensor([-0.3, -0.3, 0.001, 0.0])  # one by chance, one too small
+    >>> [str(sender) for sender in selector.select(effects, Receiver.parse("1.0.v"))]
+    ['0.0']
     """
 
     rule: SelectionRule

@@ -27,11 +27,13 @@ class SearchSettings:
     """What a search needs of a discovery's settings.
 
     Attributes:
-        verify: Whether estimates are verified where they decide.
-        n_sampled_paths: About how many others are, at random.
-        n_edges: How many edges a search keeps that takes the strongest.
-        seed: Of what is drawn.
+        verify: Whether estimates on which a selection rests are replaced by exact effects.
+        n_sampled_paths: About how many other edges are run exactly, drawn at random.
+        n_edges: How many edges the search "top-n" keeps.
+        seed: Seed of that draw.
 
+    >>> DiscoveryConfig(search="top-n", n_edges=20, verify=False).search_settings
+    SearchSettings(verify=False, n_sampled_paths=32, n_edges=20, seed=0)
     """
 
     verify: bool = True
@@ -42,13 +44,18 @@ class SearchSettings:
 
 @runtime_checkable
 class EdgeSource(Protocol):
-    """Effects of the edges among some heads.
+    """Effects of the edges among some heads, normalised as in `EdgeValues`.
 
     Attributes:
         graph: The model's.
         heads: Which send and receive.
         settings: How the search is to be run.
 
+    >>> from circuits.discovery.patcher import EdgePatcher
+    >>> from circuits.discovery.session import Session
+    >>> source = EdgePatcher(Session.of(model, task, config), candidates=None)
+    >>> source.measured(Receiver.parse("1.0.v")).shape  # of the four heads of layer 0
+    torch.Size([4])
     """
 
     graph: ModelGraph
@@ -61,7 +68,7 @@ class EdgeSource(Protocol):
         ...
 
     def estimates(self, progress: Progress) -> EdgeEstimates:
-        """Of every edge; made once."""
+        """The estimated effect of every edge; made once."""
         ...
 
     def measured(
@@ -85,7 +92,16 @@ class EdgeSource(Protocol):
 
 @dataclass(frozen=True)
 class Grown:
-    """A circuit, what it was grown from, and what was verified."""
+    """A circuit, what it was grown from, and what was verified.
+
+    Attributes:
+        circuit: The circuit.
+        effects: Of all edges that the search looked at; None where no path was patched.
+        verification: What was run exactly; None where nothing was verified.
+
+    >>> Grown(circuit, effects).verification is None
+    True
+    """
 
     circuit: Circuit
     effects: EdgeValues | None
@@ -100,6 +116,16 @@ class Search(Protocol):
         name: What `--search` calls it.
         description: What it does, in a few words.
 
+    >>> class IntoLogits:
+    ...     name, description = "into-logits", "heads whose path to the logits is above min_effect"
+    ...     def find(self, source, rules, progress):
+    ...         direct = source.estimates(progress).effects.effects(Receiver.logits()).abs()
+    ...         found = [(direct > rule.min_effect).nonzero().tolist() for rule in rules]
+    ...         heads = [[Head(*place) for place in places] for places in found]
+    ...         return [Grown(Circuit.of_heads(some, *direct.shape), None) for some in heads]
+    >>> with SEARCHES.with_entry(IntoLogits()):
+    ...     DiscoveryConfig(search="into-logits").search
+    'into-logits'
     """
 
     name: str

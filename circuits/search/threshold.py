@@ -21,7 +21,14 @@ _BATCH_SHARE = 0.5
 
 @dataclass(frozen=True)
 class ThresholdSelector:
-    """The rule of kind "threshold" on a graph (`SelectionRule`)."""
+    """Keep senders whose |effect| stands out: the rule of kind "threshold" (`SelectionRule`).
+
+    >>> rule = SelectionRule(threshold=1.0, distance="linear")
+    >>> effects = torch.tensor([-0.5, 0.0, 0.01, -0.02])  # of layer 0 on a value of layer 1
+    >>> selected = ThresholdSelector(rule, graph).select(effects, Receiver.parse("1.0.v"))
+    >>> [str(sender) for sender in selected]
+    ['0.0']
+    """
 
     rule: SelectionRule
     graph: ModelGraph

@@ -1,7 +1,7 @@
 """Making a circuit grown on estimates the one that exact effects give.
 
 Estimates are first order behind the receiver. Their errors are learned: the exact effect of a
-verified path tells its curvature, the ratio of its error to what the estimate may leave out. That
+verified path gives its curvature, the ratio of its error to what the estimate may leave out. That
 is the size of its remainder (`patching.remainder`), and a twentieth of the estimate itself: the
 remainder scales with the whole residual stream, and where a few of its dimensions dwarf the rest
 it is too small. On five tasks of SmolLM2 the errors of all effects above 0.002 stay, 95 times in
@@ -44,6 +44,9 @@ class Verification:
             curvature is above all sampled ones and above the one taken for granted.
         coverage: Share of the unverified paths of which that holds, with confidence 95 %.
 
+    >>> seen = found.verification
+    >>> seen.sampled <= seen.verified <= seen.estimated
+    True
     """
 
     estimated: int

@@ -75,9 +75,9 @@ class _Known:
 
     @property
     def curvatures(self) -> Float[Tensor, " edge"]:
-        """Those of all verified edges that tell one: of which not everything is rounding."""
-        tells = (self.left_out > self.rounding) | (self.errors_made > self.rounding)
-        return self.relative_errors[~self.exact.isnan() & tells]
+        """Those of all verified edges that have one: of which not everything is rounding."""
+        beyond_rounding = (self.left_out > self.rounding) | (self.errors_made > self.rounding)
+        return self.relative_errors[~self.exact.isnan() & beyond_rounding]
 
     def of_sampled(self, values: Float[Tensor, " sender"]) -> Float[Tensor, " edge"]:
         """The values of the edges that were drawn at random."""
@@ -92,6 +92,12 @@ class Verifier:
     """Effects on receivers, exact wherever a selection rests on them.
 
     What one rule had verified serves all others.
+
+    >>> from circuits.search.threshold import ThresholdSelector
+    >>> exact = lambda receiver, senders: [effects.of(sender, receiver) for sender in senders]
+    >>> verifier = Verifier(EdgeEstimates(effects, None), exact, sample_share=0.0, seed=0)
+    >>> verifier.effects(Receiver.logits(), ThresholdSelector(rule, graph)).shape
+    torch.Size([12])
     """
 
     def __init__(
@@ -104,7 +110,13 @@ class Verifier:
     ) -> None:
         """Verify what decides, and a share of the other edges at random.
 
-        `precision` is the one that the estimates were computed in.
+        Args:
+            estimates: Of every edge, normalised.
+            measure: Exact effects of some senders on a receiver, in the order of the senders.
+            sample_share: Share of the decided edges that is verified, too, 0 to 1.
+            seed: Seed of that sample.
+            precision: The one that the estimates were computed in.
+
         """
         self._estimates, self._measure = estimates, measure
         self._graph = estimates.effects.graph
@@ -128,7 +140,7 @@ class Verifier:
 
     @property
     def curvature(self) -> float:
-        """What the curvature of a receiver is taken to be before its own edges tell."""
+        """What the curvature of a receiver is taken to be before its own edges are verified."""
         if not len(self._seen):
             return _LEAST_CURVATURE
         return max(_LEAST_CURVATURE, float(self._seen.quantile(_COMMON_SHARE)))
@@ -190,7 +202,7 @@ class Verifier:
         return ()
 
     def _curvature_of(self, known: _Known) -> float:
-        """What is taken for granted counts less with every edge that tells the receiver's own."""
+        """What is taken for granted counts less with every curvature of the receiver's own."""
         own = known.curvatures.tolist()
         return max(_MARGIN * max(own, default=0.0), self.curvature / (1 + len(own)) ** 0.5)
 
@@ -224,7 +236,7 @@ def verified_growth(
 ) -> list[Circuit]:
     """Grow a circuit for each rule until nothing learned on the way asks for more.
 
-    `visit` is told of every receiver that is looked at.
+    `visit` is called with every receiver that is looked at.
     """
     graph = verifier.values().graph
 

@@ -1,4 +1,4 @@
-"""What random sets of equal size would agree by."""
+"""How far random sets of equal size would agree with a reference."""
 
 from __future__ import annotations
 
@@ -18,7 +18,12 @@ CONFIDENCE = 0.95
 
 @dataclass(frozen=True)
 class Spread:
-    """Expected value of a figure, and the central interval that holds 95 % of random sets."""
+    """Expected value of a figure, and the central interval that holds 95 % of random sets.
+
+    >>> recall = Chance(n_found=21, n_reference=26, n_possible=144, n_reachable=26).recall
+    >>> print(f"{recall.mean:.2f} ({recall.low:.2f} to {recall.high:.2f})")
+    0.15 (0.04 to 0.27)
+    """
 
     mean: float
     low: float
@@ -42,6 +47,11 @@ class Chance:
     Raises:
         InputError: A set is larger than what it is drawn from.
 
+    >>> chance = Chance(n_found=21, n_reference=26, n_possible=144, n_reachable=26)
+    >>> round(chance.precision.mean, 2)  # 26 of 144 heads are in the reference
+    0.18
+    >>> chance.p_value(n_shared=16) < 1e-9  # no random circuit shares so many of its heads
+    True
     """
 
     n_found: int
@@ -63,7 +73,7 @@ class Chance:
 
     @classmethod
     def of(cls, overlap: Overlap[Any], n_possible: int, n_reachable: int | None = None) -> Chance:
-        """What random sets of the same size as the one in `overlap` would agree by."""
+        """How far random sets of the same size as the one in `overlap` would agree."""
         shared = len(overlap.true_positives)
         n_reference = shared + len(overlap.false_negatives)
         return cls(

@@ -17,7 +17,11 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True)
 class Histogram:
-    """How many values lie between one edge and the next."""
+    """How many values lie between one edge and the next; the last bin holds its upper edge, too.
+
+    >>> Distribution({0: 71.0, 1: 80.0, 2: 76.0, 3: 72.0}).histogram
+    Histogram(counts=(2, 1, 1), edges=(71.0, 74.0, 77.0, 80.0))
+    """
 
     counts: tuple[int, ...]
     edges: tuple[float, ...]
@@ -31,6 +35,9 @@ class Distribution:
         values: By seed; NaN where a run has no such figure. These count nowhere below.
         more_is_better: Whether the best one is the largest.
 
+    >>> performance = Distribution({0: 71.0, 1: 80.0, 2: 77.0})
+    >>> performance.mean, performance.best
+    (76.0, (1, 80.0))
     """
 
     values: Mapping[int, float]
@@ -43,7 +50,7 @@ class Distribution:
 
     @property
     def mean(self) -> float:
-        """NaN without any value."""
+        """The mean of the known values; NaN without any."""
         return fmean(self.known.values()) if self.known else math.nan
 
     @property
@@ -96,7 +103,19 @@ def _quantile(probability: float, degrees_of_freedom: int) -> float:
 
 @dataclass(frozen=True)
 class Outlier:
-    """A seed whose figure lies outside of what the other seeds let expect."""
+    """A seed whose figure lies outside of what the other seeds let expect.
+
+    Attributes:
+        figure: Its name.
+        seed: The seed.
+        value: The figure of that seed.
+        low: The lowest value that the others let expect.
+        high: The highest.
+
+    >>> performance = Distribution({0: 90.0, 1: 71.0, 2: 72.0, 3: 71.0, 4: 72.0})
+    >>> [found.seed for found in outliers({"performance": performance}, reported=0)]
+    [0]
+    """
 
     figure: str
     seed: int

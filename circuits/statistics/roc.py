@@ -24,6 +24,9 @@ class RocCurve:
         n_positive: Size of the reference.
         n_negative: Everything else that was scored.
 
+    >>> curve = roc_curve(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, False, True, False]))
+    >>> curve.n_positive, curve.true_positive_rate.tolist()
+    (2, [0.0, 0.5, 0.5, 1.0, 1.0])
     """
 
     false_positive_rate: Float[np.ndarray, " point"]
@@ -48,6 +51,8 @@ def roc_curve(scores: Float[np.ndarray, " item"], positive: Bool[np.ndarray, " i
     Raises:
         InputError: A score is NaN.
 
+    >>> roc_curve(np.array([0.9, 0.8, 0.3, 0.1]), np.array([True, False, True, False])).auc
+    0.75
     """
     if np.isnan(scores).any():
         raise InputError(f"{int(np.isnan(scores).sum())} of {len(scores)} scores are not a number")

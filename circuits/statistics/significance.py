@@ -1,4 +1,4 @@
-"""Whether per-prompt numbers tell more than chance: sign-flip tests, and many of them at once.
+"""Whether per-prompt numbers say more than chance: sign-flip tests, and many of them at once.
 
 Knows no model. Null hypothesis: on every prompt a number is as likely as its negative. That holds
 exactly where the correct and the wrong answers of each prompt are labelled by a coin, because to
@@ -51,6 +51,9 @@ def sign_flip_p_values(
     Raises:
         InputError: There is no prompt.
 
+    >>> effects = torch.tensor([[3.0, 2.0, 4.0, 1.0, 2.0, 3.0], [3.0, -2.0, 4.0, -1.0, -2.0, -3.0]])
+    >>> sign_flip_p_values(effects).tolist()  # one sign on all 6 prompts, mixed signs
+    [0.03125, 1.0]
     """
     n_prompts = values.shape[-1]
     if n_prompts < 1:

@@ -34,7 +34,17 @@ PUBLISHED_MIN_EFFECTS = (0.001, 0.002, 0.01, 0.02)
 
 @dataclass(frozen=True)
 class GridPoint:
-    """One selection rule, the circuit it grows, and the percent of performance that it keeps."""
+    """One selection rule and the circuit it grows.
+
+    Attributes:
+        selection: The rule.
+        circuit: The circuit.
+        performance: Percent of the full model's metric that its heads keep alone.
+
+    >>> point = GridPoint(SelectionRule(threshold=2.0), circuit, performance=80.0)
+    >>> point.to_dict()["heads"] == sorted(map(str, circuit.heads))
+    True
+    """
 
     selection: SelectionRule
     circuit: Circuit
@@ -64,6 +74,11 @@ class Grid:
         found: The chosen circuit as a discovery; where none keeps enough, the best one.
         cost: Cost of the whole grid.
 
+    >>> small, large = Circuit.of_heads(["2.1"], 3, 4), Circuit.of_heads(["2.1", "0.0"], 3, 4)
+    >>> points = GridPoint(rule, small, 70.0), GridPoint(rule, large, 80.0)
+    >>> grid = Grid(points, keep=75.0, found=found, cost=found.cost)
+    >>> len(grid.chosen.circuit), len(grid.pareto)  # the smallest that keeps 75 %
+    (2, 2)
     """
 
     points: tuple[GridPoint, ...]
@@ -122,7 +137,7 @@ def discover_grid(
             significance has none, and only the smallest effects vary.
         min_effects: Effects that a receiver must exceed to keep any sender.
         keep: Percent of performance that the chosen circuit must keep.
-        config: All other settings, those of `discover_circuit`.
+        config: All other settings, those of `discover_circuit`; its own thresholds are not used.
         directory: Where effects are kept as they become known, as in `discover_circuit`.
         progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         resume: Whether `directory` must hold a begun run of this model and these prompts.
@@ -131,6 +146,10 @@ def discover_grid(
         ResumeError: There is no such run to resume.
         SettingError: The grid is empty, a setting is out of range, or the method patches no paths.
 
+    >>> quick = replace(config, verify=False)
+    >>> grid = discover_grid(model, task, thresholds=(0.4, 1.0), min_effects=(0.01,), config=quick)
+    >>> [point.selection.threshold for point in grid.points], grid.best in grid.points
+    ([0.4, 1.0], True)
     """
     config = config or DiscoveryConfig()
     rules = grid_rules(config, thresholds, min_effects, keep)

@@ -30,6 +30,10 @@ class SearchPoint:
         chosen: Whether it is the one that the search chose.
         pruning: How its candidates were chosen, where the search varied that.
 
+    >>> heads = frozenset({Head(9, 6), Head(9, 9)})
+    >>> point = SearchPoint(SelectionRule(), heads, 5, 0.986, 81.0, pareto=True, chosen=True)
+    >>> point.rule.threshold, len(point.heads)
+    (2.5, 2)
     """
 
     rule: SelectionRule
@@ -51,6 +55,8 @@ class SearchRecord:
         keep: Percent of performance that a circuit was asked to keep.
         n_trials: How many combinations a study tried; None for a grid.
 
+    >>> SearchRecord.load(run) is None  # the run was not chosen by a grid or a study
+    True
     """
 
     points: tuple[SearchPoint, ...]

@@ -34,7 +34,8 @@ MORE_IS_BETTER = {
     "edge recall": True,
 }
 """Every figure of a study; those of edges are there where paths were patched."""
-_TOLD_BY_OTHERS = frozenset({"sparsity"})
+_IMPLIED_BY_OTHERS = frozenset({"sparsity"})
+"""Sparsity is the number of heads in another unit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +48,9 @@ class SeedRun:
         heads: Agreement of the heads with what they are compared with; None without.
         edges: The same of the edges; None also where there are none to compare.
 
+    >>> first = study.runs[0]
+    >>> first.seed, list(first.figures)
+    (0, ['performance', 'heads', 'edges', 'sparsity'])
     """
 
     found: Discovery
@@ -56,7 +60,7 @@ class SeedRun:
 
     @property
     def seed(self) -> int:
-        """Of the prompts."""
+        """The seed of the prompts."""
         return self.found.config.seed
 
     @property
@@ -94,6 +98,10 @@ class SeedStudy:
         reported: The seed whose run one would have reported without the others.
         against: What each run is compared with: the name of a method or of a reference.
 
+    >>> study.figures["heads"].mean == sum(len(one.found.circuit) for one in study.runs) / 2
+    True
+    >>> study.head_frequencies.shape  # 1 for heads that are in the circuit of every seed
+    torch.Size([3, 4])
     """
 
     runs: tuple[SeedRun, ...]
@@ -138,7 +146,7 @@ class SeedStudy:
     @cached_property
     def outliers(self) -> tuple[Outlier, ...]:
         """Figures of single seeds that the others do not let expect (`distribution.outliers`)."""
-        tested = {name: d for name, d in self.figures.items() if name not in _TOLD_BY_OTHERS}
+        tested = {name: d for name, d in self.figures.items() if name not in _IMPLIED_BY_OTHERS}
         return tuple(outliers(tested, self.reported))
 
     def to_dict(self) -> dict[str, Any]:

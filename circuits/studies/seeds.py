@@ -33,7 +33,13 @@ _SHARES = {"behaviour": 0.02, "means": 0.04, "pruning": 0.2, "patching": 0.7, "e
 
 
 class LuckySeedWarning(UserWarning):
-    """A figure of one seed is not what the other seeds let expect."""
+    """A figure of one seed is not what the other seeds let expect.
+
+    >>> outlier = Outlier("performance", seed=0, value=90.0, low=65.2, high=78.1)
+    >>> print(LuckySeedWarning(described(outlier, reported=0)))
+    seed 0, the seed that is reported, is out of line: its performance is 90, where the other seeds
+    let expect 65.2 to 78.1
+    """
 
 
 def discover_seeds(
@@ -73,6 +79,10 @@ def discover_seeds(
     Warns:
         LuckySeedWarning: A figure of one seed is not what the other seeds let expect.
 
+    >>> quick = replace(config, method="attribution", n_mean_prompts=4)
+    >>> study = discover_seeds(model, task, seeds=[3, 5], config=quick)
+    >>> [run.seed for run in study.runs], study.reported
+    ([3, 5], 3)
     """
     config = config or DiscoveryConfig()
     numbers = seed_numbers(seeds, config.seed)
