@@ -7,7 +7,7 @@ import torch
 
 from circuits import Head
 from circuits.components import all_heads
-from circuits.errors import ModelError
+from circuits.errors import MismatchError, ModelError
 from circuits.model import attention_patterns
 from circuits.model.tokenizers import remember_tokenizer
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, tiny_model
@@ -41,9 +41,9 @@ def test_names_of_heads_in_any_order(toy):
 
 def test_what_cannot_be_shown_is_refused(toy):
     bridge, _ = toy
-    with pytest.raises(ValueError, match=r"no head 3\.0 in a model of 3 layers x 4 heads"):
+    with pytest.raises(MismatchError, match=r"no head 3\.0 in a model of 3 layers x 4 heads"):
         attention_patterns(bridge, PROMPT, ["3.0"])
-    with pytest.raises(ValueError, match="has no tokens"):
+    with pytest.raises(MismatchError, match="has no tokens"):
         attention_patterns(bridge, "", ["0.0"])
     with pytest.raises(ModelError, match="no tokenizer"):
         attention_patterns(tiny_model("gpt2"), PROMPT, ["0.0"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ import xxhash
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import GPT2Config, GPT2LMHeadModel, LlamaConfig, LlamaForCausalLM
 
-from circuits.model.identity import identify
-from circuits.model.loading import load_model
+from circuits.errors import MismatchError, ModelError
+from circuits.graph import ModelGraph
+from circuits.model import load_model, model_of
+from circuits.model.identity import ModelIdentity, check_weights, identify, in_use
 
 
 @pytest.fixture
@@ -79,3 +83,52 @@ def test_a_native_bridge_has_an_identity() -> None:
     )
     identity = identify(TransformerBridge.boot_native(config))
     assert (identity.n_layers, identity.n_heads, identity.n_kv_heads) == (1, 4, 4)
+
+
+class TestGraph:
+    @pytest.mark.parametrize("parallel", [None, False, True])
+    @pytest.mark.parametrize("mlps", ["path", "nodes"])
+    def test_is_that_of_its_shape(self, parallel: bool | None, mlps: str) -> None:
+        """Runs saved before it was noted do not know whether MLPs run beside heads."""
+        identity = ModelIdentity("tiny", "Llama", 3, 4, 2, 32, 8, "float32", "00", parallel)
+        assert identity.graph(mlps) == ModelGraph(3, 4, 2, bool(parallel), mlps)
+
+
+class TestFindingItAgain:
+    def test_the_model_in_use(self, checkpoint: Path) -> None:
+        bridge = load_model(checkpoint)
+        identity = identify(bridge)
+        assert in_use(identity) is bridge
+        assert model_of(identity) is bridge
+
+    def test_loaded_by_its_name_where_it_is_not_in_use(self, checkpoint: Path) -> None:
+        bridge = load_model(checkpoint, dtype="float64")
+        identity = identify(bridge)
+        del bridge
+        gc.collect()
+        assert in_use(identity) is None
+        again = model_of(identity)
+        assert identify(again) == identity
+        assert again.cfg.dtype == torch.float64
+
+    def test_a_model_that_was_changed_is_not_the_one(self, checkpoint: Path) -> None:
+        bridge = load_model(checkpoint)
+        identity = identify(bridge)
+        with torch.no_grad():
+            bridge.blocks[0].mlp.out.weight[0, 0] += 1
+        assert in_use(identity) is None
+        again = model_of(identity)
+        assert again is not bridge
+        assert identify(again) == identity
+
+    def test_other_weights_behind_its_name_are_refused(self, checkpoint: Path) -> None:
+        other = replace(identify(load_model(checkpoint)), weight_hash="f" * 32)
+        with pytest.raises(MismatchError, match=r"discovered on .* with weights f{12}, but"):
+            model_of(other)
+        with pytest.raises(MismatchError, match="load the same model and pass it"):
+            check_weights(load_model(checkpoint), other)
+
+    def test_a_name_that_nothing_goes_by_any_more(self, checkpoint: Path) -> None:
+        identity = replace(identify(load_model(checkpoint)), name=str(checkpoint / "gone"))
+        with pytest.raises(ModelError, match="gone"):
+            model_of(identity)

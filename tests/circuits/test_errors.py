@@ -1,0 +1,69 @@
+"""One tree of errors, and the sentences that they are made of."""
+
+from __future__ import annotations
+
+import re
+from inspect import isclass
+from pathlib import Path
+
+import pytest
+
+from circuits import errors
+from circuits.errors import CircuitsError, InputError, cause, plural, unknown_name
+
+EVERY = [one for one in vars(errors).values() if isclass(one) and one.__module__ == errors.__name__]
+
+
+def test_all_are_in_one_tree() -> None:
+    assert len(EVERY) > 15
+    assert all(issubclass(one, CircuitsError) for one in EVERY)
+    assert all(one.__doc__ for one in EVERY)
+
+
+def test_no_module_has_errors_of_its_own() -> None:
+    source = Path(errors.__file__)
+    elsewhere = [
+        path.name
+        for path in source.parent.rglob("*.py")
+        if path != source and re.search(r"^class \w*(Error|Exception)\b", path.read_text(), re.M)
+    ]
+    assert elsewhere == []
+
+
+def test_what_was_given_wrongly_is_a_value_error() -> None:
+    given = [one for one in EVERY if issubclass(one, ValueError)]
+    assert all(issubclass(one, InputError) for one in given)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("greatr-than", "unknown task 'greatr-than'; did you mean 'greater-than'? known tasks: "),
+        ("xyz", "unknown task 'xyz'; known tasks: "),
+    ],
+)
+def test_unknown_names(name: str, expected: str) -> None:
+    known = ("ioi", "greater-than")
+    assert unknown_name("task", name, iter(known), "; or a file") == (
+        f"{expected}ioi, greater-than; or a file"
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "several"),
+    [("task", "tasks"), ("search", "searches"), ("prompts", "prompts"), ("a of b", "as of b")],
+)
+def test_plurals(kind: str, several: str) -> None:
+    assert plural(kind) == several
+
+
+class TestCause:
+    def test_the_first_line_without_its_full_stop(self) -> None:
+        assert cause(OSError("\n  no weights here.\nsecond line")) == "no weights here"
+
+    def test_without_a_message_the_kind_of_error(self) -> None:
+        assert cause(OSError()) == "OSError"
+
+    def test_long_ones_are_cut(self) -> None:
+        assert cause("x" * 500) == "x" * 199 + "…"
+        assert cause("x" * 200) == "x" * 200
