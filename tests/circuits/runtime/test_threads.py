@@ -74,9 +74,9 @@ def test_without_cgroups_or_affinity(tmp_path, monkeypatch):
     assert usable_cores(tmp_path, tmp_path / "none") == 3
 
 
-def test_what_torch_is_told(monkeypatch):
-    told = []
-    monkeypatch.setattr(torch, "set_num_threads", told.append)
+def test_what_torch_is_set_to(monkeypatch):
+    counts = []
+    monkeypatch.setattr(torch, "set_num_threads", counts.append)
     monkeypatch.setattr(threads, "usable_cores", lambda: 4)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads.use_threads(None)
@@ -84,4 +84,4 @@ def test_what_torch_is_told(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS")
     threads.use_threads(None)
     threads.use_threads(3)
-    assert told == [2, 4, 3]
+    assert counts == [2, 4, 3]
