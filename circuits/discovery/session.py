@@ -73,13 +73,12 @@ class Session:
     ) -> Session:
         """Check the model, sample the prompts, and open the store in a run's directory.
 
-        A model in pieces is taken as checked, so that many sessions can share it. With `resume`
-        the directory must hold a run of just this.
+        A model in pieces is taken as checked, so that many sessions can share it.
 
         Raises:
             UnsupportedModelError: The model's forward pass cannot be run in pieces.
             TaskError: The task cannot give so many prompts.
-            ResumeError: There is no such run to resume.
+            ResumeError: `resume` is asked for, and the directory holds no run of just this.
 
         """
         if resume:

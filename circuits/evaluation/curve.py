@@ -35,7 +35,17 @@ MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """Faithfulness of the best heads: `n_heads` of them, `share` of all, rounded down."""
+    """Faithfulness when only the best heads are kept.
+
+    Attributes:
+        share: Share of all heads that are kept (0 to 1).
+        n_heads: That many heads, rounded down.
+        faithfulness: 0 without heads, 1 for the whole model.
+
+    >>> point = evaluation.curves["signed"].points[-2]
+    >>> point.share, point.n_heads
+    (0.5, 6)
+    """
 
     share: float
     n_heads: int
@@ -54,6 +64,9 @@ class Curve:
         cpr: Area under the curve (MIB): the higher, the better.
         cmd: Area between the curve and 1 (MIB): 0 is best.
 
+    >>> curve = evaluation.curves["signed"]
+    >>> curve.score, curve.ablation, curve.points[-1].faithfulness.value
+    ('path-effects', 'resample', 1.0)
     """
 
     ranking: Ranking
@@ -73,7 +86,7 @@ def faithfulness_curve(
     bootstrap: Bootstrap | None = None,
     progress: Progress = SILENT,
 ) -> Curve:
-    """Keep ever more of the best heads.
+    """Measure faithfulness while ever more of the best heads are kept.
 
     Args:
         evaluator: The model on some prompts.
@@ -87,6 +100,10 @@ def faithfulness_curve(
     Raises:
         SettingError: The shares do not rise from at least 0 to at most 1.
 
+    >>> ranked = HeadScores("attribution", scores)
+    >>> curve = faithfulness_curve(evaluator, ranked, "signed", shares=(0.0, 0.25, 0.5))
+    >>> [point.n_heads for point in curve.points], curve.points[0].faithfulness.value
+    ([0, 3, 6], 0.0)
     """
     rising = all(low < high for low, high in pairwise(shares))
     if len(shares) < 2 or not rising or shares[0] < 0 or shares[-1] > 1:

@@ -28,7 +28,23 @@ _PROMPTS_RESAMPLED_TOGETHER = 32
 
 
 class Evaluator:
-    """Performance of sets of heads on fixed prompts, in percent of the full model's metric."""
+    """The metric of sets of heads on fixed prompts, with all other heads replaced.
+
+    A set that was run once is not run again.
+
+    Attributes:
+        model: The model in pieces.
+        pairs: The prompts.
+        metric: From logits at the answers to one number per prompt.
+        means: Mean head outputs, for mean ablation.
+        full_metric: The full model's metric, a mean over the prompts.
+
+    >>> evaluator = Evaluator(model, pairs)
+    >>> evaluator.performance(evaluator.everything)
+    100.0
+    >>> evaluator.performance(circuit.heads) > evaluator.performance(frozenset())
+    True
+    """
 
     def __init__(
         self,
@@ -102,7 +118,7 @@ class Evaluator:
     def edge_metrics(
         self, circuit: Circuit, progress: Progress = SILENT
     ) -> Float[Tensor, " prompt"]:
-        """The metric of each prompt when every path outside a circuit is corrupted."""
+        """The metric of each prompt when every path that is no edge of a circuit is corrupted."""
         found = edge_ablated_metric(
             self.model, self.pairs, circuit.edges, self.metric, progress=progress
         )

@@ -20,14 +20,30 @@ PATH_EFFECTS = "path-effects"
 
 @dataclass(frozen=True, eq=False)
 class HeadScores:
-    """One number for each head, high for the task, and the name it is printed with."""
+    """What heads are ranked by.
+
+    Attributes:
+        name: What it is called where it is printed.
+        values: One number for each head, the higher the more the head helps; NaN: none.
+
+    >>> ranked = HeadScores("attribution", scores)
+    >>> print(order_heads(ranked.values, "signed")[0])
+    1.2
+    """
 
     name: str
     values: Float[Tensor, "layer head"]
 
 
 def order_heads(scores: Float[Tensor, "layer head"], ranking: Ranking) -> list[Head]:
-    """All heads, the best first; equal ones in order. A head without a score (NaN) has 0."""
+    """All heads, the best first; equal ones in order. A head without a score (NaN) has 0.
+
+    >>> scores = torch.tensor([[0.1, -0.9], [0.5, torch.nan]])
+    >>> [str(head) for head in order_heads(scores, "signed")]
+    ['1.0', '0.0', '1.1', '0.1']
+    >>> [str(head) for head in order_heads(scores, "absolute")]
+    ['0.1', '1.0', '0.0', '1.1']
+    """
     values = scores.nan_to_num(nan=0.0)
     order = torch.argsort(
         (values.abs() if ranking == "absolute" else values).flatten(), descending=True, stable=True
@@ -40,6 +56,10 @@ def effect_scores(effects: EdgeValues) -> Float[Tensor, "layer head"]:
 
     To first order, the share of the task that is lost where the head is corrupted for every
     receiver: a path's effect is that of corrupting it for one.
+
+    >>> lost = effect_scores(effects)
+    >>> lost.shape, str(order_heads(lost, "signed")[0])
+    (torch.Size([3, 4]), '1.2')
     """
     values, graph = effects.values, effects.graph
     columns = [graph.column(head) for head in graph.heads]
@@ -57,6 +77,10 @@ def choose_scores(
     Raises:
         InputError: There are no scores of that name.
 
+    >>> choose_scores(effects, found.scores).name
+    'path-effects'
+    >>> choose_scores(None, found.scores).name  # as after pruning alone
+    'attribution'
     """
     known = {} if effects is None else {PATH_EFFECTS: effect_scores(effects)}
     # Sorted, because a run that was saved and loaded has them in another order.

@@ -12,7 +12,17 @@ from circuits.tasks.tokenization import Tokenizer
 
 
 def sample_size(task: Task, n_prompts: int, n_mean_prompts: int, n_used: int = 0) -> int:
-    """How many prompts to sample; of a task that has fewer than the means want, all the rest."""
+    """How many prompts to sample; of a task that has fewer than the means want, all the rest.
+
+    Args:
+        task: The task.
+        n_prompts: How many prompts the circuit is measured on.
+        n_mean_prompts: How many prompts mean head outputs are to be taken over.
+        n_used: How many of the task's prompts are taken already.
+
+    >>> sample_size(task, n_prompts=16, n_mean_prompts=64)
+    64
+    """
     if task.n_pairs is not None:
         n_mean_prompts = min(n_mean_prompts, task.n_pairs - n_used)
     return max(n_prompts, n_mean_prompts)
@@ -28,6 +38,9 @@ def held_out_pairs(
     Raises:
         TaskError: The task has too few other prompts.
 
+    >>> fresh = held_out_pairs(task, tokenizer, n=4, seed=0, known=pairs.clean_text)
+    >>> len(fresh), set(fresh.clean_text).isdisjoint(pairs.clean_text)
+    (4, True)
     """
     known = frozenset(known)
     wanted = n

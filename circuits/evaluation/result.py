@@ -13,12 +13,15 @@ from circuits.statistics.intervals import Estimate
 
 @dataclass(frozen=True)
 class Kept:
-    """What is left of the metric, by two scales.
+    """What is left of the metric, on two scales.
 
     Attributes:
         performance: In percent of the full model's metric.
         faithfulness: 0 where all heads are replaced likewise, 1 for the full model (as in MIB).
 
+    >>> kept = evaluation.node_level["mean"]
+    >>> kept.faithfulness.value < kept.performance.value / 100  # what MLPs alone keep counts there
+    True
     """
 
     performance: Estimate
@@ -31,8 +34,13 @@ class Gap:
 
     Attributes:
         discovery: Performance on the prompts of the discovery, in percent.
-        difference: Performance on the held-out prompts minus that, in points.
+        difference: Performance on the held-out prompts minus that, in percentage points.
 
+    >>> from circuits.evaluation import Evaluator, evaluate_circuit
+    >>> first, rest = Evaluator(model, pairs[:2]), Evaluator(model, pairs[2:])
+    >>> gap = evaluate_circuit(circuit, rest, discovery=first).gap
+    >>> abs(gap.discovery.value - first.performance(circuit.heads)) < 1e-6
+    True
     """
 
     discovery: Estimate
@@ -56,11 +64,16 @@ class Evaluation:
             circuit of heads alone, as pruning gives.
         completeness: Percent of the metric with the circuit's own heads replaced by their means:
             near 0 for a complete circuit.
-        minimality: What replacing each head by its mean costs, in points of performance.
+        minimality: What replacing each head by its mean costs, in percentage points of performance.
         curves: By ranking, faithfulness against circuit size.
-        gap: Performance here and on the discovery's prompts; None where it is they.
+        gap: Performance on held-out prompts against that on the discovery's; None where these
+            are the discovery's own.
         edge_gap: The same at the level of edges.
 
+    >>> sorted(evaluation.node_level), sorted(evaluation.curves)
+    (['mean', 'resample', 'zero'], ['absolute', 'signed'])
+    >>> evaluation.prompts, evaluation.gap is None
+    ('discovery', True)
     """
 
     prompts: Prompts

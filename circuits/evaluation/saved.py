@@ -23,13 +23,18 @@ EVALUATION_FILE = "evaluation.json"
 
 @dataclass(frozen=True)
 class SavedEvaluation:
-    """Figures of a circuit, and how they were taken.
+    """An evaluation as a run's directory keeps it, with its settings and a hash of the circuit.
 
     Attributes:
         circuit: A hash of the circuit, for a directory can get another one.
         config: Every setting.
         evaluation: The figures.
 
+    >>> saved = SavedEvaluation.of(circuit, EvaluationConfig(prompts="discovery"), evaluation)
+    >>> saved.save(directory).name
+    'evaluation.json'
+    >>> SavedEvaluation.load(directory) == saved
+    True
     """
 
     circuit: str

@@ -26,6 +26,13 @@ def attention_figure(
         title: By default the head.
         theme: "transparent", "light" or "dark".
 
+    Raises:
+        UnknownNameError: The theme is unknown.
+
+    >>> from circuits.model import attention_patterns
+    >>> (pattern,) = attention_patterns(model, "w1 w2 w3", ["1.2"])
+    >>> attention_figure(pattern).layout.title.text
+    'Attention of head 1.2'
     """
     palette = palette_of(theme)
     n_tokens = len(pattern.tokens)

@@ -23,6 +23,11 @@ def faithfulness_figure(
         title: Title of the figure.
         theme: "transparent", "light" or "dark".
 
+    Raises:
+        UnknownNameError: The theme is unknown.
+
+    >>> faithfulness_figure(evaluation.curves).data[1].name
+    'signed ranking by path-effects, resample ablation: CPR ..., CMD ...'
     """
     palette = palette_of(theme)
     named = {curves.ranking: curves} if isinstance(curves, Curve) else dict(curves)

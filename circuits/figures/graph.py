@@ -35,9 +35,8 @@ def circuit_figure(
 ) -> go.Figure:
     """Draw a circuit as a layered graph, the logits on top.
 
-    Only layers that have heads are shown. An edge is blue where the path helps the answer (its
-    effect is negative: corrupting it does harm) and red where it hurts; its width grows
-    with |effect|; it is solid into a query or the logits, dashed into a key, dotted into a value.
+    Only layers with heads are shown. Edges are blue where they help the answer (effect below 0),
+    else red; wide by |effect|; solid into queries and logits, dashed into keys, dotted into values.
 
     Args:
         circuit: What to draw.
@@ -48,15 +47,16 @@ def circuit_figure(
         theme: "transparent", "light" or "dark".
 
     Raises:
-        InputError: `strongest` is negative, or the theme is unknown.
+        InputError: `strongest` is negative, or (UnknownNameError) the theme is unknown.
 
+    >>> circuit_figure(circuit.restricted_to([Head(0, 3), Head(1, 2)]), strongest=1).data[0].name
+    '1.2 → logits'
     """
     if strongest is not None and strongest < 0:
         raise InputError(f"strongest must be a number of edges >= 0 or None, got {strongest}")
     palette = palette_of(theme)
     ranked = sorted(circuit.edges, key=lambda edge: (-abs(edge.effect), edge))[:strongest]
-    if title is None:
-        title = _title(circuit, len(ranked))
+    title = _title(circuit, len(ranked)) if title is None else title
     if not circuit.heads:
         return message("This circuit has no heads.", title, palette)
     heads: list[Node] = sorted(circuit.heads)

@@ -36,6 +36,12 @@ def head_scores_figure(
         framed: What to call these heads.
         theme: "transparent", "light" or "dark".
 
+    Raises:
+        UnknownNameError: The theme is unknown.
+
+    >>> heat, frames = head_scores_figure(scores, found.candidates).data
+    >>> len(heat.z), len(heat.z[0]), frames.name  # heads upward, layers across
+    (4, 3, 'candidate')
     """
     palette = palette_of(theme)
     values = np.asarray(scores.detach().cpu() if isinstance(scores, Tensor) else scores, float)
@@ -65,8 +71,13 @@ def receiver_effects_figure(
         theme: "transparent", "light" or "dark".
 
     Raises:
-        ValueError: The text names no receiver, or the model has none of that name.
+        InputError: The text names no receiver.
+        MismatchError: The model has no such receiver.
+        UnknownNameError: The theme is unknown.
 
+    >>> figure = receiver_effects_figure(effects, "logits", circuit)
+    >>> figure.layout.title.text, figure.data[-1].name
+    ('Effects on logits', 'in the circuit')
     """
     palette = palette_of(theme)
     receiver = Receiver.parse(receiver) if isinstance(receiver, str) else receiver

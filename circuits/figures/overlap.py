@@ -27,8 +27,12 @@ def overlap_figure(
         theme: "transparent", "light" or "dark".
 
     Raises:
-        ValueError: They belong to models of different shapes.
+        MismatchError: They belong to models of different shapes.
+        UnknownNameError: The theme is unknown.
 
+    >>> figure = overlap_figure(Circuit.of_heads(["0.0", "1.1"], 3, 4), other, ("ours", "theirs"))
+    >>> [trace.name for trace in figure.data]
+    ['in both (1)', 'only in ours (1)', 'only in theirs (1)']
     """
     palette = palette_of(theme)
     heads = first.compare(second)

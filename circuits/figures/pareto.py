@@ -36,6 +36,14 @@ def pareto_figure(
         title: By default the number of circuits.
         theme: "transparent", "light" or "dark".
 
+    Raises:
+        UnknownNameError: The theme is unknown.
+
+    >>> from circuits.studies import GridPoint
+    >>> point = GridPoint(rule, found.circuit, found.performance)
+    >>> grid = Grid((point,), keep=75.0, found=found, cost=found.cost)  # as discover_grid gives it
+    >>> pareto_figure(grid).layout.title.subtitle.text
+    'dashed: the 75 % that were asked for'
     """
     palette = palette_of(theme)
     record = search if isinstance(search, SearchRecord) else SearchRecord.of(search.to_dict())

@@ -33,6 +33,11 @@ def save_figure(
         InputError: The name has another ending.
         PictureError: kaleido or a browser is missing.
 
+    >>> save_figure(go.Figure(), directory / "figures" / "circuit.html").name
+    'circuit.html'
+    >>> save_figure(go.Figure(), "circuit.gif")
+    Traceback (most recent call last):
+    circuits.errors.InputError: a figure is written as .png, .jpg, ...; got 'circuit.gif'
     """
     path = Path(path)
     ending = path.suffix.lower()

@@ -25,6 +25,12 @@ def seeds_figure(
         title: By default the number of seeds.
         theme: "transparent", "light" or "dark".
 
+    Raises:
+        UnknownNameError: The theme is unknown.
+
+    >>> figure = seeds_figure(study)
+    >>> figure.layout.title.text, figure.layout.annotations[0].text
+    ('Figures over 2 seeds', 'performance: ... ± ...')
     """
     palette = palette_of(theme)
     title = title or f"Figures over {len(study.runs)} seeds"

@@ -52,7 +52,16 @@ DOT = _Dot()
 
 
 def to_dot(circuit: Circuit) -> Exported:
-    """Write a circuit as DOT: width by effect, blue where corrupting hurts the task, else red."""
+    """Write a circuit as DOT: width by effect, blue where corrupting hurts the task, else red.
+
+    >>> print(to_dot(other).text)
+    digraph circuit {
+      graph [n_layers=3, n_heads=4, rankdir=BT];
+      node [shape=box, style=rounded, fontname="Helvetica"];
+      { rank=same; "0.0"; }
+      { rank=same; "2.1"; }
+    }
+    """
     widest = max((abs(edge.effect) for edge in circuit.edges), default=0.0)
     lines = [
         "digraph circuit {",
@@ -73,7 +82,11 @@ def from_dot(text: str) -> Imported:
 
     Raises:
         FormatError: The text is no DOT that is understood, or no circuit, and on which line.
+        InputError: The nodes and edges make no circuit.
 
+    >>> text = 'digraph { n_layers=12; n_heads=12; "9.6" -> logits [input=logits, effect=-0.5] }'
+    >>> [str(edge) for edge in from_dot(text).circuit.edges]
+    ['9.6 -> logits (-0.500)']
     """
     graph = _Reader(text).graph()
     sizes = {name: graph.attributes.get(name) for name in ("n_layers", "n_heads")}

@@ -50,6 +50,9 @@ class GraphConfig:
         d_model: Width of the model's residual stream, which must be in the file but for plain
             nodes; 0 where it is not known.
 
+    >>> graph_file = to_eap_graph(circuit, graph, config=GraphConfig(plain_nodes=True)).text
+    >>> json.loads(graph_file)["nodes"]["m0"]
+    True
     """
 
     with_mlps: bool = True
@@ -73,9 +76,13 @@ def to_eap_graph(
         config: How MLPs and nodes are written.
 
     Raises:
-        InputError: The circuit is one of a model of another graph, the width of the residual
-            stream is needed and not known, or an effect is not finite.
+        MismatchError: The circuit is one of a model of another shape.
+        InputError: The width of the residual stream is needed and not known, or an effect is not
+            finite.
 
+    >>> exported = to_eap_graph(circuit, graph, config=GraphConfig(d_model=32))
+    >>> json.loads(exported.text)["edges"]["a1.h2->logits"]
+    {'score': 0.3..., 'in_graph': True}
     """
     config, graph = config or GraphConfig(), replace(graph, mlps="nodes")
     _check(circuit, graph, config)

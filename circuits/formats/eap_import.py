@@ -44,6 +44,11 @@ class GraphReading:
     Raises:
         SettingError: A number is below 1.
 
+    >>> from circuits.formats import GraphConfig, to_eap_graph
+    >>> written = to_eap_graph(circuit, graph, config=GraphConfig(with_mlps=False, d_model=32))
+    >>> strongest = from_eap_graph(written.text, GraphReading(top=5)).circuit
+    >>> [str(edge.connection) for edge in strongest.edges]
+    ['1.2 -> logits']
     """
 
     n_kv_heads: int | None = None
@@ -76,6 +81,10 @@ def from_eap_graph(text: str, reading: GraphReading | None = None) -> Imported:
     Raises:
         FormatError: The file is malformed, and where; or it marks nothing as in the graph.
 
+    >>> from circuits.formats import GraphConfig, to_eap_graph
+    >>> text = to_eap_graph(circuit, graph, config=GraphConfig(d_model=32)).text
+    >>> from_eap_graph(text).circuit.heads == circuit.heads
+    True
     """
     reading = reading or GraphReading()
     graph = _read(text, reading.n_kv_heads)

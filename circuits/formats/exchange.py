@@ -36,7 +36,7 @@ def export_circuit(
 
     Raises:
         FormatError: The format is unknown.
-        InputError: The format cannot hold this circuit.
+        InputError: The format cannot hold this circuit, or needs `graph`.
 
     >>> print(export_circuit(circuit, "csv").text.splitlines()[0])
     sender,receiver,effect,n_layers,n_heads
@@ -68,7 +68,14 @@ def import_circuit(
 
 
 def format_of_path(path: Path) -> str | None:
-    """The format that a file's name tells; None where its content must. Raises FormatError."""
+    """The format of a file by the ending of its name; None where only its content can say.
+
+    Raises:
+        FormatError: It is a pickle, which can run code.
+
+    >>> format_of_path(Path("circuit.dot")), format_of_path(Path("circuit.json"))
+    ('dot', None)
+    """
     if path.suffix.lower() in _PICKLES:
         raise FormatError(
             f"{path} is a pickle, which can run code and is not read or written here; one that was "
@@ -79,7 +86,11 @@ def format_of_path(path: Path) -> str | None:
 
 
 def format_of_text(text: str) -> str:
-    """JSON by its keys, DOT by its first word, else CSV."""
+    """The format of a text: JSON by its keys, DOT by its first word, else CSV.
+
+    >>> format_of_text("digraph circuit {}"), format_of_text('{"cfg": {}}')
+    ('dot', 'eap-ig')
+    """
     try:
         data = json.loads(text)
     except (ValueError, RecursionError):

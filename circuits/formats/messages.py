@@ -15,6 +15,9 @@ class Exported:
         text: The content of a file.
         notes: What the format made necessary, a sentence each.
 
+    >>> from circuits.formats import GraphConfig, to_eap_graph
+    >>> print(to_eap_graph(circuit, graph, config=GraphConfig(d_model=32)).notes[1])
+    scores are minus effects; edges with MLPs or the embedding score as the strongest path ...
     """
 
     text: str
@@ -29,6 +32,10 @@ class Imported:
         circuit: Heads and edges.
         notes: What was left out or decided, a sentence each.
 
+    >>> from circuits.formats import GraphConfig, from_eap_graph, to_eap_graph
+    >>> written = to_eap_graph(circuit, graph, config=GraphConfig(d_model=32))
+    >>> print(from_eap_graph(written.text).notes[0])
+    effects are minus the scores of the file
     """
 
     circuit: Circuit

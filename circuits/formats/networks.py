@@ -43,7 +43,12 @@ NETWORKX = _Networkx()
 
 
 def to_networkx(circuit: Circuit) -> MultiDiGraph:
-    """Make a directed graph of a circuit; two heads can be joined by a q, a k and a v edge."""
+    """Make a directed graph of a circuit; two heads can be joined by a q, a k and a v edge.
+
+    >>> network = to_networkx(circuit)
+    >>> network.number_of_edges() == len(circuit.edges), "logits" in network
+    (True, True)
+    """
     from networkx import MultiDiGraph
 
     graph = MultiDiGraph(n_layers=circuit.n_layers, n_heads=circuit.n_heads)
@@ -61,7 +66,13 @@ def from_networkx(graph: Graph) -> Circuit:
     Raises:
         FormatError: The graph is not directed, or a node or edge is not one of a circuit, or lacks
             what it must have.
+        InputError: The nodes and edges make no circuit.
 
+    >>> import networkx
+    >>> network = networkx.DiGraph(n_layers=12, n_heads=12)
+    >>> network.add_edge("9.6", "logits", effect=-0.5)
+    >>> [str(edge) for edge in from_networkx(network).edges]
+    ['9.6 -> logits (-0.500)']
     """
     if not graph.is_directed():
         raise FormatError("edges of a circuit are directed, and those of this graph are not")

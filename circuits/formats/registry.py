@@ -19,13 +19,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Known:
-    """What is known beside the circuit, for formats that hold more.
+    """What is known beside the circuit, for formats that hold more than it.
 
     Attributes:
         graph: The model's.
         effects: Measured effects, as scores of what is not in the circuit.
         config: How MLPs and nodes are written.
 
+    >>> from circuits.formats import GraphConfig
+    >>> known = Known(graph, effects, GraphConfig(d_model=32))
+    >>> FORMATS.get("eap-ig").write(circuit, known).text[:22]
+    '{"cfg": {"n_layers": 3'
     """
 
     graph: ModelGraph | None = None
@@ -37,11 +41,15 @@ class Known:
 class CircuitFormat(Protocol):
     """A way to write circuits, and to read them.
 
+    `FORMATS.register` adds one of your own.
+
     Attributes:
         name: What `--format` calls it.
         description: What reads it, in a few words.
-        suffixes: Endings of its files, where they tell it from others.
+        suffixes: Endings of its files, where no other format has them.
 
+    >>> {one.name: one.suffixes for one in FORMATS.all() if one.suffixes}
+    {'dot': ('.dot', '.gv'), 'csv': ('.csv',)}
     """
 
     name: str

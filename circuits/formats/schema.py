@@ -10,6 +10,10 @@ SCHEMA_FILE = "circuit.schema.json"
 
 
 def circuit_schema() -> dict[str, Any]:
-    """The schema (draft 2020-12) of what `Circuit.to_json` writes."""
+    """The JSON Schema (draft 2020-12) of what `Circuit.to_json` writes.
+
+    >>> circuit_schema()["required"]
+    ['n_layers', 'n_heads', 'heads']
+    """
     file = resources.files("circuits.formats").joinpath(SCHEMA_FILE)
     return json.loads(file.read_text(encoding="utf-8"))

@@ -29,6 +29,11 @@ class Batch:
         prompts: Their places among all prompts.
         paired: Clean and corrupted activations.
 
+    >>> (batch,) = activations.batches
+    >>> batch.prompts.tolist(), len(batch.tokens)  # short prompts first; tokens that can change
+    ([0, 2, 1, 3], 24)
+    >>> [gradient.shape for gradient in batch.gradients][-1]  # in the last layer at answers alone
+    torch.Size([4, 4, 8])
     """
 
     prompts: Int[Tensor, " prompt"]
@@ -62,9 +67,8 @@ class Activations:
     """What every stage of a discovery reads of its prompts; nothing is run before it is asked for.
 
     >>> activations = Activations(model, pairs)
-    >>> bool((activations.clean_metric != activations.corrupted_metric).any())
+    >>> bool((activations.clean_metric > activations.corrupted_metric).all())
     True
-
     """
 
     def __init__(
@@ -93,12 +97,12 @@ class Activations:
 
     @cached_property
     def clean_metric(self) -> Float[Tensor, " prompt"]:
-        """Of each prompt."""
+        """The metric of each clean prompt."""
         return self._in_order([batch.paired.clean_metric for batch in self.batches])
 
     @cached_property
     def corrupted_metric(self) -> Float[Tensor, " prompt"]:
-        """Of each prompt."""
+        """The metric of each corrupted prompt, with the answers of the clean one."""
         return self._in_order([batch.paired.corrupted_metric for batch in self.batches])
 
     def _in_order(self, parts: list[Tensor]) -> Float[Tensor, " prompt"]:

@@ -32,7 +32,30 @@ TensorMap = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True, eq=False)
 class Layer:
-    """One transformer block in pieces. Leading dimensions of every tensor are free."""
+    """One transformer block in pieces. Leading dimensions of every tensor are free.
+
+    Attributes:
+        query: From the residual stream to the queries of all heads.
+        key: To the keys of all key/value heads.
+        value: To their values.
+        output: From head outputs back to the residual stream.
+        norm_attention: The norm that attention reads the residual stream through.
+        norm_query: Of queries, in families that have one.
+        norm_key: Of keys, likewise.
+        norm_attention_output: Behind the output projection, likewise.
+        norm_mlp: The norm that the MLP reads the residual stream through; None without an MLP.
+        mlp: The MLP, if there is one.
+        norm_mlp_output: Behind the MLP, in families that have one.
+        rotary: Gives the table of rotary position embeddings; None without.
+        scale: What attention scores are multiplied by.
+        soft_cap: Bounds attention scores, in families that have it.
+        window: How many positions a query sees, itself included; None: all below it.
+        parallel: Whether the MLP reads what the heads read, and not what they write.
+
+    >>> layer = layered.layers[0]
+    >>> layer.n_heads, layer.n_kv_heads, layer.kv_head(3)
+    (4, 2, 1)
+    """
 
     query: Projection
     key: Projection
@@ -115,7 +138,7 @@ class Layer:
         values: Float[Tensor, "*#batch prompt pos kv_head d_head"],
         allowed: Bool[Tensor, "prompt slot pos"],
     ) -> Float[Tensor, "*#batch prompt slot head d_head"]:
-        """Head outputs z."""
+        """Head outputs z: the values, weighted by the attention patterns."""
         pattern = self.pattern(queries, keys, allowed)
         z = einsum(
             pattern,
@@ -171,7 +194,22 @@ class Layer:
 
 @dataclass(frozen=True, eq=False)
 class LayeredModel:
-    """The pieces of a TransformerBridge, and the bridge they came from."""
+    """The pieces of a TransformerBridge, and the bridge they came from.
+
+    Attributes:
+        bridge: The model itself.
+        layers: Its blocks, from the lowest up.
+        norm_final: The norm that the unembedding reads the residual stream through.
+        unembed_weights: From there to logits.
+        logit_soft_cap: Bounds logits, in families that have it.
+        rotary_tables: Of every layer; empty without rotation.
+
+    >>> layered = LayeredModel.of(model)
+    >>> layered.n_layers, layered.n_heads, layered.n_kv_heads
+    (3, 4, 2)
+    >>> layered.unembed(layered.embed(pairs.clean)).shape  # prompt, position, vocabulary
+    torch.Size([4, 8, 101])
+    """
 
     bridge: TransformerBridge
     layers: tuple[Layer, ...]
@@ -221,7 +259,7 @@ class LayeredModel:
         return self.layers[0].query.weight.device
 
     def graph(self, mlps: Mlps = "path") -> ModelGraph:
-        """Nodes, receivers and edges."""
+        """The model's nodes, receivers and edges; `mlps` as in `ModelGraph`."""
         parallel = any(layer.parallel for layer in self.layers)
         return ModelGraph(self.n_layers, self.n_heads, self.n_kv_heads, parallel, mlps)
 
@@ -242,7 +280,11 @@ class LayeredModel:
 
 
 def in_float32(model: LayeredModel) -> LayeredModel:
-    """The model itself, or a copy in float32 of one of lower precision."""
+    """The model itself, or a copy in float32 of one of lower precision.
+
+    >>> in_float32(layered) is layered  # it is float32 already
+    True
+    """
     if model.dtype.itemsize >= torch.float32.itemsize:
         return model
     return LayeredModel.of(deepcopy(model.bridge).to(torch.float32, print_details=False))

@@ -16,7 +16,19 @@ from circuits.tasks import PromptPairs
 
 @dataclass(frozen=True, eq=False)
 class LayerActivations:
-    """What one layer computed, at every position (`pos`) of each prompt."""
+    """What one layer computed, at every position (`pos`) of each prompt.
+
+    Attributes:
+        resid_pre: The residual stream that enters the layer.
+        queries: Of every query head, normalised and rotated where the family does so.
+        keys: Of every key/value head, likewise.
+        values: Of every key/value head.
+        z: The output of every query head, before the output projection.
+
+    >>> first = activations.batches[0].paired.clean[0]
+    >>> first.z.shape, first.keys.shape  # four query heads share two key/value heads
+    (torch.Size([4, 8, 4, 8]), torch.Size([4, 8, 2, 8]))
+    """
 
     resid_pre: Float[Tensor, "*batch prompt pos d_model"]
     queries: Float[Tensor, "*batch prompt pos head d_head"]
@@ -32,7 +44,22 @@ class LayerActivations:
 
 @dataclass(frozen=True, eq=False)
 class PairedActivations:
-    """Clean activations of some pairs, corrupted head outputs, and the metric on both."""
+    """Clean activations of some pairs, corrupted head outputs, and the metric on both.
+
+    Attributes:
+        model: The model in pieces.
+        pairs: The pairs, without columns behind the last answer.
+        metric: From logits at the answers to one number per prompt.
+        clean: What each layer computed on the clean prompts.
+        corrupted_z: Each layer's head outputs on the corrupted prompts.
+        clean_metric: Of each clean prompt.
+        corrupted_metric: Of each corrupted prompt.
+
+    >>> from circuits.metrics import logit_diff
+    >>> paired = PairedActivations.of(layered, pairs, logit_diff)
+    >>> len(paired.clean), paired.corrupted_z[0].shape, paired.clean_metric.shape
+    (3, torch.Size([4, 8, 4, 8]), torch.Size([4]))
+    """
 
     model: LayeredModel
     pairs: PromptPairs

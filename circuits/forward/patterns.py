@@ -16,7 +16,14 @@ from circuits.forward.passes import LayerActivations, run_heads
 def patterns_by_layer(
     model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
 ) -> Iterator[Float[Tensor, "prompt head query key"]]:
-    """The attention patterns of all heads, layer by layer, run no further than they are asked."""
+    """The attention patterns of all heads, layer by layer, run no further than they are asked for.
+
+    Rows, over keys, sum to 1; what a query cannot see has weight 0.
+
+    >>> lowest = next(patterns_by_layer(layered, pairs.clean))
+    >>> lowest.shape, bool(lowest.triu(1).any())  # no query sees what comes after it
+    (torch.Size([4, 4, 8, 8]), False)
+    """
     resid = model.embed(tokens)
     for layer in model.layers:
         run = run_heads(layer, resid)

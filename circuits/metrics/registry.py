@@ -50,7 +50,10 @@ def metric_name(metric: str | Metric) -> str:
 
     Raises:
         SettingError: It is a function without a name, such as a lambda.
+        UnknownNameError: Another metric has that name.
 
+    >>> metric_name(get_metric("prob_diff"))
+    'prob_diff'
     """
     if isinstance(metric, str):
         return metric

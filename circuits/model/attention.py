@@ -25,6 +25,9 @@ class AttentionPattern:
         tokens: The prompt's tokens as text.
         weights: How much each token (query) takes from each one up to it (key); rows sum to 1.
 
+    >>> (pattern,) = attention_patterns(model, "w1 w2 w3", ["1.2"])
+    >>> pattern.tokens, pattern.weights[0]  # the first token sees itself alone
+    (('w1', 'w2', 'w3'), tensor([1., 0., 0.]))
     """
 
     head: Head
@@ -47,6 +50,9 @@ def attention_patterns(
         ModelError: The model has no tokenizer.
         UnsupportedModelError: The model's blocks cannot be taken apart.
 
+    >>> patterns = attention_patterns(model, "w1 w2 w3", ["0.1", "2.3"])
+    >>> [(str(pattern.head), pattern.weights.shape) for pattern in patterns]
+    [('0.1', torch.Size([3, 3])), ('2.3', torch.Size([3, 3]))]
     """
     model = LayeredModel.of(bridge)
     wanted = [Head.parse(head) if isinstance(head, str) else head for head in heads]

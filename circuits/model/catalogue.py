@@ -30,7 +30,21 @@ _INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 @dataclass(frozen=True)
 class CatalogueEntry:
-    """A model known by name. `source` is HUB for those that are downloaded from there."""
+    """A model known by name.
+
+    Attributes:
+        name: What `load_model` takes.
+        description: Family, size and what the weights were made of.
+        n_layers: Layers.
+        n_heads: Query heads in each.
+        n_kv_heads: Key/value heads in each.
+        source: Where the weights come from; HUB for the Hugging Face hub.
+        licence: Of the weights.
+
+    >>> gpt2 = list_models()[1]
+    >>> gpt2.name, gpt2.n_layers, gpt2.n_heads, gpt2.needs_hub
+    ('gpt2', 12, 12, True)
+    """
 
     name: str
     description: str
@@ -42,6 +56,7 @@ class CatalogueEntry:
 
     @property
     def needs_hub(self) -> bool:
+        """Whether it is downloaded from the Hugging Face hub."""
         return self.source == HUB
 
 
@@ -82,7 +97,11 @@ _CATALOGUE = (
 
 
 def list_models() -> tuple[CatalogueEntry, ...]:
-    """Models known by name, the default one first; any other Hugging Face name may be tried too."""
+    """Models known by name, the default one first; any other Hugging Face name may be tried too.
+
+    >>> [entry.name for entry in list_models() if not entry.needs_hub]
+    ['smollm2-135m']
+    """
     return _CATALOGUE
 
 

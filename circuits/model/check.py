@@ -17,9 +17,20 @@ def check_reproduces(
 ) -> float:
     """Compare the pieces with the model's own logits on two random prompts.
 
-    Returns the largest difference relative to the spread (standard deviation) of the logits.
-    Raises UnsupportedModelError, naming the architecture and the difference, where it is larger
-    than `tolerance` (by default what rounding in the model's dtype explains).
+    Args:
+        bridge: The model.
+        n_tokens: Length of the prompts; more where attention windows are longer.
+        tolerance: The largest difference that is allowed; by default what rounding in the model's
+            dtype explains.
+
+    Returns:
+        The largest difference of two logits, in standard deviations of the logits.
+
+    Raises:
+        UnsupportedModelError: The difference is larger, or the pieces cannot be run.
+
+    >>> check_reproduces(model) < 1e-3
+    True
     """
     architecture = getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
     generator = torch.Generator().manual_seed(0)

@@ -23,9 +23,23 @@ _alive: WeakValueDictionary[str, TransformerBridge] = WeakValueDictionary()
 class ModelIdentity:
     """A model's name and shape, and a hash of its weights (XXH3, 128 bits, hexadecimal).
 
-    The hash tells weights apart, dtype included, wherever they are stored; it is no signature.
-    `parallel_mlp` says whether a layer's MLP reads what its heads read, and not what they write;
-    None in runs that were saved before it was noted.
+    Attributes:
+        name: The model's name, as `load_model` takes it where it can be loaded.
+        architecture: The class of the model.
+        n_layers: Layers.
+        n_heads: Query heads in each.
+        n_kv_heads: Key/value heads in each.
+        d_model: Width of the residual stream.
+        d_head: Width of a head.
+        dtype: Of the weights, for example "float32".
+        weight_hash: Differs where weights or their dtype do, wherever they are stored; it is no
+            signature.
+        parallel_mlp: Whether a layer's MLP reads what its heads read, and not what they write;
+            None in runs that were saved before it was noted.
+
+    >>> identity = identify(model)
+    >>> identity.name, identity.dtype, identity.graph().n_edges
+    ('tiny-gemma3', 'float32', 108)
     """
 
     name: str
@@ -50,6 +64,9 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
 
     Hashing reads every weight (about 0.1 seconds per GB where they are in memory); the result is
     kept until a weight is changed by an in-place operation.
+
+    >>> identify(model) == found.provenance.model
+    True
     """
     config = bridge.cfg
     architecture = getattr(config, "architecture", None) or type(bridge.original_model).__name__
@@ -70,7 +87,17 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
 
 
 def check_weights(bridge: TransformerBridge, identity: ModelIdentity) -> None:
-    """Raise MismatchError unless a model has the weights that a circuit was discovered on."""
+    """Check that a model has the weights that a circuit was discovered on.
+
+    Raises:
+        MismatchError: It has others.
+
+    >>> from dataclasses import replace
+    >>> check_weights(model, found.provenance.model)
+    >>> check_weights(model, replace(found.provenance.model, weight_hash="0" * 32))
+    Traceback (most recent call last):
+    circuits.errors.MismatchError: the circuit was discovered on tiny-gemma3 with weights 0000...
+    """
     found = identify(bridge)
     if found.weight_hash != identity.weight_hash:
         raise MismatchError(

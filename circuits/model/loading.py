@@ -61,6 +61,11 @@ def load_model(
         ModelOptionError: The dtype or the device does not exist, or not here.
         ModelError: The checkpoint is broken; the base of all these.
 
+    >>> from transformers import LlamaConfig, LlamaForCausalLM
+    >>> sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    >>> LlamaForCausalLM(LlamaConfig(**sizes)).save_pretrained(directory / "tiny")
+    >>> load_model(directory / "tiny", dtype="float64").cfg.n_layers
+    2
     """
     chosen_dtype, chosen_device = _dtype(dtype), _device(device)
     directory = model_directory(name_or_path, progress)
@@ -86,6 +91,8 @@ def model_of(identity: ModelIdentity) -> TransformerBridge:
         ModelError: It cannot be loaded.
         MismatchError: What goes by its name here has other weights.
 
+    >>> model_of(found.provenance.model) is model  # still in use, so that nothing is loaded
+    True
     """
     known = in_use(identity)
     bridge = load_model(identity.name, dtype=identity.dtype) if known is None else known

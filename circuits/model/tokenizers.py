@@ -26,8 +26,13 @@ def load_tokenizer(
 ) -> PreTrainedTokenizerBase:
     """Load a model's tokenizer with its own conventions, without loading the model.
 
-    Raises ModelError where there is none, and what `load_model` raises for an unknown name or a
-    failed download.
+    Raises:
+        ModelError: The model has no tokenizer, or one that cannot be read.
+        UnknownModelError: No model goes by this name, or the path holds no checkpoint.
+        DownloadError: The tokenizer could not be fetched.
+
+    >>> load_tokenizer("smollm2-135m").tokenize("When Mary and John")
+    ['When', 'ĠMary', 'Ġand', 'ĠJohn']
     """
     tokenizer = read_tokenizer(model_directory(name, progress, weights=False))
     if tokenizer is None:
@@ -61,7 +66,11 @@ def tokenizer_of(bridge: TransformerBridge) -> PreTrainedTokenizerBase:
     Exact for bridges from `load_model`. For others the tokenizer's files are read again from where
     they came; where they are gone, a copy that adds no start token stands in for it.
 
-    Raises ModelError for a bridge without a tokenizer.
+    Raises:
+        ModelError: The bridge has no tokenizer.
+
+    >>> tokenizer_of(model)("w1 w2 w3")["input_ids"]
+    [1, 2, 3]
     """
     original = _originals.get(bridge)
     if original is not None:

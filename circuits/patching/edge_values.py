@@ -69,7 +69,7 @@ class EdgeValues:
         return rearrange(heads, "(layer head) ... -> layer head ...", layer=self.graph.n_layers)
 
     def of(self, sender: Node, receiver: Receiver) -> float:
-        """The value of one edge."""
+        """The value of one edge; NaN where there is none. Raises MismatchError for other nodes."""
         return float(self.values[self.graph.row(receiver), self.graph.column(sender)])
 
     def among(self, nodes: Iterable[Node]) -> EdgeValues:
@@ -91,7 +91,7 @@ class EdgeValues:
         return replace(self, values=known.values.where(~known.values.isnan(), self.values))
 
     def put(self, receiver: Receiver, senders: Iterable[Node], values: Iterable[float]) -> None:
-        """Know the values of some senders to one receiver from now on."""
+        """Set the values of some senders to one receiver, in place."""
         columns = [self.graph.column(sender) for sender in senders]
         row = self.values[self.graph.row(receiver)]
         row[columns] = torch.tensor(list(values), dtype=row.dtype)
@@ -112,6 +112,9 @@ class EdgeEstimates:
             the error of an edge is about its entry times a number of order one, which verification
             learns. Zero where the estimate is exact; None where the estimator gives no such size.
 
+    >>> estimates = EdgeEstimates(effects, remainders=None)
+    >>> estimates.among([Head(1, 2)]).effects.n_known  # its edge to the logits alone
+    1
     """
 
     effects: EdgeValues
@@ -136,12 +139,17 @@ class EdgeSums:
         batches: How many batches are in the sums.
         batch_size: Prompts in a batch.
 
+    >>> sums = EdgeSums(graph, n_prompts=4, batch_size=4)
+    >>> sums.add([Receiver.logits()], [Head(1, 2)], changes=-torch.ones(1, 4, 1))
+    >>> sums.finish_batch(torch.arange(4), clean=2 * torch.ones(4), corrupted=torch.zeros(4))
+    >>> sums.is_whole, sums.normalised().effects.of(Head(1, 2), Receiver.logits())
+    (True, -0.5)
     """
 
     def __init__(
         self, graph: ModelGraph, n_prompts: int, batch_size: int, *, has_remainders: bool = True
     ) -> None:
-        """Begin with no batch."""
+        """Begin with no batch: NaN for every edge and prompt."""
         self.changes = EdgeValues.unknown(graph, n_prompts)
         self.remainders = EdgeValues.unknown(graph, n_prompts) if has_remainders else None
         self.scale, self.batches, self.batch_size = 0.0, 0, batch_size
@@ -184,7 +192,12 @@ class EdgeSums:
         self._waiting.clear()
 
     def normalised(self) -> EdgeEstimates:
-        """Effects. Raises NoEffectError where clean and corrupted metric are equal."""
+        """Normalised effects, and remainders in the same unit.
+
+        Raises:
+            NoEffectError: Clean and corrupted metric are equal.
+
+        """
         scale = checked_scale(self.scale)
         remainders = self.remainders
         return EdgeEstimates(

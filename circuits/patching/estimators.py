@@ -31,6 +31,8 @@ class EdgeEstimator(Protocol):
             verified by an exact one.
         has_remainders: Whether it says how much each estimate leaves out.
 
+    >>> {name: ESTIMATORS.get(name).is_exact for name in ("reference", "exact", "sweep")}
+    {'reference': True, 'exact': True, 'sweep': False}
     """
 
     name: str
@@ -61,7 +63,15 @@ class EdgeEstimator(Protocol):
 
 @runtime_checkable
 class ReceiverEstimator(EdgeEstimator, Protocol):
-    """Finds the effects on one receiver alone, so that a search pays for those that it reaches."""
+    """Finds the effects on one receiver alone, so that a search pays for those that it reaches.
+
+    >>> exact = ESTIMATORS.get("exact")
+    >>> isinstance(exact, ReceiverEstimator), isinstance(ESTIMATORS.get("sweep"), ReceiverEstimator)
+    (True, False)
+    >>> changes = exact.open(activations.batches[0], max_rows=4096, kept_bytes=0)
+    >>> changes(Receiver.parse("2.0.q"), (Head(0, 1), Head(1, 2))).shape  # sender, prompt
+    torch.Size([2, 4])
+    """
 
     def open(self, batch: Batch, max_rows: int, kept_bytes: int) -> ChangesInto:
         """A function from a receiver and senders to changes on a batch of prompts.

@@ -114,8 +114,19 @@ def edge_sums(
 ) -> EdgeSums:
     """What `effect_table` is made of, prompt by prompt, and the size of what estimates leave out.
 
-    `keep` is called with the sums after every batch of prompts; given as `begun`, they go on from
-    there with batches of the same size.
+    Args:
+        activations: The model on the prompts.
+        estimator: An entry of `ESTIMATORS`.
+        heads: Heads that send and receive.
+        plan: How prompts and rows are split, from `plan_work`.
+        progress: Hears of the fraction done.
+        begun: Sums to go on from, with batches of their size.
+        keep: Called with the sums after every batch of prompts, for example to save them.
+
+    >>> plan = plan_work(layered, pairs, graph.heads)
+    >>> sums = edge_sums(activations, ESTIMATORS.get("sweep"), graph.heads, plan)
+    >>> sums.changes.values.shape  # receiver, sender, prompt
+    torch.Size([25, 12, 4])
     """
     sums = begun
     if sums is None:
