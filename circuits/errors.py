@@ -1,6 +1,8 @@
 """Every error that names what was wrong with what was given or found, in one tree.
 
-The command line tells these in one sentence. Any other error that leaves it is a defect of ours.
+The command line prints each of these as one sentence. Any other error that it ends with is a
+defect of ours. The classes an error has beside ours (`ValueError`, `RuntimeError`, ...) are those
+that Python code would expect there.
 """
 
 from __future__ import annotations
@@ -12,83 +14,189 @@ _LONGEST_CAUSE = 200
 
 
 class CircuitsError(Exception):
-    """The base of every error of this package that its user can do something about."""
+    """The base of every error of this package that its user can do something about.
+
+    >>> try:
+    ...     load_reference("ioi-gpt3")
+    ... except CircuitsError as error:
+    ...     print(error)
+    unknown reference 'ioi-gpt3'; did you mean 'ioi-gpt2'? known references: ...
+    """
 
 
 class InputError(CircuitsError, ValueError):
-    """What was given cannot be used: out of range, malformed, or at odds with something else."""
+    """What was given cannot be used: out of range, malformed, or at odds with something else.
+
+    >>> Head.parse("9.x")
+    Traceback (most recent call last):
+    circuits.errors.InputError: a head is written layer.index, for example 9.6; got '9.x'
+    """
 
 
 class SettingError(InputError):
-    """A setting is out of range, or one of several that do not go together."""
+    """A setting is out of range, or one of several that do not go together.
+
+    >>> DiscoveryConfig(n_prompts=0)
+    Traceback (most recent call last):
+    circuits.errors.SettingError: n_prompts must be at least 1, got 0
+    """
 
 
 class UnknownNameError(InputError):
-    """Nothing goes by this name."""
+    """There is no task, metric, reference, method or the like of this name.
+
+    >>> load_reference("ioi-gpt3")
+    Traceback (most recent call last):
+    circuits.errors.UnknownNameError: unknown reference 'ioi-gpt3'; did you mean 'ioi-gpt2'? ...
+    """
 
 
 class MismatchError(InputError):
-    """Two things do not belong together: models of other shape, other weights, other rows."""
+    """Two things do not belong together: models of other shape, other weights, other rows.
+
+    >>> circuit.compare(Circuit.of_heads(["9.6"], 12, 12))
+    Traceback (most recent call last):
+    circuits.errors.MismatchError: the circuits belong to different models: 3 layers x 4 heads and
+    12 x 12
+    """
 
 
 class FormatError(InputError):
-    """A file is not what it should be, and where."""
+    """A file, or text of a format, is damaged or of another kind; the message says where.
+
+    >>> Reference.from_json("{}")
+    Traceback (most recent call last):
+    circuits.errors.FormatError: a reference is malformed: name: Field required
+    """
 
 
 class NoEffectError(InputError):
-    """Clean and corrupted metric are equal, or zero, so that nothing can be measured by them."""
+    """The metric by which effects or shares are normalised is zero, so nothing can be measured.
+
+    That is the difference of clean and corrupted metric for path effects, and the full model's
+    metric for performance.
+
+    >>> from dataclasses import replace
+    >>> from circuits.patching import effect_table
+    >>> effect_table(model, replace(pairs, corrupted=pairs.clean))
+    Traceback (most recent call last):
+    circuits.errors.NoEffectError: clean minus corrupted metric is 0: ...
+    """
 
 
 class TaskError(InputError):
-    """A task was asked for something that it, or the tokenizer, cannot give."""
+    """A task was asked for something that it, or the tokenizer, cannot give.
+
+    >>> get_task("ioy")
+    Traceback (most recent call last):
+    circuits.errors.TaskError: unknown task 'ioy'; did you mean 'ioi'? known tasks: ...
+    """
 
 
 class UncorruptedError(TaskError):
-    """A pair's two prompts are the same."""
+    """A pair's two prompts are the same.
+
+    >>> from circuits.tasks.tokenization import PairEncoder
+    >>> PairEncoder(tokenizer).encode(PromptPair("w1 w2", "w1 w2", (" w3",), (" w4",)))
+    Traceback (most recent call last):
+    circuits.errors.UncorruptedError: the clean and the corrupted prompt are the same: 'w1 w2'
+    """
 
 
 class ResumeError(InputError):
-    """A run was to be gone on with that is not there, or that is about something else."""
+    """A directory holds no run to resume, or one of another model, prompts or settings.
+
+    >>> discover_seeds(model, task, directory=directory / "nothing", resume=True)
+    Traceback (most recent call last):
+    circuits.errors.ResumeError: asked to resume a study of seeds in ..., which holds none: ...
+    """
 
 
 class MissingRunError(CircuitsError, FileNotFoundError):
-    """A directory holds no saved run."""
+    """A directory holds no saved run.
+
+    >>> Discovery.load(directory / "nothing")
+    Traceback (most recent call last):
+    circuits.errors.MissingRunError: ... is no saved run: it lacks circuit.json, run.json, ...
+    """
 
 
 class SaveError(CircuitsError):
-    """A result was computed and shown, and could not be saved."""
+    """The command line computed and printed a result, and could not save it.
+
+    >>> issubclass(SaveError, CircuitsError), issubclass(SaveError, OSError)
+    (True, False)
+    """
 
 
 class PictureError(CircuitsError, RuntimeError):
-    """A picture cannot be drawn on this machine."""
+    """A picture cannot be drawn on this machine, which lacks kaleido or a browser for it.
+
+    >>> issubclass(PictureError, RuntimeError), issubclass(PictureError, InputError)
+    (True, False)
+    """
 
 
 class ModelError(CircuitsError, RuntimeError):
-    """A model cannot be loaded or used."""
+    """A model cannot be loaded or used.
+
+    >>> try:
+    ...     load_model(directory / "nothing")
+    ... except ModelError as error:
+    ...     print(type(error).__name__)
+    UnknownModelError
+    """
 
 
 class UnknownModelError(ModelError):
-    """No model goes by this name, or the path holds no checkpoint."""
+    """No model goes by this name, or the path holds no checkpoint.
+
+    >>> load_model(directory / "nothing")
+    Traceback (most recent call last):
+    circuits.errors.UnknownModelError: there is no directory ...: give a checkpoint directory, ...
+    """
 
 
 class DownloadError(ModelError):
-    """A model could not be fetched, or what arrived is not what was published."""
+    """A model could not be fetched, or what arrived is not what was published.
+
+    >>> issubclass(DownloadError, ModelError), issubclass(DownloadError, InputError)
+    (True, False)
+    """
 
 
 class NotEnoughSpaceError(ModelError):
-    """The cache's disk has too little room."""
+    """The disk of the model cache has too little room for a model's weights.
+
+    >>> issubclass(NotEnoughSpaceError, ModelError), issubclass(NotEnoughSpaceError, InputError)
+    (True, False)
+    """
 
 
 class UnsupportedModelError(ModelError):
-    """The model's architecture is one that circuits cannot be searched in."""
+    """The model's architecture is one that circuits cannot be searched in.
+
+    >>> (directory / "bert").mkdir()
+    >>> config = '{"model_type": "bert", "architectures": ["BertForMaskedLM"]}'
+    >>> _ = (directory / "bert" / "config.json").write_text(config)
+    >>> load_model(directory / "bert")
+    Traceback (most recent call last):
+    circuits.errors.UnsupportedModelError: ... (BertForMaskedLM) is not a causal language model ...
+    """
 
 
 class ModelOptionError(ModelError, InputError):
-    """A dtype or device that does not exist, or not here."""
+    """A dtype or device that does not exist, or not on this machine.
+
+    >>> load_model("gpt2", dtype="float7")
+    Traceback (most recent call last):
+    circuits.errors.ModelOptionError: dtype must be one of float64, float32, bfloat16, float16, got
+    float7
+    """
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str], advice: str = "") -> str:
-    """The sentence for a name that nothing goes by, with the closest one and all there are.
+    """The sentence for an unknown name, with the closest known one and all there are.
 
     >>> unknown_name("task", "greatr-than", ("ioi", "greater-than"))
     "unknown task 'greatr-than'; did you mean 'greater-than'? known tasks: ioi, greater-than"
@@ -100,7 +208,7 @@ def unknown_name(kind: str, name: str, known: Iterable[str], advice: str = "") -
 
 
 def plural(kind: str) -> str:
-    """Several of a kind.
+    """The plural of what is of this kind, for messages and groups of entry points.
 
     >>> [plural(kind) for kind in ("task", "search", "prompts", "model with a known circuit")]
     ['tasks', 'searches', 'prompts', 'models with a known circuit']
@@ -111,7 +219,14 @@ def plural(kind: str) -> str:
 
 
 def cause(error: BaseException | str) -> str:
-    """Shorten an error's message to a line that can be quoted inside another message."""
+    """Shorten an error's message to a line that can be quoted inside another message.
+
+    At most 200 characters of its first line, without the full stop; the error's class where it has
+    no message.
+
+    >>> cause(OSError("The disk is full."))
+    'The disk is full'
+    """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     shortened = text if len(text) <= _LONGEST_CAUSE else text[: _LONGEST_CAUSE - 1] + "…"

@@ -1,7 +1,7 @@
 """Contrastive prompt pairs: IOI, greater-than, induction, docstring, gendered pronouns, your own.
 
 `get_task("ioi").sample(tokenizer, n=64, seed=0)` gives token ids, answers and templates.
-`get_task("mine.jsonl")` reads a task of one's own, `register_task` adds one in Python.
+`get_task("mine.jsonl")` reads a task of your own, `register_task` adds one in Python.
 
 This is the public name of `circuits.tasks`, where the code is: `circuits` itself imports that, so
 that a `tasks.py` of your own beside your script hides this package and breaks nothing.

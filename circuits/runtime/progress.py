@@ -12,36 +12,35 @@ Stage = Callable[[str, float], None]
 Note = Callable[[str], None]
 
 
-def _unheard_stage(stage: str, fraction: float) -> None:
-    """Nobody listens."""
+def _ignore_stage(stage: str, fraction: float) -> None:
+    """Do nothing."""
 
 
-def _unheard_note(text: str) -> None:
-    """Nobody listens."""
+def _ignore_note(text: str) -> None:
+    """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a piece of work lies within a stage, and who hears of it.
-
-    >>> heard = []
-    >>> whole = Progress(lambda stage, fraction: heard.append((stage, fraction))).stage("sweep")
-    >>> for item, part in whole.each("ab"):
-    ...     part(0.5)
-    >>> heard
-    [('sweep', 0.0), ('sweep', 0.25), ('sweep', 0.5), ('sweep', 0.75), ('sweep', 1.0)]
+    """Where a piece of work lies within a stage, and what is called with how far it has come.
 
     Attributes:
         hears: Called with a stage's name and the fraction of it that is done.
         notes: Called with a line that says what is done, or what it will take.
-        name: The stage; without one, nobody hears of fractions.
-        start: Where this work begins within the stage.
-        share: Which share of the stage it is.
+        name: The stage; without one, `hears` is not called.
+        start: Where this work begins within the stage, 0 to 1.
+        share: Which share of the stage it is, 0 to 1.
 
+    >>> seen = []
+    >>> whole = Progress(lambda stage, fraction: seen.append((stage, fraction))).stage("sweep")
+    >>> for item, part in whole.each("ab"):
+    ...     part(0.5)
+    >>> seen
+    [('sweep', 0.0), ('sweep', 0.25), ('sweep', 0.5), ('sweep', 0.75), ('sweep', 1.0)]
     """
 
-    hears: Stage = _unheard_stage
-    notes: Note = _unheard_note
+    hears: Stage = _ignore_stage
+    notes: Note = _ignore_note
     name: str = ""
     start: float = 0.0
     share: float = 1.0
@@ -60,11 +59,11 @@ class Progress:
             self.hears(self.name, round(self.start + self.share * fraction, 9))
 
     def note(self, text: str) -> None:
-        """Say a line."""
+        """Pass a line on to `notes`."""
         self.notes(text)
 
     def stage(self, name: str) -> Progress:
-        """A stage of its own."""
+        """The whole of another stage, which begins now."""
         found = replace(self, name=name, start=0.0, share=1.0)
         found(0.0)
         return found
@@ -92,4 +91,4 @@ class Progress:
 
 
 SILENT = Progress()
-"""Nobody hears of it."""
+"""Calls nothing."""

@@ -26,12 +26,28 @@ Entry = TypeVar("Entry")
 
 
 class PluginWarning(UserWarning):
-    """What an installed package brings cannot be used; everything else can."""
+    """What an installed package brings cannot be used; everything else can.
+
+    >>> broken = BrokenPlugin("task", "opposites", "my-tasks", "it must be a subclass of Task")
+    >>> print(PluginWarning(broken))
+    the task 'opposites' of package my-tasks cannot be used (it must be a subclass of Task); update
+    or remove that package
+    """
 
 
 @dataclass(frozen=True)
 class BrokenPlugin:
-    """An entry point that could not be used, and why."""
+    """An entry point that could not be used, and why.
+
+    Attributes:
+        kind: What it was to be, in words.
+        name: Its name.
+        package: The package that brings it.
+        reason: Why it cannot be used.
+
+    >>> str(BrokenPlugin("metric", "accuracy", "my-metrics", "ImportError: no module named numba"))
+    "the metric 'accuracy' of package my-metrics cannot be used (ImportError: ...); update or..."
+    """
 
     kind: str
     name: str
@@ -90,11 +106,17 @@ class Registry(Generic[Entry]):
         return tuple(dict.fromkeys((*self._ours, *self._registered)))
 
     def __contains__(self, name: object) -> bool:
-        """Whether something goes by this name."""
+        """Whether an entry has this name."""
         return name in self._ours or name in self.names()
 
     def get(self, name: str) -> Entry:
-        """The entry of that name. Raises UnknownNameError, with the closest name."""
+        """The entry of that name.
+
+        Raises:
+            UnknownNameError: There is none, or its package is broken; names the closest one.
+                A registry may have been made with another class of error.
+
+        """
         if name in self._registered:
             return self._registered[name]
         if name in self._ours:
@@ -112,12 +134,18 @@ class Registry(Generic[Entry]):
         return tuple(map(self.get, self.names()))
 
     def check(self, name: str) -> None:
-        """Raise UnknownNameError where nothing goes by this name; imports nothing of ours."""
+        """Raise UnknownNameError, as `get` does, for an unknown name; imports nothing of ours."""
         if name not in self:
             self.get(name)
 
     def register(self, entry: Entry) -> Entry:
-        """Add an entry, or define one anew. Raises an error where it has a flaw or a name taken."""
+        """Add an entry, or define one anew.
+
+        Raises:
+            UnknownNameError: It has a flaw, no name, or the name of another entry. A registry may
+                have been made with another class of error.
+
+        """
         name, shown = _name(entry), _shown(entry)
         if flaw := self._flaw(entry):
             raise self._error(f"{shown} is no {self.kind}: {flaw}")
@@ -135,7 +163,7 @@ class Registry(Generic[Entry]):
 
     @contextmanager
     def with_entry(self, entry: Entry) -> Iterator[Entry]:
-        """Have an entry inside a `with` alone."""
+        """Have an entry inside a `with` statement alone."""
         before = dict(self._registered)
         try:
             yield self.register(entry)

@@ -47,6 +47,8 @@ class Setting:
         panel: Under which heading its option is listed.
         parse: Reads what stands behind the option.
 
+    >>> Setting("Share of all score.", above=0, below=1).range
+    'above 0 and below 1'
     """
 
     help: str
@@ -96,7 +98,17 @@ class Setting:
 
 @dataclass(frozen=True)
 class Described:
-    """A field of a config with what is said of it."""
+    """A field of a config with what is said of it.
+
+    Attributes:
+        name: The field's name.
+        kind: Its type, without None.
+        default: Its default.
+        setting: What is said of it.
+
+    >>> {one.name: one.default for one in described(SelectionRule)}["min_effect"]
+    0.01
+    """
 
     name: str
     kind: Any
@@ -110,7 +122,15 @@ class Described:
 
 
 def setting(default: Any, help: str, **more: Any) -> Any:
-    """A field of a config; `more` as in `Setting`. A class or function as default makes one."""
+    """A field of a config; `more` as in `Setting`. A class as default is called for each config.
+
+    >>> @dataclass(frozen=True)
+    ... class Config(Checked):
+    ...     metric: str = setting("kl", "What is measured.", choices=("kl", "logit_diff"))
+    >>> Config(metric="logit-diff")
+    Traceback (most recent call last):
+    circuits.errors.SettingError: unknown metric 'logit-diff'; did you mean 'logit_diff'? ...
+    """
     metadata = {_KEY: Setting(help, **more)}
     if isinstance(default, type):
         return field(default_factory=default, metadata=metadata)
@@ -118,7 +138,11 @@ def setting(default: Any, help: str, **more: Any) -> Any:
 
 
 def described(config: type) -> tuple[Described, ...]:
-    """Every field of a config that is a setting, in order."""
+    """Every field of a config that is a setting, in order.
+
+    >>> [one.name for one in described(SelectionRule)][:3]
+    ['threshold', 'logits_threshold', 'min_effect']
+    """
     hints = get_type_hints(config)
     return tuple(
         Described(
@@ -133,7 +157,15 @@ def described(config: type) -> tuple[Described, ...]:
 
 
 class Checked:
-    """A config that refuses, when it is made, what its settings do not allow."""
+    """A config that refuses, when it is made, what its settings do not allow.
+
+    Raises:
+        SettingError: A value is out of range, or none of the choices.
+
+    >>> SelectionRule(threshold=-1.0)
+    Traceback (most recent call last):
+    circuits.errors.SettingError: threshold must be above 0, got -1.0
+    """
 
     def __post_init__(self) -> None:
         for one in described(type(self)):
@@ -141,7 +173,12 @@ class Checked:
 
 
 def checked_names(config: type, given: Mapping[str, Any]) -> None:
-    """Raise SettingError for a name that is no setting of a config."""
+    """Raise SettingError for a name that is no setting of a config.
+
+    >>> checked_names(SelectionRule, {"treshold": 2.0})
+    Traceback (most recent call last):
+    circuits.errors.SettingError: unknown setting 'treshold'; did you mean 'threshold'? ...
+    """
     known = [one.name for one in fields(config)]
     for name in given:
         if name not in known:
@@ -149,7 +186,13 @@ def checked_names(config: type, given: Mapping[str, Any]) -> None:
 
 
 def takes_settings(config: type) -> Callable[[Function], Function]:
-    """Show every setting of a config in the signature of a function that takes `**settings`."""
+    """Show every setting of a config in the signature of a function that takes `**settings`.
+
+    >>> @takes_settings(SelectionRule)
+    ... def find(model, **settings): ...
+    >>> list(signature(find).parameters)[:3]
+    ['model', 'threshold', 'logits_threshold']
+    """
 
     def decorate(function: Function) -> Function:
         own = signature(function)
@@ -167,7 +210,12 @@ def takes_settings(config: type) -> Callable[[Function], Function]:
 
 @contextmanager
 def lenient_names() -> Iterator[None]:
-    """Take names that nothing goes by here: a run may be of another package's method."""
+    """Allow unknown names inside a `with`: a saved run may be of another package's method.
+
+    >>> with lenient_names():
+    ...     DiscoveryConfig(method="of-another-package").method
+    'of-another-package'
+    """
     token = _is_lenient.set(True)
     try:
         yield
@@ -176,7 +224,11 @@ def lenient_names() -> Iterator[None]:
 
 
 def in_words(value: Any, one: Setting | None = None) -> str:
-    """A value of a setting, for people."""
+    """A value of a setting as text for people.
+
+    >>> in_words(True), in_words(0.0100), in_words(None)
+    ('yes', '0.01', 'default')
+    """
     if value is None:
         return one.otherwise if one is not None and one.otherwise else "default"
     if isinstance(value, bool):

@@ -40,6 +40,14 @@ class Task(ABC):
         spec: What `get_task` takes to give this task again; the name where it is empty.
         digest: A hash of pairs that are read from somewhere; None where they are drawn.
 
+    >>> class Repeat(Task):
+    ...     name, description = "repeat", "Say the word that followed the last one before."
+    ...     word_lists = {"word": ("w1", "w2", "w3", "w4", "w5", "w6")}
+    ...     def draw(self, rng, variant, words):
+    ...         a, b, c = rng.sample(words["word"], 3)
+    ...         return PromptPair(f"{a} {b} {a}", f"{c} {b} {a}", (f" {b}",), (f" {c}",))
+    >>> Repeat().sample(tokenizer, n=8).clean.shape
+    torch.Size([8, 3])
     """
 
     name: str
@@ -77,7 +85,7 @@ class Task(ABC):
         return usable
 
     def example(self, seed: int = 0, variant: int = 0) -> PromptPair:
-        """Return one pair as text; this needs no tokenizer, and so no model."""
+        """Return one pair as text, with the same words for every tokenizer: no model is needed."""
         return self.draw(Random(seed), variant, self.word_lists)
 
     def sample(

@@ -39,6 +39,11 @@ class RowReport:
         uneven_templates: Labels of templates whose prompts differ in length: means over their
             prompts mix positions that do not line up.
 
+    >>> from datasets import Dataset
+    >>> row = {"clean": "w1 w2 w1", "corrupted": "w3 w2 w1", "correct": " w2 w4", "wrong": " w3"}
+    >>> report = task_from_dataset(Dataset.from_list([row])).check(tokenizer)
+    >>> print(len(report.usable), "usable;", report.problems[0])
+    0 usable; row 0: the answer ' w2 w4' is not exactly one token after 'w1 w2 w1': ...
     """
 
     n_rows: int
@@ -52,6 +57,10 @@ class RowTask(Task):
 
     `sample` shuffles them by its seed. All rows must be usable with the tokenizer: a RowsError
     says which are not, and `check` gives those that are.
+
+    >>> mine = task_from_dataset(task.to_dataset(tokenizer, n=4), name="mine")
+    >>> mine.sample(tokenizer, n=3, seed=1).clean.shape
+    torch.Size([3, 8])
     """
 
     def __init__(self, table: ParsedTable, name: str, spec: str = "") -> None:
@@ -146,7 +155,7 @@ def _shuffled(pairs: Sequence[EncodedPair], seed: int) -> list[EncodedPair]:
 def task_from_file(
     path: str | Path, columns: Columns | None = None, *, strict: bool = True, spec: str = ""
 ) -> RowTask:
-    """Read a task from a JSONL or CSV file; `tasks.rows` and `tasks.tables` say how it looks.
+    """Read a task from a JSONL or CSV file of prompts and answers (`tasks.rows`, `tasks.tables`).
 
     Args:
         path: Ends in .jsonl, .ndjson or .csv.
@@ -157,6 +166,11 @@ def task_from_file(
     Raises:
         TaskError: The file cannot be read, or (RowsError, with `strict`) rows of it cannot.
 
+    >>> import json
+    >>> row = {"clean": "w1 w2 w1", "corrupted": "w3 w2 w1", "correct": " w2", "wrong": " w3"}
+    >>> _ = (directory / "mine.jsonl").write_text(json.dumps(row))
+    >>> task_from_file(directory / "mine.jsonl").all_pairs(tokenizer).clean_text
+    ('w1 w2 w1',)
     """
     path, columns = Path(path), columns or Columns()
     table = parse_table(read_file(path, columns), columns)
@@ -183,6 +197,8 @@ def task_from_dataset(
     Raises:
         TaskError: Rows cannot be used (RowsError, with `strict`).
 
+    >>> task_from_dataset(task.to_dataset(tokenizer, n=4), name="mine").n_pairs
+    4
     """
     columns = columns or Columns()
     return _task(parse_table(read_dataset(dataset, columns), columns), name, spec, strict)

@@ -57,6 +57,12 @@ class Docstring(Task):
     in the signature and others again in the docstring. `correct` is the next
     parameter; `wrong` are all other parameters of the clean signature and the new names of the
     corrupted one.
+
+    >>> pair = Docstring().example()
+    >>> pair.clean.splitlines()[0], pair.correct
+    ('def process(self, format, port, name, start):', (' name',))
+    >>> pair.clean.splitlines()[2:]
+    ['    :param format: summer stone', '    :param port: summer dark', '    :param']
     """
 
     name = "docstring"

@@ -45,9 +45,13 @@ class GenderedPronouns(Task):
     """A statement about a named person and a tag question: the model must add the pronoun.
 
     After Mathwin and Corlouer 2023: "So Mary is such a good cook, isn't" continues with " she".
-    Women and men take turns. The corrupted prompt has a name that tells neither, which changes the
-    first layers about half as much as "someone" or "they" in the same place. `correct` is the
+    Women and men take turns. The corrupted prompt has a name of women and men alike, which changes
+    the first layers about half as much as "someone" or "they" in the same place. `correct` is the
     pronoun that fits, `wrong` the other one.
+
+    >>> pair = GenderedPronouns().example()
+    >>> pair.clean, pair.correct
+    ("So Kate is such a talented driver, isn't", (' she',))
     """
 
     name = "gendered-pronouns"

@@ -47,6 +47,10 @@ class GreaterThan(Task):
     SmolLM), the tens digit is scored: `correct` are the digits above the start's, `wrong` those
     below. Start years that leave either set empty are not used. The corrupted start year ends in
     01, as in Hanna et al. 2023 (section 3).
+
+    >>> pair = GreaterThan().example()
+    >>> pair.clean, pair.correct[0], pair.wrong[-1]
+    ('The debate lasted from the year 1508 to the year 15', '09', '08')
     """
 
     name = "greater-than"

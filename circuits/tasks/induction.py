@@ -38,6 +38,10 @@ class Induction(Task):
     prompt A's earlier occurrence is another word, so that A has never been followed by anything.
     The shorter form "... A B ... A" is too hard for small models (SmolLM2-135M puts B first in
     one prompt of thirty), hence the words before A are repeated with it.
+
+    >>> pair = Induction().example()
+    >>> pair.clean[54:], pair.correct
+    ('feather blanket drum cloud brown bottle paper eagle valley feather', (' blanket',))
     """
 
     name = "induction"

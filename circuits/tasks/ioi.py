@@ -40,7 +40,13 @@ class IOI(Task):
     The repeated subject S stands second (ABBA: "John and Mary ..., Mary gave ... to") or first
     (BABA) among the two names. The corrupted prompt is p_ABC of Wang et al. 2022 (section 3): three
     different new names, so that none is repeated. `correct` is the indirect object, `wrong` the
-    subject; `template` tells sentence and order apart.
+    subject; each sentence in each order has a `template` of its own.
+
+    >>> pair = IOI().example()
+    >>> pair.clean, pair.correct
+    ('When Aaron and Natalie went to the school, Natalie gave a ticket to', (' Aaron',))
+    >>> pair.corrupted
+    'When Brandon and Kyle went to the school, Carol gave a ticket to'
     """
 
     name = "ioi"

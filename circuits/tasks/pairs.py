@@ -36,6 +36,11 @@ class PromptPairs:
         TaskError: The parts do not fit together, the two prompts of some pairs, and not of others,
             are equal up to `end`, or a prompt has no correct or no wrong answer.
 
+    >>> pairs = task.sample(tokenizer, n=4, seed=0)
+    >>> pairs.clean.shape, pairs.end.tolist()  # right-padded; the last token of each prompt
+    (torch.Size([4, 8]), [5, 7, 5, 7])
+    >>> len(pairs[pairs.end == 5])
+    2
     """
 
     task: str

@@ -44,8 +44,14 @@ def register_task(task_class: TaskType) -> TaskType:
     """Make a `Task` subclass known to `get_task` under its `name`; use as a class decorator.
 
     Raises:
-        TaskError: The class has no name, or another class has it already.
+        TaskError: It is no subclass of `Task`, it has no name, or another class has it already.
 
+    >>> from circuits.tasks import IOI
+    >>> @register_task
+    ... class ShopIOI(IOI):
+    ...     name, word_lists = "shop-ioi", IOI.word_lists | {"place": ("store", "market")}
+    >>> get_task("shop-ioi").example().clean
+    'When ... went to the ...'
     """
     TASKS.register(task_class)
     return task_class
@@ -62,6 +68,8 @@ def get_task(name: str | Task) -> Task:
     Raises:
         TaskError: There is no such task, or it cannot be read.
 
+    >>> get_task("ioi").description
+    'Name the person who receives something: the one of two names not repeated.'
     """
     if isinstance(name, Task):
         return name
@@ -69,5 +77,9 @@ def get_task(name: str | Task) -> Task:
 
 
 def list_tasks() -> tuple[str, ...]:
-    """Return the names of all tasks: built in, registered, and of installed packages."""
+    """Return the names of all tasks: built in, registered, and of installed packages.
+
+    >>> list_tasks()[:5]
+    ('ioi', 'greater-than', 'induction', 'docstring', 'gendered-pronouns')
+    """
     return TASKS.names()

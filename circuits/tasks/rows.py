@@ -35,6 +35,8 @@ class Columns:
         template: Label of the pairs whose positions line up, a number or a text; the column may be
             missing, and pairs of equal length in tokens then share a template.
 
+    >>> Columns(clean="prompt", wrong="foil").changed
+    {'clean': 'prompt', 'wrong': 'foil'}
     """
 
     clean: str = "clean"
@@ -61,7 +63,11 @@ class Columns:
 
 @dataclass(frozen=True)
 class RowProblem:
-    """Why a row cannot be used; `row` is None for what concerns the whole table."""
+    """Why a row cannot be used; `row` is None for what concerns the whole table.
+
+    >>> print(RowProblem(3, "column 'wrong' is empty"))
+    row 3: column 'wrong' is empty
+    """
 
     row: int | None
     message: str
@@ -104,7 +110,7 @@ class NumberedPair:
 
 @dataclass(frozen=True)
 class ParsedTable:
-    """The pairs of a table, as far as they can be told without a tokenizer.
+    """The pairs of a table, as far as they are known without a tokenizer.
 
     Attributes:
         pairs: Those of the rows without a problem.
@@ -128,18 +134,24 @@ class ParsedTable:
 
 
 class RowsError(TaskError):
-    """Rows of a table cannot be used; `problems` says which, and why."""
+    """Rows of a table cannot be used; `problems` says which, and why.
+
+    >>> raise RowsError("mine.jsonl", 10, [RowProblem(3, "column 'wrong' is empty")])
+    Traceback (most recent call last):
+    circuits.tasks.rows.RowsError: mine.jsonl: 1 of 10 rows cannot be used: row 3: column 'wrong' is
+    empty (`circuits tasks check` lists all problems, ...)
+    """
 
     def __init__(self, name: str, n_rows: int, problems: Sequence[RowProblem]) -> None:
-        """Tell of the first problems; `problems` has all of them."""
+        """The message names the first problems; `problems` has all of them."""
         self.problems = tuple(problems)
         bad = len({problem.row for problem in problems} - {None})
         count = f"{bad} of {n_rows} rows cannot be used: " if bad else ""
-        told = "; ".join(map(str, problems[:_SHOWN_PROBLEMS]))
+        shown = "; ".join(map(str, problems[:_SHOWN_PROBLEMS]))
         more = len(problems) - _SHOWN_PROBLEMS
         rest = f"; and {more} more problems" if more > 0 else ""
         super().__init__(
-            f"{name}: {count}{told}{rest} (`circuits tasks check` lists all problems, and writes "
+            f"{name}: {count}{shown}{rest} (`circuits tasks check` lists all problems, and writes "
             "the rows that can be used to a file)"
         )
 
@@ -162,7 +174,7 @@ def parse_table(table: Table, columns: Columns) -> ParsedTable:
 
 
 def _whole_table(table: Table, columns: Columns, has_templates: bool) -> list[RowProblem]:
-    """A column that no row has, or no rows: told once, not for every row."""
+    """A column that no row has, or no rows: one problem, not one for every row."""
     if not table.rows and not table.problems:
         return [RowProblem(None, "there are no rows")]
     needed = columns.needed | ({"template": columns.template} if has_templates else {})

@@ -87,15 +87,21 @@ def is_spec(text: str) -> bool:
 
 
 def open_task(spec: str, *, strict: bool = True) -> RowTask:
-    """Read a task from where a spec says.
+    """Read a task from a file, a saved dataset, or a dataset of the Hugging Face hub.
 
     Args:
-        spec: A path or `hf://datasets/...`, see above.
+        spec: A path or `hf://datasets/...`; behind a question mark the names of columns, and for
+            datasets `split` and `config` (`data/mine.csv?wrong=foil`).
         strict: Refuse what has rows that no tokenizer could use.
 
     Raises:
         TaskError: There is nothing, it cannot be read, or (RowsError) rows of it cannot.
 
+    >>> import json
+    >>> row = {"clean": "w1 w2 w1", "corrupted": "w3 w2 w1", "correct": " w2", "foil": " w3"}
+    >>> _ = (directory / "foils.jsonl").write_text(json.dumps(row))
+    >>> open_task(f"{directory}/foils.jsonl?wrong=foil").n_pairs
+    1
     """
     place = _Place.parse(spec)
     if not place.is_on_hub and not Path(place.path).exists():

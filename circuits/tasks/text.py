@@ -19,6 +19,14 @@ class PromptPair:
         wrong: The strings that `correct` is compared with.
         template: Label of the pairs whose positions line up, for means over prompts.
 
+    >>> pair = PromptPair(
+    ...     clean="When Mary and John went to the store, John gave a drink to",
+    ...     corrupted="When Anna and Paul went to the store, Mark gave a drink to",
+    ...     correct=(" Mary",),
+    ...     wrong=(" John",),
+    ... )
+    >>> pair.clean.endswith("gave a drink to")
+    True
     """
 
     clean: str

@@ -40,8 +40,10 @@ class Interchange:
             component with the lowest share.
         joint: With the outputs of all components outside the circuit from another prompt.
         n_prompts: Pairs of prompts drawn.
-        seed: Of the draw.
+        seed: Seed of the draw.
 
+    >>> truth_record("siit-induction").interchange.lowest > 0.9
+    True
     """
 
     behaviour: float
@@ -74,6 +76,9 @@ class TruthRecord:
             not matter. Nothing is said of them where nothing was trained.
         interchange: Measured on the shipped weights; None where nothing was trained.
 
+    >>> record = truth_record("hand-induction")
+    >>> record.kind, record.shape.n_layers, sorted(map(str, record.connections))
+    ('hand-wired', 2, ['0.6 -> 1.6.k', '1.6 -> logits'])
     """
 
     name: str
@@ -97,6 +102,9 @@ class GroundTruth:
         task: The task that the circuit carries out, in the model's own words.
         record: The true heads, the true paths where they are known, and where all that is from.
 
+    >>> truth = load_truth("hand-induction")
+    >>> truth.task.name, sorted(map(str, truth.heads))
+    ('small-induction', ['0.6', '1.6'])
     """
 
     model: TransformerBridge
@@ -129,16 +137,23 @@ _RECORD: TypeAdapter[TruthRecord] = TypeAdapter(TruthRecord)
 
 
 def list_truths(directory: Path = DATA) -> tuple[str, ...]:
-    """The names of all models whose circuits are known."""
+    """The names of all models whose circuits are known, in alphabetical order.
+
+    >>> [name for name in list_truths() if name.startswith("hand")]
+    ['hand-induction', 'hand-induction-deep', 'hand-ioi']
+    """
     return tuple(sorted(path.stem for path in directory.glob("*.json")))
 
 
 def load_truth(name: str, directory: Path = DATA) -> GroundTruth:
-    """Load a model whose circuit is known.
+    """Load a model whose circuit is known, with its task and that circuit.
 
     Raises:
         UnknownNameError: There is none of that name.
 
+    >>> truth = load_truth("hand-ioi")
+    >>> truth.task.name, sorted(map(str, truth.circuit.heads))
+    ('small-ioi', ['0.6', '1.6', '2.0'])
     """
     record = truth_record(name, directory)
     task = small_task(record.task)
@@ -147,7 +162,15 @@ def load_truth(name: str, directory: Path = DATA) -> GroundTruth:
 
 
 def truth_record(name: str, directory: Path = DATA) -> TruthRecord:
-    """What is known of a model, without loading it. Raises UnknownNameError."""
+    """What is known of a model, without loading it.
+
+    Raises:
+        UnknownNameError: There is none of that name.
+
+    >>> record = truth_record("siit-ioi")
+    >>> record.kind, record.task, record.shape.n_layers, record.shape.n_heads
+    ('siit', 'short-ioi', 2, 4)
+    """
     known = list_truths(directory)
     if name not in known:
         raise UnknownNameError(unknown_name("model with a known circuit", name, known))
@@ -163,7 +186,21 @@ def truth_digest(name: str, directory: Path = DATA) -> str:
 def save_truth(
     record: TruthRecord, weights: dict[str, Tensor], directory: Path = DATA
 ) -> tuple[Path, Path]:
-    """Write a record and the weights; both or none."""
+    """Write a record and the weights; both or none.
+
+    Args:
+        record: Its name becomes the name of both files.
+        weights: By the names of the model's parameters.
+        directory: Where `load_truth` is to find them; created.
+
+    Returns:
+        The paths of the record and of the weights.
+
+    >>> weights = load((DATA / "hand-induction.safetensors").read_bytes())
+    >>> paths = save_truth(truth_record("hand-induction"), weights, directory / "mine")
+    >>> [path.name for path in paths]
+    ['hand-induction.json', 'hand-induction.safetensors']
+    """
     directory.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_RECORD.dump_python(record, mode="json"), indent=1) + "\n"
     paths = directory / f"{record.name}.json", directory / f"{record.name}.safetensors"

@@ -25,6 +25,10 @@ class Contestant:
         prune_by: Which scores "app" prunes by.
         default_rules: Take the rules for models of hundreds of heads, not those for small ones.
 
+    >>> from circuits.truth import truth_record
+    >>> exact = Contestant("exact", method="path-patching", engine="exact")
+    >>> exact.config(truth_record("hand-induction").shape, seed=0).selection.min_effect  # 16 heads
+    0.0625
     """
 
     name: str
@@ -52,7 +56,11 @@ _SLOW = "reference"
 
 
 def contestants() -> tuple[Contestant, ...]:
-    """Every method of the benchmark, those that were registered included."""
+    """Every method of the benchmark, those that were registered included.
+
+    >>> [one.name for one in contestants() if one.method == "path-patching"]
+    ['path-patching-exact', 'path-patching-sweep', 'path-patching-exact-default']
+    """
     engines = [name for name in ESTIMATORS.names() if name != _SLOW]
     alone = [name for name in pruning_names() if name not in METHODS]
     merged = [name for name in pruning_names() if name in METHODS]
@@ -81,9 +89,13 @@ def small_selection(n_layers: int, n_heads: int) -> SelectionRule:
     which changes nothing from about 105 senders on; and it does not grow with distance, of which
     there is none to speak of.
 
-    So low a threshold finds someone that stands out among senders that all do nothing. What tells
-    these is the smallest effect that counts, published as 0.001 to 0.02 for hundreds of heads:
+    So low a threshold finds some sender that stands out even where none has an effect. These are
+    kept out by the smallest effect that counts, published as 0.001 to 0.02 for hundreds of heads:
     here, at least the share of each head if all did equal harm, 1 / (n_layers n_heads).
+
+    >>> rule = small_selection(n_layers=2, n_heads=8)
+    >>> rule.min_effect, rule.threshold < SelectionRule().threshold
+    (0.0625, True)
     """
     published = SelectionRule()
     return SelectionRule(

@@ -23,9 +23,19 @@ from circuits import Circuit, EvaluationConfig, discover_circuit, discover_seeds
 from circuits.evaluation import Evaluator
 from circuits.forward import Activations, LayeredModel
 from circuits.model import tokenizer_of
+from circuits.tasks.registry import TASKS
 from tests.circuits.conftest import RULE, toy_discovery
 
-MODULES = ("circuits.circuit", "circuits.components", "circuits.graph", "circuits.behaviour")
+MODULES = (
+    "circuits.circuit",
+    "circuits.components",
+    "circuits.graph",
+    "circuits.behaviour",
+    "circuits.errors",
+    "circuits.runtime.progress",
+    "circuits.runtime.registry",
+    "circuits.runtime.settings",
+)
 """Public, and no packages."""
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -100,6 +110,12 @@ def namespace(toy, tmp_path_factory):
         "pickle": pickle,
         "discover_circuit": discover_circuit,
     }
+
+
+@pytest.fixture(autouse=True)
+def tasks_as_they_were(monkeypatch):
+    """What an example registers is gone when it ends."""
+    monkeypatch.setattr(TASKS, "_registered", dict(TASKS._registered))
 
 
 @pytest.mark.parametrize("place", PUBLIC)
