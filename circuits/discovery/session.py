@@ -152,7 +152,7 @@ class Session:
 
     @cached_property
     def exact_activations(self) -> Activations:
-        """The same for exact effects; what verifies estimates of lower precision is float32."""
+        """What exact effects read: in float32 where they verify estimates of lower precision."""
         estimator = ESTIMATORS.get(self.config.engine)
         model = self.model if estimator.is_exact else in_float32(self.model)
         if model is self.model:

@@ -1,7 +1,7 @@
 """What every figure shares: the colours of each theme, page settings, plain text.
 
 Red and blue are used for signs, never red and green. `tests/circuits/figures/test_style.py` holds
-every palette to what can be told apart with normal and with colour-blind sight, and to contrast
+every palette to what normal and colour-blind sight can distinguish, and to contrast
 with its page.
 """
 

@@ -63,7 +63,7 @@ class EdgeEstimator(Protocol):
 
 @runtime_checkable
 class ReceiverEstimator(EdgeEstimator, Protocol):
-    """Finds the effects on one receiver alone, so that a search pays for those that it reaches.
+    """Finds the effects on one receiver alone, so that a search measures just those it reaches.
 
     >>> exact = ESTIMATORS.get("exact")
     >>> isinstance(exact, ReceiverEstimator), isinstance(ESTIMATORS.get("sweep"), ReceiverEstimator)
