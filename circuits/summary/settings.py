@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from circuits.discovery.result import Discovery
+from circuits.runtime.settings import in_words
 
 _INDENT = "    "
 
@@ -18,7 +19,7 @@ def rows(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         if is_dataclass(value):
             yield from rows(value, f"{name}: ")
         else:
-            yield name, _told(value)
+            yield name, _as_text(value)
 
 
 def python_code(found: Discovery) -> str:
@@ -30,7 +31,7 @@ def python_code(found: Discovery) -> str:
         [
             f"from circuits import {', '.join((*parts, 'load_model'))}",
             "from circuits.discover import run_discovery",
-            "from tasks import get_task",
+            "from circuits.tasks import get_task",
             "",
             f"model = load_model({source.model.name!r}, dtype={source.model.dtype!r})",
             f"config = DiscoveryConfig({_arguments(settings)})",
@@ -44,7 +45,7 @@ def _arguments(settings: Mapping[str, Any]) -> str:
     return "\n" + "\n".join(lines) + "\n"
 
 
-def _told(value: Any) -> str:
+def _as_text(value: Any) -> str:
     if value is None:
         return "default"
     if isinstance(value, bool):

@@ -1,4 +1,4 @@
-"""A task from a table of one's own: a JSONL or CSV file, or a `datasets.Dataset`."""
+"""A task from a table of your own: a JSONL or CSV file, or a `datasets.Dataset`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where a task of one's own is: a file, a saved dataset, or a dataset of the Hugging Face hub.
+"""Where a task of your own is: a file, a saved dataset, or a dataset of the Hugging Face hub.
 
 One text says it, and goes wherever a task's name goes:
 
