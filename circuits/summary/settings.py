@@ -7,7 +7,6 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from circuits.discovery.result import Discovery
-from circuits.runtime.settings import in_words
 
 _INDENT = "    "
 
