@@ -61,7 +61,13 @@ class CircuitFormat(Protocol):
         ...
 
     def read(self, text: str, reading: GraphReading | None) -> Imported:
-        """Read a circuit. Raises FormatError: what is wrong, and where."""
+        """Read a circuit.
+
+        Raises:
+            FormatError: The text is malformed, and where.
+            InputError: It makes no circuit; the base of FormatError.
+
+        """
         ...
 
 
