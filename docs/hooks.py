@@ -14,6 +14,7 @@ import html
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import is_dataclass
+from importlib import import_module
 from inspect import getdoc
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,15 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
 NAMES = ("README", "CONTRIBUTING", "CHANGELOG")
+REGISTRIES = (
+    ("circuits.tasks.registry", "TASKS"),
+    ("circuits.metrics", "METRICS"),
+    ("circuits.scores", "SCORERS"),
+    ("circuits.patching", "ESTIMATORS"),
+    ("circuits.search", "SEARCHES"),
+    ("circuits.discovery", "METHODS"),
+    ("circuits.formats", "FORMATS"),
+)
 MARKER = re.compile(r"^<!-- (registry|registries|settings)(?:: ([\w-]+))? -->$", re.MULTILINE)
 Rows = Iterable[Iterable[str]]
 
@@ -56,16 +66,8 @@ def with_tables(markdown: str) -> str:
 
 def registries() -> dict[str, Any]:
     """Every registry by what its entries are called: `engines`, `scores`, ..."""
-    from circuits.discovery.methods import METHODS
-    from circuits.formats import FORMATS
-    from circuits.metrics import METRICS
-    from circuits.patching import ESTIMATORS
-    from circuits.scores import SCORERS
-    from circuits.search import SEARCHES
-    from circuits.tasks.registry import TASKS
-
-    every = (TASKS, METRICS, SCORERS, ESTIMATORS, SEARCHES, METHODS, FORMATS)
-    return {registry.group.rpartition(".")[2]: registry for registry in every}
+    found = (getattr(import_module(module), name) for module, name in REGISTRIES)
+    return {registry.group.rpartition(".")[2]: registry for registry in found}
 
 
 def configs() -> dict[str, type]:
@@ -79,7 +81,7 @@ def configs() -> dict[str, type]:
 
 def _table_of(kind: str, name: str) -> str:
     if kind == "registries":
-        return _table(("what", "names", "entry points"), _overview())
+        return _table(("what", "registry", "names", "entry points"), _overview())
     known: dict[str, Any] = registries() if kind == "registry" else configs()
     if name not in known:
         raise PluginError(f"there is no {kind} {name!r}; there are {', '.join(known)}")
@@ -90,9 +92,9 @@ def _table_of(kind: str, name: str) -> str:
 
 
 def _overview() -> Iterator[Iterable[str]]:
-    for name, registry in registries().items():
+    for (module, name), (kind, registry) in zip(REGISTRIES, registries().items(), strict=True):
         known = ", ".join(f"`{entry}`" for entry in registry.names())
-        yield name, known, f"`{registry.group}`"
+        yield kind, f"`{name}` of `{module}`", known, f"`{registry.group}`"
 
 
 def _entries(kind: str, registry: Any) -> Iterator[Iterable[str]]:

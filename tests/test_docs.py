@@ -308,7 +308,7 @@ class TestTables:
         assert name not in table(f"registry: {kind}")
         with registry.with_entry(entry):
             assert table(f"registry: {kind}")[name] == ["Measure nothing"]
-            assert f"`{name}`" in table("registries")[kind][0]
+            assert f"`{name}`" in table("registries")[kind][1]
         assert name not in table(f"registry: {kind}")
 
     def test_a_score_is_a_method_and_a_name_that_the_setting_takes(self):
