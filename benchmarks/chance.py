@@ -30,7 +30,7 @@ from benchmarks.tables import spread, table
 from circuits import SelectionRule, load_model
 from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.run import Run
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.session import Session
 from circuits.errors import InputError
 from circuits.forward import TransformerBridge
@@ -66,7 +66,7 @@ def without_gate(bridge: TransformerBridge, task: Task, config: DiscoveryConfig)
     """Heads that each rule keeps; None where there is nothing that effects could be a share of."""
     dense = replace(config, method="path-patching", ignore_behaviour=True, verify=False)
     try:
-        grown = Run(Session.of(bridge, task, dense)).patch(list(RULES.values()))
+        grown = Pipeline(Session.of(bridge, task, dense)).patch(list(RULES.values()))
     except InputError as error:
         return {"false_heads": None, "refused": str(error)}
     sizes = {name: len(found.circuit) for name, found in zip(RULES, grown, strict=True)}

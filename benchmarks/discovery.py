@@ -16,7 +16,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, publish
 from benchmarks.tables import table
 from circuits import Discovery, discover_circuit, load_model
-from circuits.discovery.run import STAGES
+from circuits.discovery.pipeline import STAGES
 from circuits.model import DEFAULT_MODEL
 from circuits.tasks import list_tasks
 

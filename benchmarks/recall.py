@@ -27,7 +27,7 @@ from benchmarks.tables import table
 from circuits import Discovery, Head, load_model
 from circuits.comparison import head_roc_curve
 from circuits.discovery.origin import sample_pairs
-from circuits.discovery.run import Run
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.session import Session
 from circuits.forward import Activations, LayeredModel, TransformerBridge
 from circuits.metrics import get_metric
@@ -74,7 +74,7 @@ def measure_cut(
     """How many heads a discovery would leave, and how much of the circuit."""
     config = replace(exact.config, method="app", engine="sweep", prune_by=prune_by, pruning=rule)
     task = get_task(exact.provenance.task)
-    run = Run(Session.of(bridge, task, config))
+    run = Pipeline(Session.of(bridge, task, config))
     candidates = merged_candidates(run.prunings) or frozenset()
     return {"candidates": len(candidates), "recall": recall(candidates, exact.circuit.heads)}
 

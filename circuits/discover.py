@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
-from circuits.discovery.run import Run
 from circuits.discovery.session import Session
 from circuits.forward import TransformerBridge
 from circuits.metrics import metric_name
@@ -76,7 +76,7 @@ def run_discovery(
     one of another model or other prompts.
     """
     session = Session.of(model, task, config, directory, resume=resume)
-    return Run(session, Progress.of(progress)).discover()
+    return Pipeline(session, Progress.of(progress)).discover()
 
 
 def _config(settings: Mapping[str, Any]) -> DiscoveryConfig:

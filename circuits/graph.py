@@ -140,7 +140,7 @@ class ModelGraph:
         """
         return receiver if self.has_mlps else self.sharing(receiver)[0]
 
-    def readers(self, receiver: Receiver) -> tuple[Node, ...]:
+    def readers(self, receiver: Receiver) -> tuple[Head | MLP, ...]:
         """The nodes that read here: of a shared key or value, all that share it; none: logits."""
         sharing = (receiver,) if self.has_mlps else self.sharing(receiver)
         return tuple(one.node for one in sharing if one.node is not None)

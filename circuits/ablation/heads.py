@@ -8,8 +8,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from circuits.ablation.distinct_streams import Streams
 from circuits.ablation.outputs import HeadOutputs
-from circuits.ablation.streams import Streams
 from circuits.components import Head
 from circuits.forward import LayeredModel
 from circuits.forward.passes import trim

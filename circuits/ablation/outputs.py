@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from circuits.ablation.streams import Replacements
+from circuits.ablation.distinct_streams import Replacements
 from circuits.errors import MismatchError
 from circuits.forward import Activations, LayeredModel
 from circuits.forward.passes import head_outputs, trim

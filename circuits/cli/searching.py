@@ -25,6 +25,17 @@ if TYPE_CHECKING:
 Report = dict[str, Any]
 
 
+@runtime_checkable
+class Saveable(Protocol):
+    """What a search found."""
+
+    def save(self, directory: str | Path) -> None:
+        """Write it."""
+
+
+Found = TypeVar("Found", bound=Saveable)
+
+
 @dataclass(frozen=True)
 class Asked:
     """What was asked for on the command line; None leaves a setting to the library."""
@@ -51,6 +62,21 @@ class Asked:
         with usage_errors():
             return discovery_config(self.options)
 
+    def run(self, discover: Callable[..., Found], **settings: Any) -> Callable[[Search], Found]:
+        """The search that one of the library's functions makes, with these settings of its own."""
+
+        def run(search: Search) -> Found:
+            return discover(
+                search.bridge,
+                search.task,
+                directory=self.directory,
+                progress=search.progress,
+                resume=self.resume,
+                **settings,
+            )
+
+        return run
+
 
 @dataclass(frozen=True)
 class Search:
@@ -59,17 +85,6 @@ class Search:
     bridge: TransformerBridge
     task: Task
     progress: Progress
-
-
-@runtime_checkable
-class Saveable(Protocol):
-    """What a search found."""
-
-    def save(self, directory: str | Path) -> None:
-        """Write it."""
-
-
-Found = TypeVar("Found", bound=Saveable)
 
 
 @dataclass(frozen=True)

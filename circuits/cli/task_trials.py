@@ -17,7 +17,7 @@ from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.tables import basics as tables
 from circuits.cli.tables.behaviour import Answer, answers_to, trial
 from circuits.cli.terminal import out, print_json, print_note, print_warning
-from circuits.discovery.run import STAGES
+from circuits.discovery.pipeline import STAGES
 from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
 from circuits.model import tokenizer_of

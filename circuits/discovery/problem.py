@@ -130,12 +130,12 @@ class Job:
             CircuitsError: As `load_model` and `discover_circuit` raise it.
 
         """
-        from circuits.discovery.run import Run
+        from circuits.discovery.pipeline import Pipeline
         from circuits.discovery.session import Session
 
         session = Session.open(self.problem, self.directory)
         if session.saved() is None:
-            Run(session).discover().save(self.directory)
+            Pipeline(session).discover().save(self.directory)
         return self.directory
 
 

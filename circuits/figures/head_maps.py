@@ -83,7 +83,8 @@ def receiver_effects_figure(
     receiver = Receiver.parse(receiver) if isinstance(receiver, str) else receiver
     title = title or f"Effects on {receiver}"
     values = effects.effects(receiver).detach().cpu().double().numpy()
-    n_layers = len(values) if receiver.node is None else receiver.node.layer
+    below = effects.graph.senders[effects.graph.below(receiver)]
+    n_layers = len({sender.layer for sender in below if isinstance(sender, Head)})
     values = values[:n_layers]
     if not np.isfinite(values).any():
         return message(f"No effect on {receiver} was measured.", title, palette)

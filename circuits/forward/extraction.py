@@ -177,7 +177,7 @@ def _raw(module: Any) -> nn.Module:
 
 
 def _window(attention: nn.Module, layer: int) -> int | None:
-    """Positions that a layer sees back to; None for all. Told by the module or by its config."""
+    """Positions that a layer sees back to; None for all. The module says, or its config."""
     if hasattr(attention, "sliding_window"):
         return attention.sliding_window  # type: ignore[return-value]
     config = getattr(attention, "config", None)

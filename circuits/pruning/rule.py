@@ -22,7 +22,7 @@ class PruningRule(Checked):
     These are APP's (arXiv 2511.05442, section 3, and its code). Nor is one for `share`: it keeps
     the best heads that together hold `score_share` of the whole model's score, counting scores
     below 0 as 0. The larger it is, the more is kept of what path patching among all heads finds,
-    and the dearer the search (`benchmarks.recall`). What `first` leaves out of the curve
+    and the more the search costs (`benchmarks.recall`). What `first` leaves out of the curve
     `full_curve` evaluates too; see `prune`.
 
     Raises:

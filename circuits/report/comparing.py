@@ -11,7 +11,7 @@ from circuits.comparison import compare_circuits
 from circuits.figures import overlap_figure
 from circuits.report.drawing import Drawing
 from circuits.report.saved_run import SavedRun
-from circuits.summary import tables as facts
+from circuits.summary import tables as summary
 
 _MOST_DRAWN = 10
 """Pairs: those of five runs."""
@@ -23,8 +23,8 @@ class Pair:
 
     names: tuple[str, str]
     drawing: Drawing
-    heads: facts.Table
-    edges: facts.Table | None
+    heads: summary.Table
+    edges: summary.Table | None
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class RunComparison:
 
     """
 
-    sizes: facts.Table
-    heads: facts.Table
-    edges: facts.Table
+    sizes: summary.Table
+    heads: summary.Table
+    edges: summary.Table
     pairs: tuple[Pair, ...]
     n_left_out: int
 
@@ -71,8 +71,8 @@ def _are_comparable(one: SavedRun, other: SavedRun) -> bool:
     return not (one.found.refusal or other.found.refusal) and _shape(one) == _shape(other)
 
 
-def _sizes(runs: Sequence[SavedRun]) -> facts.Table:
-    return facts.Table(
+def _sizes(runs: Sequence[SavedRun]) -> summary.Table:
+    return summary.Table(
         ("run", "task", "model", "method", ">heads", ">edges", ">performance", ">forward passes"),
         tuple(
             (
@@ -82,7 +82,7 @@ def _sizes(runs: Sequence[SavedRun]) -> facts.Table:
                 run.found.config.method,
                 "no circuit" if run.found.refusal else str(len(run.found.circuit)),
                 "–" if run.found.refusal else str(len(run.found.circuit.edges)),
-                facts.percent(run.found.performance, 1),
+                summary.percent(run.found.performance, 1),
                 f"{run.found.cost.forward_passes:,.0f}",
             )
             for run in runs
@@ -93,7 +93,7 @@ def _sizes(runs: Sequence[SavedRun]) -> facts.Table:
 
 def _matrix(
     runs: Sequence[SavedRun], overlap: Callable[[Circuit, Circuit], Overlap]
-) -> facts.Table:
+) -> summary.Table:
     def cell(one: SavedRun, other: SavedRun) -> str:
         if not _are_comparable(one, other):
             return "–"
@@ -101,7 +101,7 @@ def _matrix(
         return f"{found.iou:.2f}" if found.iou == found.iou else "–"
 
     rows = tuple((one.name, *(cell(one, other) for other in runs)) for one in runs)
-    return facts.Table(("", *(f">{run.name}" for run in runs)), rows)
+    return summary.Table(("", *(f">{run.name}" for run in runs)), rows)
 
 
 def _pair(number: int, one: SavedRun, other: SavedRun) -> Pair:
@@ -112,5 +112,5 @@ def _pair(number: int, one: SavedRun, other: SavedRun) -> Pair:
         lambda theme: overlap_figure(one.found.circuit, other.found.circuit, names, theme=theme),
         f"Heads of {names[0]} and of {names[1]}, by layer.",
     )
-    edges = compared.edges and facts.agreement(compared.edges, compared.edges_by_heads)
-    return Pair(names, drawing, facts.agreement(compared.heads), edges)
+    edges = compared.edges and summary.agreement(compared.edges, compared.edges_by_heads)
+    return Pair(names, drawing, summary.agreement(compared.heads), edges)

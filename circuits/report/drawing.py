@@ -23,7 +23,7 @@ from circuits.figures import (
 )
 from circuits.pruning import PruningRule
 from circuits.report.saved_run import SavedRun
-from circuits.summary import tables as facts
+from circuits.summary import tables as summary
 
 Draw = Callable[[Theme], go.Figure]
 _PAGE_THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -82,7 +82,7 @@ def named(drawn: Drawing, prefix: str) -> Drawing:
 
 def _circuit(found: Discovery) -> Drawing:
     circuit = found.circuit
-    strongest = "; ".join(map(str, facts.strongest(circuit, 5)))
+    strongest = "; ".join(map(str, summary.strongest(circuit, 5)))
     return Drawing.of(
         "circuit",
         lambda theme: circuit_figure(circuit, theme=theme),
@@ -127,7 +127,7 @@ def _effects(found: Discovery) -> Iterable[Drawing]:
     if found.effects is None:
         return
     effects = found.effects
-    ranked = [edge.receiver for edge in facts.strongest(found.circuit)]
+    ranked = [edge.receiver for edge in summary.strongest(found.circuit)]
     receivers = list(dict.fromkeys([Receiver.logits(), *ranked]))[:_SHOWN_RECEIVERS]
     for number, receiver in enumerate(receivers):
         yield Drawing.of(

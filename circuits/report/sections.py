@@ -12,7 +12,7 @@ from circuits.errors import TaskError
 from circuits.report.drawing import Drawing, drawings, named
 from circuits.report.saved_run import SavedRun
 from circuits.summary import certainty, settings
-from circuits.summary import tables as facts
+from circuits.summary import tables as summary
 from circuits.tasks import PromptPair, Task, get_task
 from circuits.tasks.sources import HUB
 
@@ -33,8 +33,8 @@ class Asked:
 
     description: str
     example: PromptPair | None
-    model: facts.Facts
-    settings: facts.Facts
+    model: summary.NamedValues
+    settings: summary.NamedValues
 
     @classmethod
     def of(cls, found: Discovery) -> Asked:
@@ -51,10 +51,10 @@ class Evaluated:
     """An evaluation that was kept with the run."""
 
     on: str
-    kept: facts.Table
-    figures: facts.Facts
-    curves: Mapping[str, facts.Table]
-    minimality: facts.Table
+    kept: summary.Table
+    figures: summary.NamedValues
+    curves: Mapping[str, summary.Table]
+    minimality: summary.Table
 
     @classmethod
     def of(cls, run: SavedRun) -> Evaluated | None:
@@ -63,11 +63,13 @@ class Evaluated:
             return None
         evaluation, found = run.evaluation.evaluation, run.found
         return cls(
-            on=facts.evaluated_on(evaluation, evaluation.prompts),
-            kept=facts.kept(evaluation, found.config.metric),
-            figures=facts.evaluated(evaluation, found.circuit),
-            curves={facts.curve_title(one): facts.curve(one) for one in evaluation.curves.values()},
-            minimality=facts.minimality(evaluation),
+            on=summary.evaluated_on(evaluation, evaluation.prompts),
+            kept=summary.kept(evaluation, found.config.metric),
+            figures=summary.evaluated(evaluation, found.circuit),
+            curves={
+                summary.curve_title(one): summary.curve(one) for one in evaluation.curves.values()
+            },
+            minimality=summary.minimality(evaluation),
         )
 
 
@@ -78,17 +80,17 @@ class RunSections:
     id: str
     run: SavedRun
     asked: Asked
-    key_figures: facts.Facts
-    behaviour: facts.Facts
-    does_the_task: facts.Answer
-    circuit: facts.Facts
-    heads: facts.Table
-    strongest: facts.Table
-    edges: facts.Table
-    certainty: facts.Facts
+    key_figures: summary.NamedValues
+    behaviour: summary.NamedValues
+    does_the_task: summary.Answer
+    circuit: summary.NamedValues
+    heads: summary.Table
+    strongest: summary.Table
+    edges: summary.Table
+    certainty: summary.NamedValues
     evaluated: Evaluated | None
     how_to_evaluate: str
-    cost: facts.Table
+    cost: summary.Table
     reproduce: str
     drawings: Mapping[str, tuple[Drawing, ...]]
 
@@ -102,16 +104,16 @@ class RunSections:
             run=run,
             asked=Asked.of(found),
             key_figures=_key_figures(found),
-            behaviour=facts.behaviour(found),
-            does_the_task=facts.does_the_task(found),
-            circuit=facts.circuit(found),
+            behaviour=summary.behaviour(found),
+            does_the_task=summary.does_the_task(found),
+            circuit=summary.circuit(found),
             heads=_heads(found),
-            strongest=facts.edges(found.circuit, _SHOWN_EDGES),
-            edges=facts.edges(found.circuit),
+            strongest=summary.edges(found.circuit, _SHOWN_EDGES),
+            edges=summary.edges(found.circuit),
             certainty=certainty.rows(found),
             evaluated=Evaluated.of(run),
             how_to_evaluate=shlex.join(["circuits", "evaluate", run.name]),
-            cost=facts.cost(found.cost),
+            cost=summary.cost(found.cost),
             reproduce=reproduce,
             drawings={key: tuple(named(one, id) for one in some) for key, some in drawn.items()},
         )
@@ -128,21 +130,21 @@ def _task(source: Provenance) -> Task | None:
     return task if task.digest == source.task_digest else None
 
 
-def _key_figures(found: Discovery) -> facts.Facts:
+def _key_figures(found: Discovery) -> summary.NamedValues:
     circuit = found.circuit
     of_circuit = {
         "heads": f"{len(circuit)} of {circuit.n_layers * circuit.n_heads}",
         "edges": f"{len(circuit.edges)}",
-        "performance kept": facts.percent(found.performance),
+        "performance kept": summary.percent(found.performance),
     }
     return {
         **({"circuit": "none"} if found.refusal else of_circuit),
-        "model right": facts.percent(100 * found.behaviour.accuracy),
+        "model right": summary.percent(100 * found.behaviour.accuracy),
         "forward passes": f"{found.cost.forward_passes:,.0f}",
     }
 
 
-def _model(found: Discovery) -> facts.Facts:
+def _model(found: Discovery) -> summary.NamedValues:
     model = found.provenance.model
     heads = f"{model.n_heads} heads each"
     if model.n_kv_heads != model.n_heads:
@@ -157,7 +159,7 @@ def _model(found: Discovery) -> facts.Facts:
     }
 
 
-def _heads(found: Discovery) -> facts.Table:
+def _heads(found: Discovery) -> summary.Table:
     by_layer = groupby(sorted(found.circuit.heads), key=lambda head: head.layer)
     rows = tuple((str(layer), "  ".join(map(str, heads))) for layer, heads in by_layer)
-    return facts.Table((">layer", "heads"), rows)
+    return summary.Table((">layer", "heads"), rows)

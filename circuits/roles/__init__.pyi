@@ -1,6 +1,6 @@
 from .answers import AnswerAttention, DirectEffects, read_answers
+from .head_reading import HeadReading, read_heads
 from .naming import ROLES, Role, name_heads
-from .reading import HeadReading, read_heads
 from .repeats import RepeatScores, repeat_scores
 from .rule import RoleRule
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.errors import MismatchError
-from circuits.roles.reading import HeadReading
+from circuits.roles.head_reading import HeadReading
 from circuits.roles.rule import RoleRule
 
 Role = Literal[

@@ -2,7 +2,8 @@ from .grid import Grid, GridPoint, discover_grid
 from .record import SearchPoint, SearchRecord
 from .seed_result import SeedRun, SeedStudy
 from .seeds import LuckySeedWarning, discover_seeds
-from .tuning import Study, Trial, discover_study
+from .trials import Trial
+from .tuning import Study, discover_study
 
 __all__ = [
     "Grid",

@@ -17,9 +17,9 @@ from pydantic import TypeAdapter
 
 from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import GRID_FILE, RECORD
 from circuits.discovery.result import Discovery
-from circuits.discovery.run import Run
 from circuits.discovery.session import Session
 from circuits.errors import SettingError
 from circuits.forward import TransformerBridge
@@ -154,7 +154,7 @@ def discover_grid(
     config = config or DiscoveryConfig()
     rules = grid_rules(config, thresholds, min_effects, keep)
     session = Session.of(model, get_task(task), config, directory, resume=resume)
-    run = Run(session, Progress.of(progress))
+    run = Pipeline(session, Progress.of(progress))
     patched = run.patch(rules)
     performances = run.evaluate(patched)
     points = tuple(

@@ -14,8 +14,8 @@ from pathlib import Path
 from circuits.circuit import Circuit, Overlap
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.methods import method_names
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
-from circuits.discovery.run import Run
 from circuits.discovery.session import Session, checked, is_begun
 from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
@@ -190,7 +190,7 @@ class _Repeated:
         if (known := session.saved()) is not None:
             progress(1.0)
             return known
-        found = Run(session, _as_one(progress)).discover()
+        found = Pipeline(session, _as_one(progress)).discover()
         if session.directory is not None:
             found.save(session.directory)
         return found

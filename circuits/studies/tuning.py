@@ -9,30 +9,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
-import optuna
-
-from circuits.components import Head
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.patcher import EdgePatcher
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import STUDY_FILE
 from circuits.discovery.result import Discovery
-from circuits.discovery.run import Run
 from circuits.discovery.session import Session
 from circuits.errors import SettingError
 from circuits.forward import TransformerBridge
-from circuits.pruning.rule import CliffRule, PruningRule
 from circuits.runtime.cost import Cost
-from circuits.runtime.progress import SILENT, Progress, Stage
-from circuits.search import Grown, SelectionRule
-from circuits.search.significant import check_power
-from circuits.studies.candidates import Candidates
-from circuits.studies.grid import GridPoint, best, check_search, pareto, search_dict
+from circuits.runtime.progress import Progress, Stage
+from circuits.search import Grown
+from circuits.studies.grid import check_search, pareto, search_dict
+from circuits.studies.trials import Trial, Trials
 from circuits.tasks import Task, get_task
 
 STUDY_STAGES = (
@@ -44,30 +36,6 @@ STUDY_STAGES = (
     "verification",
     "evaluation",
 )
-THRESHOLDS, LOGITS_THRESHOLDS = (0.5, 3.0), (1.0, 3.0)
-MIN_EFFECTS, SPARSITIES = (5e-4, 3e-2), (0.4, 0.95)
-_BY_SPARSITY = "sparsity"
-_MOST_VERIFIED = 3
-"""Of the trials that keep enough; verification can change a circuit."""
-
-
-@dataclass(frozen=True)
-class Trial(GridPoint):
-    """One combination of settings and the circuit that it grows on estimates.
-
-    Attributes:
-        pruning: How the candidates were chosen; None where nothing is pruned.
-        n_candidates: How many heads that left.
-
-    """
-
-    pruning: PruningRule | None
-    n_candidates: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data: that of a grid's point, and the candidates."""
-        pruning = None if self.pruning is None else asdict(self.pruning)
-        return {**super().to_dict(), "pruning": pruning, "n_candidates": self.n_candidates}
 
 
 @dataclass(frozen=True)
@@ -82,6 +50,11 @@ class Study:
         found: The verified circuit of these settings, as a discovery.
         cost: Cost of the whole study.
 
+    >>> small = Trial(rule, Circuit.of_heads(["2.1"], 3, 4), 80.0, pruning=None, n_candidates=12)
+    >>> large = Trial(rule, Circuit.of_heads(["2.1", "0.0"], 3, 4), 79.0, None, 12)
+    >>> study = Study((small, large), 50, keep=75.0, best=small, found=found, cost=found.cost)
+    >>> study.pareto == (small,)  # no other circuit is smaller or keeps more
+    True
     """
 
     points: tuple[Trial, ...]
@@ -142,6 +115,10 @@ def discover_study(
         ResumeError: There is no such run to resume.
         SettingError: A setting is out of range, or the method patches no paths.
 
+    >>> quick = replace(config, verify=False)
+    >>> study = discover_study(model, task, n_trials=2, keep=60.0, config=quick)
+    >>> study.n_trials, study.best in study.points, study.found.circuit == study.best.circuit
+    (2, True, True)
     """
     config = config or DiscoveryConfig()
     check_study(config, n_trials, keep)
@@ -149,34 +126,31 @@ def discover_study(
     curve = replace(config.pruning_rule, cliff="first", full_curve=True)
     whole = replace(config, pruning=curve)
     session = Session.of(model, get_task(task), whole, directory, resume=resume)
-    run = Run(session, Progress.of(progress))
+    run = Pipeline(session, Progress.of(progress))
     if run.verdict.refuses:
         return _without_circuit(run, config, keep)
-    cuts = Candidates(run.scores, run.prunings, config.pruning_rule)
-    with run.meter.stage("patching") as report:
-        patcher = run.patcher(cuts.widest(SPARSITIES[0]))
-        check_power(config.selection, len(session.pairs), len(patcher.heads))
-        if not patcher.is_exact:
-            patcher.estimates(report)
-    with run.meter.stage("trials") as report:
-        trials = _try_out(run, patcher, cuts, config, n_trials, keep, report)
-    first: dict[frozenset[Head], Trial] = {}
-    for trial in trials:
-        first.setdefault(trial.circuit.heads, trial)
-    points = tuple(first.values())
-    with run.meter.stage("verification") as report:
-        chosen, patched = _verified(run, patcher, cuts, points, keep, config.verify, report)
-    with run.meter.stage("evaluation") as report:
-        performance = run.evaluator.performances([patched.circuit.heads], report)[0]
-        prunings = cuts.prunings(chosen.pruning, run.evaluator.performances)
-    found = run.discovery(chosen.selection, patched, performance)
-    pruning = chosen.pruning or config.pruning
-    settings = replace(config, selection=chosen.selection, pruning=pruning)
-    found = replace(found, prunings=prunings, config=settings)
+    trials = Trials(run, config, keep)
+    with run.meter.stage("trials") as part:
+        points = trials.tried(n_trials, part)
+    with run.meter.stage("verification") as part:
+        chosen, grown = trials.verified(points, part)
+    found = _evaluated(trials, chosen, grown)
     return Study(points, n_trials, keep, chosen, found, run.cost)
 
 
-def _without_circuit(run: Run, config: DiscoveryConfig, keep: float) -> Study:
+def _evaluated(trials: Trials, chosen: Trial, grown: Grown) -> Discovery:
+    """The chosen circuit as a discovery, with the settings that lead to it."""
+    run, config = trials.run, trials.config
+    with run.meter.stage("evaluation") as progress:
+        performance = run.evaluator.performances([grown.circuit.heads], progress)[0]
+        prunings = trials.cuts.prunings(chosen.pruning, run.evaluator.performances)
+    pruning = chosen.pruning or config.pruning
+    settings = replace(config, selection=chosen.selection, pruning=pruning)
+    found = run.discovery(chosen.selection, grown, performance)
+    return replace(found, prunings=prunings, config=settings)
+
+
+def _without_circuit(run: Pipeline, config: DiscoveryConfig, keep: float) -> Study:
     """Nothing was tried, because there is nothing to find."""
     (patched,), rule = run.patch([config.selection]), config.selection
     found = replace(run.discovery(rule, patched, math.nan), config=config)
@@ -189,112 +163,3 @@ def check_study(config: DiscoveryConfig, n_trials: int, keep: float) -> None:
     check_search(config, keep)
     if n_trials < 1:
         raise SettingError(f"n_trials must be at least 1, got {n_trials}")
-
-
-def _try_out(
-    run: Run,
-    patcher: EdgePatcher,
-    cuts: Candidates,
-    config: DiscoveryConfig,
-    n_trials: int,
-    keep: float,
-    report: Progress,
-) -> list[Trial]:
-    """Every trial in turn, each suggested by what the earlier ones gave."""
-    trials: list[Trial] = []
-    with _quiet():
-        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=config.seed))
-        if own := _own_settings(config, prunes=cuts.widest(SPARSITIES[0]) is not None):
-            study.enqueue_trial(own)
-        for number in range(n_trials):
-            asked = study.ask()
-            rule, pruning = _suggested(asked, config, cuts)
-            candidates = cuts.candidates(pruning)
-            (grown,) = patcher.among(candidates, verify=False).find([rule])
-            circuit = grown.circuit
-            performance = run.evaluator.performance(circuit.heads)
-            n_all = circuit.n_layers * circuit.n_heads
-            size = n_all if candidates is None else len(candidates)
-            trials.append(Trial(rule, circuit, performance, pruning, size))
-            study.tell(asked, _loss(len(circuit) / n_all, performance, keep))
-            report((number + 1) / n_trials)
-    return trials
-
-
-def _suggested(
-    trial: optuna.Trial, config: DiscoveryConfig, cuts: Candidates
-) -> tuple[SelectionRule, PruningRule | None]:
-    varied = {
-        name: trial.suggest_float(name, *ends, log=name == "min_effect")
-        for name, ends in _ranges(config.selection).items()
-    }
-    rule = replace(config.selection, **varied)
-    if not config.scorers:
-        return rule, None
-    cliffs: tuple[CliffRule, ...] = get_args(CliffRule)
-    cut = trial.suggest_categorical("cut", (*cliffs, _BY_SPARSITY))
-    for cliff in cliffs:
-        if cut == cliff:
-            return rule, cuts.by_cliff(cliff)
-    return rule, cuts.by_sparsity(trial.suggest_float(_BY_SPARSITY, *SPARSITIES))
-
-
-def _ranges(rule: SelectionRule) -> dict[str, tuple[float, float]]:
-    """What is varied of a rule; one that tests significance has no thresholds."""
-    thresholds = {"threshold": THRESHOLDS, "logits_threshold": LOGITS_THRESHOLDS}
-    return ({} if rule.tests_significance else thresholds) | {"min_effect": MIN_EFFECTS}
-
-
-def _own_settings(config: DiscoveryConfig, *, prunes: bool) -> dict[str, Any] | None:
-    """The settings that the search was given, to begin with; None where they are out of reach."""
-    ranges = _ranges(config.selection)
-    settings: dict[str, Any] = {name: getattr(config.selection, name) for name in ranges}
-    if not all(low <= settings[name] <= high for name, (low, high) in ranges.items()):
-        return None
-    return settings | ({"cut": config.pruning_rule.cliff} if prunes else {})
-
-
-def _loss(size: float, performance: float, keep: float) -> float:
-    """Share of heads; for a circuit that keeps too little more than 1, by what it falls short."""
-    return size if performance >= keep else 1 + (keep - performance) / 100
-
-
-def _verified(
-    run: Run,
-    patcher: EdgePatcher,
-    cuts: Candidates,
-    points: tuple[Trial, ...],
-    keep: float,
-    verify: bool,
-    report: Progress,
-) -> tuple[Trial, Grown]:
-    """The best trial that keeps enough with its circuit verified; where none does, the first."""
-    tried: list[tuple[Trial, Grown]] = []
-    for trial in _best_first(points, keep):
-        among = patcher.among(cuts.candidates(trial.pruning), verify=verify)
-        (patched,) = among.find([trial.selection], SILENT if tried else report)
-        tried.append((trial, patched))
-        if run.evaluator.performance(patched.circuit.heads) >= keep:
-            return trial, patched
-    return tried[0]
-
-
-def _best_first(points: Iterable[Trial], keep: float) -> list[Trial]:
-    """A few trials that keep enough, best first; where none does, the one that keeps most."""
-    left, order = list(points), []
-    while left and len(order) < _MOST_VERIFIED:
-        order.append(best(left, keep))
-        left.remove(order[-1])
-        if order[0].performance < keep:
-            break
-    return [trial for trial in order if trial.performance >= keep] or order[:1]
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    before = optuna.logging.get_verbosity()
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    try:
-        yield
-    finally:
-        optuna.logging.set_verbosity(before)

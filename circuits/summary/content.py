@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-Facts = Mapping[str, str]
+NamedValues = Mapping[str, str]
 """Names and values."""
 
 

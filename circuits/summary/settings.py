@@ -7,6 +7,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from circuits.discovery.result import Discovery
+from circuits.runtime.settings import in_words
 
 _INDENT = "    "
 
@@ -18,7 +19,7 @@ def rows(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
         if is_dataclass(value):
             yield from rows(value, f"{name}: ")
         else:
-            yield name, _as_text(value)
+            yield name, in_words(value)
 
 
 def python_code(found: Discovery) -> str:
@@ -42,11 +43,3 @@ def python_code(found: Discovery) -> str:
 def _arguments(settings: Mapping[str, Any]) -> str:
     lines = [f"{_INDENT}{name}={value!r}," for name, value in settings.items()]
     return "\n" + "\n".join(lines) + "\n"
-
-
-def _as_text(value: Any) -> str:
-    if value is None:
-        return "default"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return str(value)

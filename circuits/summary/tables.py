@@ -15,7 +15,7 @@ from circuits.evaluation import Curve, Evaluation, Gap, Kept
 from circuits.evaluation.config import Prompts
 from circuits.runtime.cost import Cost
 from circuits.statistics import Chance, Estimate
-from circuits.summary.content import Answer, Facts, Table
+from circuits.summary.content import Answer, NamedValues, Table
 
 _FLOP_UNITS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1, ""))
 _REPLACED_BY = {
@@ -51,7 +51,7 @@ def does_the_task(found: Discovery) -> Answer:
     return Answer(" ".join(parts), not is_shown or weakness is not None)
 
 
-def behaviour(found: Discovery) -> Facts:
+def behaviour(found: Discovery) -> NamedValues:
     """How well the model does the task, and whether that was shown."""
     measured, verdict = found.behaviour, found.verdict
     metrics = f"{measured.clean_metric:.2f} clean, {measured.corrupted_metric:.2f} corrupted"
@@ -64,7 +64,7 @@ def behaviour(found: Discovery) -> Facts:
     return rows
 
 
-def circuit(found: Discovery) -> Facts:
+def circuit(found: Discovery) -> NamedValues:
     """Size, performance, and what it was chosen from."""
     found_circuit = found.circuit
     every = found_circuit.n_layers * found_circuit.n_heads
@@ -134,7 +134,7 @@ def kept(evaluation: Evaluation, metric: str) -> Table:
     )
 
 
-def evaluated(evaluation: Evaluation, of: Circuit) -> Facts:
+def evaluated(evaluation: Evaluation, of: Circuit) -> NamedValues:
     """Completeness, sparsity, and the gap to the discovery's prompts."""
     rows = {
         "completeness": f"{evaluation.completeness:.1f} % left without its heads (0 is complete)",
@@ -167,7 +167,7 @@ def curve(curve: Curve) -> Table:
 
 
 def minimality(evaluation: Evaluation) -> Table:
-    """What each head's removal costs, dear ones first."""
+    """What each head's removal costs, the largest loss first."""
     costs = sorted(evaluation.minimality.items(), key=lambda item: -item[1].value)
     rows = tuple((str(head), f"{lost.value:.2f}", interval(lost, 2)) for head, lost in costs)
     return Table(("head", ">points lost", ""), rows)

@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from circuits.discovery.run import Run
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.session import Session
 from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
@@ -41,14 +41,21 @@ def run_truth(
     Args:
         names: Models, of `list_truths`.
         directory: Where rows are kept.
-        methods: With their settings; all without.
-        seed: Of the prompts.
+        methods: With their settings; `contestants()` without.
+        seed: Seed of the prompts.
         progress: Hears of each method before it runs, and which share of the rows is there.
         data: Where the models are.
+
+    Returns:
+        One row for each model and method, in this order.
 
     Raises:
         UnknownNameError: There is no model of a name.
 
+    >>> exact = Contestant("path-patching-exact", method="path-patching", engine="exact")
+    >>> (row,) = run_truth(["hand-induction"], directory / "truth", methods=[exact])
+    >>> sorted(map(str, row.found)), row.recall
+    (['0.6', '1.6'], 1.0)
     """
     directory.mkdir(parents=True, exist_ok=True)
     versions = {name: metadata.version(name) for name in _VERSIONED}
@@ -72,10 +79,10 @@ def run_truth(
     return rows
 
 
-def run_of(truth: GroundTruth, contestant: Contestant, seed: int = 0) -> Run:
+def run_of(truth: GroundTruth, contestant: Contestant, seed: int = 0) -> Pipeline:
     """A method's discovery on a model, under way."""
     config = contestant.config(truth.record.shape, seed)
-    return Run(Session.of(truth.model, truth.task, config))
+    return Pipeline(Session.of(truth.model, truth.task, config))
 
 
 def as_json(rows: Sequence[TruthRow]) -> list[dict[str, Any]]:

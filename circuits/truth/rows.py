@@ -11,8 +11,8 @@ from torch import Tensor, stack
 from circuits.circuit import Overlap
 from circuits.comparison import head_roc_curve, head_strengths
 from circuits.components import Head
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
-from circuits.discovery.run import Run
 from circuits.fields import ConnectionSet, HeadSet
 from circuits.truth.ground import GroundTruth, Kind
 from circuits.truth.reasons import reasons
@@ -28,6 +28,11 @@ class PathScore:
         missed: True paths that were not.
         false: Found paths that are not true.
 
+    >>> from circuits.truth import Contestant, run_truth
+    >>> exact = Contestant("path-patching-exact", method="path-patching", engine="exact")
+    >>> (row,) = run_truth(["hand-induction"], directory / "truth", methods=[exact])
+    >>> row.paths.precision, row.paths.recall
+    (1.0, 1.0)
     """
 
     precision: float | None
@@ -54,8 +59,13 @@ class TruthRow:
         true_heads: The heads of the true circuit.
         found: The heads that were found.
         paths: The same for paths; None where none was sought, or the construction fixes none.
-        reasons: For every head that a search of paths missed, or found in vain: by which path.
+        reasons: For every head that a search of paths missed or wrongly found: by which path.
 
+    >>> from circuits.truth import Contestant, run_truth
+    >>> exact = Contestant("path-patching-exact", method="path-patching", engine="exact")
+    >>> (row,) = run_truth(["hand-induction"], directory / "truth", methods=[exact])
+    >>> sorted(map(str, row.found)), row.missed == row.false == frozenset(), row.candidates
+    (['0.6', '1.6'], True, 16)
     """
 
     model: str
@@ -83,7 +93,7 @@ class TruthRow:
         return self.found - self.true_heads
 
 
-def row_of(truth: GroundTruth, method: str, run: Run) -> TruthRow:
+def row_of(truth: GroundTruth, method: str, run: Pipeline) -> TruthRow:
     """Let a run find a circuit, and compare it with the truth."""
     found = run.discover()
     overlap = found.circuit.compare(truth.circuit)
@@ -104,7 +114,7 @@ def row_of(truth: GroundTruth, method: str, run: Run) -> TruthRow:
     )
 
 
-def _performance(run: Run, heads: frozenset[Head]) -> float:
+def _performance(run: Pipeline, heads: frozenset[Head]) -> float:
     """NaN where the model does not do the task."""
     return nan if run.verdict.refuses else run.evaluator.performance(heads)
 

@@ -17,7 +17,7 @@ from circuits.components import HEAD_INPUTS, Node, all_heads
 from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.methods import method_names
-from circuits.discovery.run import STAGES
+from circuits.discovery.pipeline import STAGES
 from circuits.errors import NoEffectError, SettingError, TaskError
 from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff

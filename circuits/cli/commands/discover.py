@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from circuits.cli.options import TaskName, command
-from circuits.cli.searching import Asked, Search, Shown, carry_out_one, check_asked
+from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
 
 
@@ -17,15 +17,9 @@ def discover(task: TaskName, *, given: dict[str, Any]) -> None:
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import discovery as tables
     from circuits.discover import run_discovery
-    from circuits.discovery.result import Discovery
-    from circuits.discovery.run import STAGES
+    from circuits.discovery.pipeline import STAGES
 
-    def run(search: Search) -> Discovery:
-        directory, resume = asked.directory, asked.resume
-        return run_discovery(
-            search.bridge, search.task, config, search.progress, directory, resume=resume
-        )
-
+    run = asked.run(run_discovery, config=config)
     shown = Shown(STAGES, lambda found: found.circuit, as_json.discovery, tables.discovery)
     carry_out_one(asked, known, run, shown)
 

@@ -104,7 +104,7 @@ Top = Annotated[
 
 
 @dataclass(frozen=True)
-class ModelFacts:
+class ModelShape:
     """What the command line says of a model; None leaves it to the run."""
 
     n_kv_heads: int | None
@@ -126,20 +126,20 @@ def export(
     from circuits.cli.outputs import check_output_file
     from circuits.formats import GraphConfig, export_circuit, format_of_path
 
-    facts = ModelFacts(kv_heads, d_model, parallel_mlp)
+    shape = ModelShape(kv_heads, d_model, parallel_mlp)
     config = GraphConfig(with_mlps=not without_mlps, plain_nodes=plain_nodes)
     with usage_errors():
         chosen = _checked(format) or (format_of_path(out) if out else None) or "json"
     check_output_file(out)
     source = read_named(circuit)
-    if chosen != "eap-ig" and (config != GraphConfig() or facts != ModelFacts(None, None, None)):
+    if chosen != "eap-ig" and (config != GraphConfig() or shape != ModelShape(None, None, None)):
         raise UsageError(f"options of eap-ig were given for {chosen}; add --format eap-ig")
     with usage_errors():
-        known = (None, None, config) if chosen != "eap-ig" else _known(source, facts, config)
+        known = (None, None, config) if chosen != "eap-ig" else _known(source, shape, config)
         exported = export_circuit(circuit_of(source), chosen, *known)
     for note in exported.notes:
         print_note(note)
-    if chosen == "eap-ig" and _parallel_mlp(source, facts) is None:
+    if chosen == "eap-ig" and _parallel_mlp(source, shape) is None:
         print_note("MLPs are written as behind attention; --parallel-mlp if they are beside it")
     _give(exported.text, out)
 
@@ -185,7 +185,7 @@ def _checked(format: str | None) -> str | None:
 
 
 def _known(
-    source: Source, facts: ModelFacts, config: GraphConfig
+    source: Source, shape: ModelShape, config: GraphConfig
 ) -> tuple[ModelGraph, EdgeValues | None, GraphConfig]:
     """The model's graph, measured effects and width, as far as run or command line tell."""
     from circuits.discovery.result import Discovery
@@ -195,17 +195,17 @@ def _known(
     graph = ModelGraph(
         n_layers=circuit.n_layers,
         n_heads=circuit.n_heads,
-        n_kv_heads=_first(facts.n_kv_heads, saved and saved.n_kv_heads, circuit.n_heads),
-        parallel_mlp=bool(_parallel_mlp(source, facts)),
+        n_kv_heads=_first(shape.n_kv_heads, saved and saved.n_kv_heads, circuit.n_heads),
+        parallel_mlp=bool(_parallel_mlp(source, shape)),
     )
     effects = source.effects if isinstance(source, Discovery) else None
-    width = _first(facts.d_model, saved and saved.d_model, 0)
+    width = _first(shape.d_model, saved and saved.d_model, 0)
     return graph, effects, replace(config, d_model=width)
 
 
-def _parallel_mlp(source: Source, facts: ModelFacts) -> bool | None:
+def _parallel_mlp(source: Source, shape: ModelShape) -> bool | None:
     """Whether MLPs stand beside attention; None where neither run nor command line tells."""
-    saved, given = _model_of(source), facts.parallel_mlp
+    saved, given = _model_of(source), shape.parallel_mlp
     return saved.parallel_mlp if given is None and saved is not None else given
 
 

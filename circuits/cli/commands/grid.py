@@ -8,7 +8,7 @@ import typer
 
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.options import TaskName, command
-from circuits.cli.searching import Asked, Search, Shown, carry_out_one, check_asked
+from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
 
 PANEL = "Which heads and paths are kept"
@@ -53,25 +53,15 @@ def grid(
     varied = _numbers("--thresholds", thresholds), _numbers("--min-effects", min_effects)
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import searches as tables
-    from circuits.discovery.run import STAGES
-    from circuits.studies.grid import Grid, discover_grid, grid_rules
+    from circuits.discovery.pipeline import STAGES
+    from circuits.studies.grid import discover_grid, grid_rules
 
     with usage_errors():
         grid_rules(config, *varied, keep)
 
-    def run(search: Search) -> Grid:
-        return discover_grid(
-            search.bridge,
-            search.task,
-            thresholds=varied[0],
-            min_effects=varied[1],
-            keep=keep,
-            config=config,
-            directory=asked.directory,
-            progress=search.progress,
-            resume=asked.resume,
-        )
-
+    run = asked.run(
+        discover_grid, thresholds=varied[0], min_effects=varied[1], keep=keep, config=config
+    )
     shown = Shown(STAGES, lambda found: found.found.circuit, as_json.grid, tables.grid)
     carry_out_one(asked, known, run, shown)
 

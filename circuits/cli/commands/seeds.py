@@ -9,7 +9,7 @@ import typer
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.inputs import read_named
 from circuits.cli.options import TaskName, command
-from circuits.cli.searching import Asked, Search, Shown, carry_out, check_asked
+from circuits.cli.searching import Asked, Shown, carry_out, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.discovery.methods import method_names
 
@@ -47,7 +47,7 @@ def seeds(
     other = _against(against)
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import seeds as tables
-    from circuits.studies import SeedStudy, discover_seeds
+    from circuits.studies import discover_seeds
     from circuits.studies.seeds import (
         SEED_STAGES,
         check_against,
@@ -60,18 +60,7 @@ def seeds(
         seed_numbers(seeds, config.seed)
         check_against(config, other)
 
-    def run(search: Search) -> SeedStudy:
-        return discover_seeds(
-            search.bridge,
-            search.task,
-            seeds=seeds,
-            config=config,
-            against=other,
-            directory=asked.directory,
-            progress=search.progress,
-            resume=asked.resume,
-        )
-
+    run = asked.run(discover_seeds, seeds=seeds, against=other, config=config)
     shown = Shown(SEED_STAGES, lambda found: found.found.circuit, as_json.seeds, tables.seeds)
     carry_out(asked, known, run, shown, check_study_begun, is_study_begun)
 

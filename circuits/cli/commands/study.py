@@ -9,7 +9,7 @@ import typer
 from circuits.cli.commands.grid import Keep
 from circuits.cli.errors import usage_errors
 from circuits.cli.options import TaskName, command
-from circuits.cli.searching import Asked, Search, Shown, carry_out_one, check_asked
+from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
 
 TrialCount = Annotated[
@@ -28,23 +28,12 @@ def study(
     config, known = asked.config(), check_asked(asked)
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import searches as tables
-    from circuits.studies.tuning import STUDY_STAGES, Study, check_study, discover_study
+    from circuits.studies.tuning import STUDY_STAGES, check_study, discover_study
 
     with usage_errors():
         check_study(config, trials, keep)
 
-    def run(search: Search) -> Study:
-        return discover_study(
-            search.bridge,
-            search.task,
-            n_trials=trials,
-            keep=keep,
-            config=config,
-            directory=asked.directory,
-            progress=search.progress,
-            resume=asked.resume,
-        )
-
+    run = asked.run(discover_study, n_trials=trials, keep=keep, config=config)
     shown = Shown(STUDY_STAGES, lambda found: found.found.circuit, as_json.study, tables.study)
     carry_out_one(asked, known, run, shown)
 

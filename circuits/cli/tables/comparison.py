@@ -8,7 +8,7 @@ from rich.text import Text
 from circuits.cli.tables.basics import names, plain_table, section, table
 from circuits.comparison import Comparison
 from circuits.statistics import RocCurve
-from circuits.summary import tables as facts
+from circuits.summary import tables as summary
 
 
 def comparison(comparison: Comparison, name: str, reference: str) -> RenderableType:
@@ -23,7 +23,7 @@ def comparison(comparison: Comparison, name: str, reference: str) -> RenderableT
     return Group(
         title,
         Text(),
-        *section("Heads", table(facts.agreement(comparison.heads))),
+        *section("Heads", table(summary.agreement(comparison.heads))),
         *_edges(comparison),
         *_rankings(comparison),
         *(
@@ -37,7 +37,7 @@ def comparison(comparison: Comparison, name: str, reference: str) -> RenderableT
 def _edges(comparison: Comparison) -> tuple[RenderableType, ...]:
     if comparison.edges is None:
         return ()
-    return section("Edges", table(facts.agreement(comparison.edges, comparison.edges_by_heads)))
+    return section("Edges", table(summary.agreement(comparison.edges, comparison.edges_by_heads)))
 
 
 def _rankings(comparison: Comparison) -> tuple[RenderableType, ...]:
@@ -53,4 +53,4 @@ def _rankings(comparison: Comparison) -> tuple[RenderableType, ...]:
         counts = f"{ranking.n_positive:,}", f"{ranking.n_negative:,}"
         table.add_row(label, f"{ranking.auc:.3f}", *counts)
     legend = Text("how often a member of the reference outscores another; 0.5 by chance", "dim")
-    return section("RocCurve by scores (area under the ROC curve)", Group(legend, table))
+    return section("Ranking by scores (area under the ROC curve)", Group(legend, table))

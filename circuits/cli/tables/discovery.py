@@ -14,7 +14,7 @@ from circuits.cli.tables.basics import bar, figures, names, section, table
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.result import Discovery
 from circuits.summary import certainty
-from circuits.summary import tables as facts
+from circuits.summary import tables as summary
 
 _SHOWN_EDGES = 15
 
@@ -29,9 +29,9 @@ def discovery(found: Discovery) -> RenderableType:
     return Group(
         title,
         Text(),
-        *section("Task", figures(facts.behaviour(found))),
+        *section("Task", figures(summary.behaviour(found))),
         *(_no_circuit(found.refusal) if found.refusal else _found_circuit(found)),
-        *section("Cost", table(facts.cost(found.cost))),
+        *section("Cost", table(summary.cost(found.cost))),
     )
 
 
@@ -42,7 +42,7 @@ def _no_circuit(refusal: str) -> list[RenderableType]:
 def _found_circuit(found: Discovery) -> list[RenderableType]:
     certain = certainty.rows(found)
     return [
-        *section("Circuit", figures(facts.circuit(found))),
+        *section("Circuit", figures(summary.circuit(found))),
         *(section("Verification", figures(certain)) if certain else ()),
         *section("Heads by layer", _heads_by_layer(found.circuit)),
         *section(*_strongest_edges(found.circuit)),
@@ -70,9 +70,9 @@ def _heads_by_layer(circuit: Circuit) -> RenderableType:
 
 
 def _strongest_edges(circuit: Circuit) -> tuple[str, RenderableType]:
-    shown = facts.strongest(circuit, _SHOWN_EDGES)
+    shown = summary.strongest(circuit, _SHOWN_EDGES)
     if not shown:
         return "Edges", Text("none")
     bars = [bar(-edge.effect, abs(shown[0].effect)) for edge in shown]
     heading = f"Strongest edges ({len(shown)} of {len(circuit.edges)})"
-    return heading, table(facts.edges(circuit, _SHOWN_EDGES), bars)
+    return heading, table(summary.edges(circuit, _SHOWN_EDGES), bars)

@@ -11,7 +11,7 @@ from circuits.circuit import Circuit
 from circuits.cli.tables import basics as tables
 from circuits.evaluation import Evaluation
 from circuits.evaluation.config import Prompts
-from circuits.summary import tables as facts
+from circuits.summary import tables as summary
 
 
 @dataclass(frozen=True)
@@ -29,18 +29,20 @@ def evaluation(evaluation: Evaluation, found: Subject) -> RenderableType:
     """All figures of a circuit, each with its interval."""
     title = Text.assemble(
         (f"{found.task} on {found.model}", "bold"),
-        (f"   {facts.evaluated_on(evaluation, found.prompts)}", "dim"),
+        (f"   {summary.evaluated_on(evaluation, found.prompts)}", "dim"),
     )
-    kept = tables.table(facts.kept(evaluation, found.metric))
+    kept = tables.table(summary.kept(evaluation, found.metric))
     return Group(
         title,
         Text(),
         *tables.section("What the circuit keeps", kept),
-        *tables.section("Circuit", tables.figures(facts.evaluated(evaluation, found.circuit))),
+        *tables.section("Circuit", tables.figures(summary.evaluated(evaluation, found.circuit))),
         *(
             part
             for curve in evaluation.curves.values()
-            for part in tables.section(facts.curve_title(curve), tables.table(facts.curve(curve)))
+            for part in tables.section(
+                summary.curve_title(curve), tables.table(summary.curve(curve))
+            )
         ),
         *tables.section("Minimality: what each head's removal costs", _minimality(evaluation)),
     )
@@ -50,4 +52,4 @@ def _minimality(evaluation: Evaluation) -> RenderableType:
     costs = sorted((cost.value for cost in evaluation.minimality.values()), reverse=True)
     largest = max(map(abs, costs), default=0.0)
     bars = [tables.bar(cost, largest) for cost in costs]
-    return tables.table(facts.minimality(evaluation), bars)
+    return tables.table(summary.minimality(evaluation), bars)

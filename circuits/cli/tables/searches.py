@@ -11,7 +11,8 @@ from circuits.cli.tables.discovery import discovery
 from circuits.discovery.result import Discovery
 from circuits.search.rules import SelectionRule
 from circuits.studies.grid import Grid
-from circuits.studies.tuning import Study, Trial
+from circuits.studies.trials import Trial
+from circuits.studies.tuning import Study
 
 CHOSEN = "◀ chosen"
 _ON_FRONT = "◆"

@@ -21,8 +21,8 @@ def seeds(study: SeedStudy) -> RenderableType:
     """Every figure over seeds, and every head by how many circuits it is in."""
     settings, source = study.found.config, study.found.provenance
     numbers = ", ".join(str(run.seed) for run in study.runs)
-    told = f"   {method(settings)}, {settings.n_prompts} prompts, seeds {numbers}"
-    title = Text.assemble((f"{source.task} on {source.model.name}", "bold"), (told, "dim"))
+    details = f"   {method(settings)}, {settings.n_prompts} prompts, seeds {numbers}"
+    title = Text.assemble((f"{source.task} on {source.model.name}", "bold"), (details, "dim"))
     against = "" if study.against is None else f", against {study.against}"
     return Group(
         title,

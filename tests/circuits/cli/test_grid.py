@@ -60,7 +60,7 @@ def test_a_grid_whose_run_cannot_be_saved_leaves_no_grid(command, tmp_path, monk
 
 def test_where_no_circuit_keeps_enough_the_best_is_shown(command, monkeypatch):
     monkeypatch.setattr(
-        "circuits.discovery.run.Run.evaluate", lambda self, found: [30.0, 20.0, 10.0, 5.0]
+        "circuits.discovery.pipeline.Pipeline.evaluate", lambda self, found: [30.0, 20.0, 10.0, 5.0]
     )
     result = circuits(*command)
     assert "No circuit keeps 75% of performance: the best one, shown below," in result.stdout

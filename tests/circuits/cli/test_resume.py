@@ -133,7 +133,7 @@ def test_interrupted_it_tells_how_to_go_on(command, tmp_path, monkeypatch):
 
 
 def test_interrupted_before_anything_was_kept_it_leaves_nothing(command, tmp_path, monkeypatch):
-    monkeypatch.setattr("circuits.discovery.run.measure_behaviour", interrupt)
+    monkeypatch.setattr("circuits.discovery.pipeline.measure_behaviour", interrupt)
     result = circuits(*command, tmp_path / "new" / "run")
     assert result.exit_code == 130
     assert "goes on" not in result.stderr

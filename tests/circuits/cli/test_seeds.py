@@ -44,7 +44,9 @@ def test_a_study_goes_on_and_is_told_in_both_forms(tiny, tmp_path, monkeypatch):
     runs = [Discovery.load(tmp_path / "run" / f"seed-{seed}") for seed in (3, 4)]
     assert [len(run.circuit) for run in runs] == [len(row["heads"]) for row in printed["runs"]]
     assert runs[0].config.n_templates == 2
-    monkeypatch.setattr("circuits.discovery.run.Run.discover", lambda _: pytest.fail("ran again"))
+    monkeypatch.setattr(
+        "circuits.discovery.pipeline.Pipeline.discover", lambda _: pytest.fail("ran again")
+    )
     shown = circuits(*search)
     assert shown.exit_code == 0, shown.stderr
     text = " ".join(shown.stdout.split())

@@ -17,7 +17,7 @@ from circuits import Discovery, discover_grid, discover_seeds, discover_study
 from circuits.components import Node, Receiver
 from circuits.discover import run_discovery
 from circuits.discovery import legacy
-from circuits.discovery.run import Run
+from circuits.discovery.pipeline import Pipeline
 from circuits.errors import ResumeError
 from circuits.evaluation import SavedEvaluation
 from circuits.graph import ModelGraph
@@ -276,7 +276,7 @@ class TestSeeds:
         self, truth, old, finished, anew, settings, monkeypatch
     ) -> None:
         with_versions(old / "seeds", anew.provenance.versions)
-        monkeypatch.setattr(Run, "__init__", lambda *_: pytest.fail("began a run"))
+        monkeypatch.setattr(Pipeline, "__init__", lambda *_: pytest.fail("began a run"))
         study = discover_seeds(truth.model, truth.task, directory=old / "seeds", **settings)
         saved = json.loads((OLD / "seeds" / "seeds.json").read_text())
         again = json.loads(json.dumps(study.to_dict()))

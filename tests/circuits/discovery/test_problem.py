@@ -16,8 +16,8 @@ import pytest
 from circuits import Discovery, discover_circuit
 from circuits.behaviour import WeakTaskWarning
 from circuits.discovery import DiscoveryConfig, Job, Problem, Session
+from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.problem import differences
-from circuits.discovery.run import Run
 from circuits.errors import MismatchError
 from circuits.model import load_model
 from circuits.search import SelectionRule
@@ -86,7 +86,7 @@ def test_a_job_in_another_process_finds_the_same(problem, here, there) -> None:
 
 def test_what_it_found_is_not_found_again(problem, there, monkeypatch) -> None:
     before = {path: path.read_bytes() for path in there.rglob("*.*")}
-    monkeypatch.setattr(Run, "__init__", lambda *_: pytest.fail("began a run"))
+    monkeypatch.setattr(Pipeline, "__init__", lambda *_: pytest.fail("began a run"))
     assert Job(problem, there)() == there
     assert len(before) > 4
     assert {path: path.read_bytes() for path in there.rglob("*.*")} == before

@@ -5,7 +5,7 @@ import torch
 from circuits.pruning import PruningRule, prune
 from circuits.runtime.progress import SILENT
 from circuits.studies.candidates import Candidates
-from circuits.studies.tuning import SPARSITIES
+from circuits.studies.trials import SPARSITIES
 
 
 def test_candidates_are_what_pruning_by_their_rules_gives():

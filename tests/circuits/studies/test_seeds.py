@@ -8,7 +8,7 @@ import pytest
 
 from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, load_reference
 from circuits.discover import run_discovery
-from circuits.discovery.run import Run
+from circuits.discovery.pipeline import Pipeline
 from circuits.errors import MismatchError, ResumeError, SettingError
 from circuits.runtime.progress import Progress
 from circuits.studies import LuckySeedWarning, SeedRun, discover_seeds
@@ -66,7 +66,7 @@ def study(toy, directory, heard, checks):
 
 @pytest.fixture
 def no_run(monkeypatch):
-    monkeypatch.setattr(Run, "__init__", lambda *_: pytest.fail("began a run"))
+    monkeypatch.setattr(Pipeline, "__init__", lambda *_: pytest.fail("began a run"))
 
 
 def test_a_run_is_what_its_seed_gives_alone(toy, study) -> None:

@@ -14,7 +14,8 @@ from circuits.errors import SettingError
 from circuits.patching.paths import edge_sums
 from circuits.runtime.progress import SILENT
 from circuits.studies.grid import best
-from circuits.studies.tuning import STUDY_STAGES, THRESHOLDS, _best_first, _loss
+from circuits.studies.trials import THRESHOLDS, _best_first, _loss
+from circuits.studies.tuning import STUDY_STAGES
 from tests.circuits.cli.command_line import FEW, circuits, error_of
 from tests.circuits.conftest import ON_DISCOVERY, RULE
 from tests.circuits.prompts import ToyTask

@@ -9,7 +9,7 @@ import torch
 
 from circuits import Circuit, Discovery, Edge, Head, Receiver
 from circuits.components import Connection
-from circuits.discovery.run import Run
+from circuits.discovery.pipeline import Pipeline
 from circuits.pruning import Pruning
 from circuits.truth import contestants, load_truth
 from circuits.truth.bench import run_of
@@ -27,10 +27,10 @@ def truth():
     return load_truth(NAME)
 
 
-class Finished(Run):
+class Finished(Pipeline):
     """A run that finds what it is given."""
 
-    def __init__(self, run: Run, found: Discovery) -> None:
+    def __init__(self, run: Pipeline, found: Discovery) -> None:
         vars(self).update(vars(run))
         self.found = found
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.ablation import MeanOutputs, ablated_metric, kept_mask
-from circuits.ablation.streams import Split, Streams
+from circuits.ablation.distinct_streams import Split, Streams
 from circuits.components import Head, all_heads
 from circuits.forward import LayeredModel
 from circuits.forward.passes import at_end, run_heads, trim

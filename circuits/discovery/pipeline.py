@@ -25,7 +25,7 @@ from circuits.search.significant import check_power
 STAGES = ("behaviour", "means", "pruning", "patching", "evaluation")
 
 
-class Run:
+class Pipeline:
     """What every search does first, and what it makes a `Discovery` of in the end.
 
     Where the verdict on the model's behaviour refuses a search, there are no stages but the first,
