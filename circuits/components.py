@@ -173,7 +173,9 @@ class Receiver:
             return cls(parse_node(text), _MLP)  # type: ignore[arg-type]
         head, _, head_input = text.strip().rpartition(".")
         if head_input not in HEAD_INPUTS:
-            raise InputError(f"a receiver is written 9.6.q, 9.6.k, 9.6.v or logits; got {text!r}")
+            raise InputError(
+                f"a receiver is written 9.6.q, 9.6.k, 9.6.v, m9 or logits; got {text!r}"
+            )
         return cls(Head.parse(head), head_input)
 
     @property

@@ -119,6 +119,7 @@ class ModelGraph:
         """What a node reads, where there is anything to read."""
         if isinstance(node, Embedding):
             return ()
+        self.check(node)
         if isinstance(node, MLP):
             return (Receiver.mlp(node.layer),)
         receivers = tuple(Receiver(node, name) for name in HEAD_INPUTS)

@@ -179,6 +179,6 @@ def _print(asked: Asked, task: Task, found: Any, shown: Shown, problem: OSError 
         raise SaveError(
             f"the run could not be saved to {directory} ({problem.strerror or problem}); "
             "its circuit is on stdout as JSON"
-        )
+        ) from problem
     if not as_json:
         out.print(where_saved(directory, task.name))

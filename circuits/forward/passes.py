@@ -83,7 +83,7 @@ class PairedActivations:
 
     def select(self, rows: Int[Tensor, " prompt"]) -> PairedActivations:
         """The same of some prompts, without running them again."""
-        if len(rows) == len(self.pairs):
+        if torch.equal(rows.cpu(), torch.arange(len(self.pairs))):
             return self
         pairs = trim(self.pairs[rows])
         here, length = rows.to(self.model.device), pairs.clean.shape[1]

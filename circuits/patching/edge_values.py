@@ -91,8 +91,17 @@ class EdgeValues:
         return replace(self, values=known.values.where(~known.values.isnan(), self.values))
 
     def put(self, receiver: Receiver, senders: Iterable[Node], values: Iterable[float]) -> None:
-        """Set the values of some senders to one receiver, in place."""
+        """Set the values of some senders to one receiver, in place.
+
+        Raises:
+            MismatchError: The graph has no such edge.
+
+        """
+        senders = list(senders)
         columns = [self.graph.column(sender) for sender in senders]
+        for sender, column in zip(senders, columns, strict=True):
+            if column >= self.graph.below(receiver).stop:
+                raise MismatchError(f"{receiver} does not read {sender}, which writes later")
         row = self.values[self.graph.row(receiver)]
         row[columns] = torch.tensor(list(values), dtype=row.dtype)
 

@@ -78,7 +78,7 @@ class Registry(Generic[Entry]):
         flaw: Callable[[Any], str | None] = lambda entry: None,
         *,
         advice: str = "",
-        error: type[InputError] = UnknownNameError,
+        error: type[InputError] | None = None,
     ) -> None:
         """Begin with our own.
 
@@ -87,11 +87,12 @@ class Registry(Generic[Entry]):
             ours: By name, where each is.
             flaw: Says what an object lacks that is to be an entry; None where it is one.
             advice: What stands behind the known names where one is unknown.
-            error: What is raised for a name that is unknown, and for an object with a flaw.
+            error: What is raised in place of UnknownNameError and InputError.
 
         """
         self.kind, self._ours, self._flaw = kind, dict(ours), flaw
-        self._advice, self._error = advice, error
+        self._advice, self._error = advice, error or InputError
+        self._unknown = error or UnknownNameError
         self._registered: dict[str, Entry] = {}
         self._broken: tuple[BrokenPlugin, ...] | None = None
 
@@ -124,9 +125,9 @@ class Registry(Generic[Entry]):
             return self.register(getattr(import_module(module), attribute))
         for plugin in self._plugins():
             if plugin.name == name:
-                raise self._error(str(plugin))
+                raise self._unknown(str(plugin))
         if name not in self._registered:
-            raise self._error(unknown_name(self.kind, name, self.names(), self._advice))
+            raise self._unknown(unknown_name(self.kind, name, self.names(), self._advice))
         return self._registered[name]
 
     def all(self) -> tuple[Entry, ...]:
@@ -142,7 +143,7 @@ class Registry(Generic[Entry]):
         """Add an entry, or define one anew.
 
         Raises:
-            UnknownNameError: It has a flaw, no name, or the name of another entry. A registry may
+            InputError: It has a flaw, no name, or the name of another entry. A registry may
                 have been made with another class of error.
 
         """

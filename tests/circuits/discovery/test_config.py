@@ -84,7 +84,7 @@ def test_an_unknown_contrast() -> None:
         DiscoveryConfig(contrast="squared")
 
 
-def test_what_scores_and_searches_are_told() -> None:
+def test_what_scores_and_searches_get() -> None:
     config = DiscoveryConfig(contrast="paired", seed=3, verify=False, n_sampled_paths=5, n_edges=7)
     assert config.score_settings == ScoreSettings("paired", 3)
     assert config.search_settings == SearchSettings(False, 5, 7, 3)

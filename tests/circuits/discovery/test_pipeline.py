@@ -169,13 +169,13 @@ def test_other_prompts_begin_anew(toy, tmp_path) -> None:
     """And are right, and replace what was there."""
     config = replace(SWEPT, method="path-patching", verify=False, memory_bytes=1 << 30)
     run_discovery(*toy, config, directory=tmp_path)
-    before, told = owner(tmp_path / WORK_DIRECTORY), []
+    before, notes = owner(tmp_path / WORK_DIRECTORY), []
     other = replace(config, seed=1)
     alone = run_discovery(*toy, other)
-    after = run_discovery(*toy, other, Progress(notes=told.append), tmp_path)
+    after = run_discovery(*toy, other, Progress(notes=notes.append), tmp_path)
     assert same_but_cost(after, alone)
     assert [cost.flops for cost in after.cost.stages] == [c.flops for c in alone.cost.stages]
-    assert "begins anew" in told[0]
+    assert "begins anew" in notes[0]
     assert owner(tmp_path / WORK_DIRECTORY) not in (None, before)
 
 

@@ -163,7 +163,7 @@ class TestDamage:
         with pytest.raises(FormatError, match="is damaged"):
             Discovery.load(saved)
 
-    def test_which_file_is_shortened_is_told(self, saved: Path) -> None:
+    def test_the_file_that_is_shortened_is_named(self, saved: Path) -> None:
         (saved / "run.json").write_text("{")
         with pytest.raises(FormatError, match=r"run\.json is no JSON"):
             Discovery.load(saved)
@@ -285,7 +285,7 @@ class TestEvaluate:
     def test_a_loaded_run_gives_the_same(self, found, toy, saved: Path) -> None:
         config, heard = EvaluationConfig(n_prompts=6, n_resamples=20), []
         loaded = Discovery.load(saved)
-        figures = loaded.evaluate(*toy, config, lambda *told: heard.append(told))
+        figures = loaded.evaluate(*toy, config, lambda *step: heard.append(step))
         assert figures.to_dict() == found.evaluate(config=config).to_dict()
         fractions = [fraction for stage, fraction in heard if stage == "evaluation"]
         assert fractions == sorted(fractions) and fractions[-1] == pytest.approx(1)

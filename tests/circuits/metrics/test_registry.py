@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from circuits.errors import SettingError, UnknownNameError
+from circuits.errors import InputError, SettingError, UnknownNameError
 from circuits.metrics import METRICS, get_metric, logit_diff, metric_name, prob_diff
 
 
@@ -60,6 +60,6 @@ def test_a_name_that_is_taken_is_refused() -> None:
     def logit_diff(logits, pairs):
         return logits[..., 0]
 
-    with pytest.raises(UnknownNameError, match=r"the metric name 'logit_diff' .* is taken"):
+    with pytest.raises(InputError, match=r"the metric name 'logit_diff' .* is taken"):
         metric_name(logit_diff)
     assert get_metric("logit_diff") is not logit_diff

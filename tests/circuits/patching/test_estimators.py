@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from circuits.components import Head, Receiver
-from circuits.errors import UnknownNameError
+from circuits.errors import InputError
 from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
 from circuits.patching import (
@@ -118,5 +118,5 @@ def test_ones_own(llama, pairs) -> None:
 def test_what_is_no_estimator(missing: str) -> None:
     names = {"name", "description", "is_exact", "has_remainders", "add"} - {missing}
     broken = type("Broken", (), {name: getattr(Nothing, name) for name in names})()
-    with pytest.raises(UnknownNameError, match="is no engine: it must have a description"):
+    with pytest.raises(InputError, match="is no engine: it must have a description"):
         ESTIMATORS.register(broken)

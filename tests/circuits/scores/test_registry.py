@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from circuits.errors import UnknownNameError
+from circuits.errors import InputError
 from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
 from circuits.scores import SCORERS, ScoreSettings, attribution_scores, head_scores
@@ -60,5 +60,5 @@ def test_ones_own(activations) -> None:
 def test_what_is_no_score(missing: str) -> None:
     parts = {name: getattr(LastLayer, name) for name in ("name", "description", "cut", "score")}
     del parts[missing]
-    with pytest.raises(UnknownNameError, match="is no score: it must have a description, a cut"):
+    with pytest.raises(InputError, match="is no score: it must have a description, a cut"):
         SCORERS.register(type("Broken", (), parts)())

@@ -63,7 +63,7 @@ def test_heads_are_counted(run) -> None:
     assert float(shares.sum()) == pytest.approx(1.0)
 
 
-def test_a_seed_without_a_circuit_has_no_figures_but_is_told(run) -> None:
+def test_a_seed_without_a_circuit_has_no_figures_but_a_reason(run) -> None:
     runs = (run(0, 60.0, "2.1"), run(1, math.nan, verdict=NOTHING), run(2, 80.0, "2.1"))
     study = SeedStudy(runs, reported=0)
     assert study.refusals == {1: "the model does not do it"}
@@ -74,13 +74,13 @@ def test_a_seed_without_a_circuit_has_no_figures_but_is_told(run) -> None:
     assert json.loads(json.dumps(empty.to_dict(), allow_nan=False))["runs"][0]["heads"] == []
 
 
-def test_a_lucky_seed_is_told_once(run) -> None:
-    """Sparsity is the number of heads told again."""
+def test_a_lucky_seed_is_named_once(run) -> None:
+    """Sparsity is the number of heads once more."""
     runs = [run(seed, 50.0 + seed % 3, "2.1", "1.0", "1.1") for seed in range(10)]
     assert SeedStudy(tuple(runs), reported=0).outliers == ()
     runs[0] = run(0, 90.0, "2.1")
-    told = {(o.figure, o.seed) for o in SeedStudy(tuple(runs), reported=0).outliers}
-    assert told == {("performance", 0), ("heads", 0), ("head precision", 0), ("head recall", 0)}
+    named = {(o.figure, o.seed) for o in SeedStudy(tuple(runs), reported=0).outliers}
+    assert named == {("performance", 0), ("heads", 0), ("head precision", 0), ("head recall", 0)}
 
 
 def test_it_is_saved_as_json(run, tmp_path) -> None:

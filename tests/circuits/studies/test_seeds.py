@@ -60,7 +60,7 @@ def study(toy, directory, heard, checks):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("circuits.discovery.session.check_reproduces", checks.append)
         return discover_seeds(
-            *toy, **settings, progress=lambda *told: heard.append(told), resume=True
+            *toy, **settings, progress=lambda *step: heard.append(step), resume=True
         )
 
 
@@ -173,6 +173,8 @@ def test_a_lucky_seed_is_warned_of(toy, found, monkeypatch) -> None:
         return SeedRun(replace(found, config=config, performance=lucky))
 
     monkeypatch.setattr(_Repeated, "run", run)
-    with pytest.warns(LuckySeedWarning, match=r"seed 1, the seed that is reported.*is 99,") as told:
+    with pytest.warns(
+        LuckySeedWarning, match=r"seed 1, the seed that is reported.*is 99,"
+    ) as warned:
         discover_seeds(*toy, config=CONFIG)
-    assert len(told) == 1
+    assert len(warned) == 1
