@@ -212,7 +212,11 @@ def plural(kind: str) -> str:
 
     >>> [plural(kind) for kind in ("task", "search", "prompts", "model with a known circuit")]
     ['tasks', 'searches', 'prompts', 'models with a known circuit']
+    >>> plural("prune_by")
+    'values of prune_by'
     """
+    if "_" in kind:
+        return f"values of {kind}"
     noun, space, rest = kind.partition(" ")
     ending = "" if noun.endswith("s") else "es" if noun.endswith("ch") else "s"
     return f"{noun}{ending}{space}{rest}"

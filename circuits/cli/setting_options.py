@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -97,9 +98,10 @@ def _help(one: Described) -> str:
     setting, words = one.setting, one.setting.help.rstrip(".")
     if one.is_flag:
         return f"{words}."
-    unnamed = [name for name in setting.names if name not in words]
-    others = f" Also {', '.join(unnamed)}." if unnamed else ""
     default = setting.otherwise or in_words(one.default)
+    named = re.findall(r"[\w-]+", f"{words} {default}")
+    unnamed = [name for name in setting.names if name not in named]
+    others = f" Also {', '.join(unnamed)}." if unnamed else ""
     return f"{words}; default {default}.{others}"
 
 

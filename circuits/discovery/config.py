@@ -146,8 +146,8 @@ class DiscoveryConfig(Checked):
 
     @property
     def patches_paths(self) -> bool:
-        """Whether the method goes on to path patching."""
-        return self.recipe.patches
+        """Whether the method goes on to path patching; one that is unknown here may have."""
+        return self.method not in method_names() or self.recipe.patches
 
     @property
     def score_settings(self) -> ScoreSettings:

@@ -24,6 +24,7 @@ from circuits.figures import (
 from circuits.pruning import PruningRule
 from circuits.report.saved_run import SavedRun
 from circuits.summary import tables as summary
+from circuits.summary.settings import pruning_rule
 
 Draw = Callable[[Theme], go.Figure]
 _PAGE_THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -95,13 +96,13 @@ def _circuit(found: Discovery) -> Drawing:
 
 
 def _pruning(found: Discovery) -> Iterable[Drawing]:
-    rule = found.config.pruning_rule
+    kept = _kept_by(pruning_rule(found))
     if any(len(pruning.sparsities) > 1 for pruning in found.prunings.values()):
         yield Drawing.of(
             "sweep",
             lambda theme: sparsity_curve_figure(found.prunings, theme=theme),
             "Heads are removed from the lowest score upward; a ring marks the cut. Kept are "
-            f"{_kept_by(rule)}.",
+            f"{kept}.",
         )
     for number, (name, scores) in enumerate(sorted(found.scores.items())):
         pruning = found.prunings.get(name)
@@ -110,12 +111,14 @@ def _pruning(found: Discovery) -> Iterable[Drawing]:
             lambda theme, name=name, scores=scores, pruning=pruning: head_scores_figure(
                 scores, pruning and pruning.candidates, f"Scores of {name}", theme=theme
             ),
-            f"Scores by {name}; framed heads are kept by it: {_kept_by(rule)}.",
+            f"Scores by {name}; framed heads are kept by it: {kept}.",
         )
 
 
-def _kept_by(rule: PruningRule) -> str:
+def _kept_by(rule: PruningRule | None) -> str:
     """Which heads a rule keeps."""
+    if rule is None:
+        return "those that a method or score chose which is not installed here"
     if rule.cliff == "share":
         return f"the best, which hold {100 * rule.score_share:.3g} % of the scores above 0"
     if rule.cliff == "fixed":

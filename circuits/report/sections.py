@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import groupby
 
 from circuits.discovery.result import Discovery, Provenance
@@ -42,8 +42,7 @@ class Asked:
         task = _task(found.provenance)
         description = "" if task is None else task.description
         example = None if task is None else task.example(found.config.seed)
-        config = replace(found.config, pruning=found.config.pruning_rule)
-        return cls(description, example, _model(found), dict(settings.rows(config)))
+        return cls(description, example, _model(found), dict(settings.of_run(found)))
 
 
 @dataclass(frozen=True)

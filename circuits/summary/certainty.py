@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from decimal import ROUND_UP, Context
 
+from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.result import Discovery
+from circuits.patching.estimators import ESTIMATORS
 from circuits.search.verification import CONFIDENCE, Verification
 
 _LOWER_PRECISION = ("bfloat16", "float16")
@@ -12,13 +14,10 @@ _LOWER_PRECISION = ("bfloat16", "float16")
 
 def rows(found: Discovery) -> dict[str, str]:
     """What was verified and what holds for the rest; nothing where no path was patched."""
-    if not found.config.patches_paths:
+    if found.effects is None:
         return {}
-    seen = found.verification
-    if found.config.engine != "sweep":
-        return {"paths": "all measured, none estimated"}
-    if seen is None:
-        return {"paths": "all estimated, none verified (--no-verify)"}
+    if (seen := found.verification) is None:
+        return {"paths": _unverified(found.config)}
     return {
         "paths": f"{seen.estimated:,} estimated, {seen.verified:,} verified "
         f"({seen.sampled:,} of them sampled), {seen.flipped:,} flipped",
@@ -42,6 +41,14 @@ def errors_against(found: Discovery) -> str | None:
     """What estimates of a model in lower precision than float32 were compared with."""
     lower = found.provenance.model.dtype in _LOWER_PRECISION
     return "against float32" if lower and found.verification is not None else None
+
+
+def _unverified(config: DiscoveryConfig) -> str:
+    if config.engine in ESTIMATORS and ESTIMATORS.get(config.engine).is_exact:
+        return "all measured, none estimated"
+    if config.verify:
+        return f"all estimated; exact in the circuit where the search ({config.search}) verifies"
+    return "all estimated, none verified (--no-verify)"
 
 
 def _errors(seen: Verification) -> str:

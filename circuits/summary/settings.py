@@ -7,6 +7,8 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 from circuits.discovery.result import Discovery
+from circuits.errors import InputError
+from circuits.pruning.rule import PruningRule
 from circuits.runtime.settings import in_words
 
 _INDENT = "    "
@@ -20,6 +22,24 @@ def rows(config: Any, prefix: str = "") -> Iterator[tuple[str, str]]:
             yield from rows(value, f"{name}: ")
         else:
             yield name, in_words(value)
+
+
+def of_run(found: Discovery) -> Iterator[tuple[str, str]]:
+    """Every setting of a run, with the rule that pruned where none was asked for."""
+    rule = pruning_rule(found)
+    for name, value in rows(found.config):
+        if name == "pruning" and rule is not None:
+            yield from rows(rule, f"{name}: ")
+        else:
+            yield name, value
+
+
+def pruning_rule(found: Discovery) -> PruningRule | None:
+    """The rule that pruned; None where a method or score chose it that is unknown here."""
+    try:
+        return found.config.pruning_rule
+    except InputError:
+        return None
 
 
 def python_code(found: Discovery) -> str:

@@ -35,6 +35,7 @@ TruthModels = Annotated[
 ]
 
 app = typer.Typer(
+    name="bench",
     rich_markup_mode="rich",
     no_args_is_help=True,
     add_completion=False,

@@ -38,6 +38,7 @@ class _ShowsByDefault(TyperGroup):
 
 
 app = typer.Typer(
+    name="tasks",
     cls=_ShowsByDefault,
     rich_markup_mode="rich",
     add_completion=False,

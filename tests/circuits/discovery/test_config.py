@@ -61,7 +61,10 @@ def test_what_app_prunes_by() -> None:
     [
         ({"method": "magic"}, "unknown method 'magic'; known methods: app, path-patching, merged"),
         ({"engine": "exacter"}, "unknown engine 'exacter'; did you mean 'exact'"),
-        ({"prune_by": "weight"}, "unknown prune_by 'weight'; known prune_bys: merged-flap, attrib"),
+        (
+            {"prune_by": "weight"},
+            "unknown prune_by 'weight'; known values of prune_by: merged-flap, attrib",
+        ),
         ({"prune_by": "app"}, "unknown prune_by 'app'"),
         ({"search": "best"}, "unknown search 'best'; known searches: grow, top-n"),
         ({"metric": "kl_loss"}, "unknown metric 'kl_loss'; known metrics: logit_diff, prob_diff"),

@@ -212,14 +212,22 @@ def test_its_runs_are_read_where_it_is_not(toy, registered, tmp_path) -> None:
     found.save(tmp_path / "run")
     assert Discovery.load(tmp_path / "run") == found
     code = (
+        "import io\n"
+        "from rich.console import Console\n"
         "from circuits import Discovery\n"
         f"found = Discovery.load({str(tmp_path / 'run')!r})\n"
         "print(found.config.method, found.config.engine, found.config.search, *found.scores)\n"
         "found.save('again')\n"
+        "from circuits.report import write_report\n"
+        "from circuits.cli.tables.discovery import discovery\n"
+        "write_report(['again'], 'report.html')\n"
+        "Console(file=io.StringIO(), width=200).print(discovery(found))\n"
+        "print('shown')\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["by-last", "exaggerates", "one-head", "last-heads"]
+    assert done.stdout.split() == ["by-last", "exaggerates", "one-head", "last-heads", "shown"]
+    assert "exaggerates" in (tmp_path / "report.html").read_text(encoding="utf-8")
     assert Discovery.load(tmp_path / "again") == found
