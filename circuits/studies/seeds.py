@@ -62,19 +62,16 @@ def discover_seeds(
         model: A TransformerBridge, from `load_model` or your own.
         task: A task's name, or a Task.
         seeds: Which; or how many, beginning with that of `config`.
-        config: All settings of `discover_circuit`. Its seed is the one that is `reported` if it is
-            among the seeds, otherwise the first of them is.
-        against: What to measure precision and recall against: another method on the same prompts,
-            such as "path-patching", a reference, or a circuit.
-        directory: Where to save each run (`seed-0`, `seed-1`, ...; what it is compared with in
-            `against` below it) as soon as it is done. Runs that are there are not repeated.
+        config: All settings of `discover_circuit`; its seed is `reported`, or else the first.
+        against: A method, a reference or a circuit to measure precision and recall against.
+        directory: Where each run is saved (`seed-0`, ...; what it is compared with in `against`
+            below it) as soon as it is done. Runs that are there are not repeated.
         progress: A `Progress`, or a function of the stage "seeds" and the fraction that is done.
         resume: Whether `directory` must hold a begun study of this model and these prompts.
 
     Raises:
         ResumeError: There is no such study to resume.
-        SettingError: There is no seed, or one twice, a setting is out of range, or there is nothing
-            to compare with.
+        SettingError: A seed, a setting or what to compare with is not allowed.
 
     Warns:
         LuckySeedWarning: A figure of one seed is not what the other seeds let expect.
@@ -89,19 +86,17 @@ def discover_seeds(
     check_against(config, against)
     if resume:
         check_study_begun(directory)
-    layered = checked(model)
-    _check_shape(against, layered)
-    repeated = _Repeated(layered, get_task(task), config, against, resume)
-    runs: list[SeedRun] = []
-    for seed, part in Progress.of(progress).stage(SEED_STAGES[0]).each(numbers):
-        part.note(f"seed {seed}, {len(runs) + 1} of {len(numbers)}")
-        where = None if directory is None else seed_directory(directory, seed)
-        runs.append(repeated.run(seed, where, part))
+    repeated = _Repeated(checked(model), get_task(task), config, against, resume)
+    runs = repeated.runs(numbers, directory, Progress.of(progress).stage(SEED_STAGES[0]))
     reported = config.seed if config.seed in numbers else numbers[0]
-    study = SeedStudy(tuple(runs), reported, name_of(against))
-    for outlier in study.outliers:
-        warnings.warn(described(outlier, reported), LuckySeedWarning, stacklevel=2)
+    study = SeedStudy(runs, reported, name_of(against))
+    _warn_of_outliers(study)
     return study
+
+
+def _warn_of_outliers(study: SeedStudy) -> None:
+    for outlier in study.outliers:
+        warnings.warn(described(outlier, study.reported), LuckySeedWarning, stacklevel=3)
 
 
 def seed_numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
@@ -171,6 +166,25 @@ class _Repeated:
     against: Against | None
     resume: bool
 
+    def __post_init__(self) -> None:
+        """Refuse a circuit of another model's shape before any work is done."""
+        nothing = Circuit.of_heads((), self.model.n_layers, self.model.n_heads)
+        if isinstance(self.against, Reference):
+            check_same_shape(self.against, nothing)
+        elif isinstance(self.against, Circuit):
+            nothing.compare(self.against)
+
+    def runs(
+        self, seeds: Sequence[int], directory: str | Path | None, progress: Progress
+    ) -> tuple[SeedRun, ...]:
+        """One after the other, each in its own directory."""
+        found: list[SeedRun] = []
+        for seed, part in progress.each(seeds):
+            part.note(f"seed {seed}, {len(found) + 1} of {len(seeds)}")
+            where = None if directory is None else seed_directory(directory, seed)
+            found.append(self.run(seed, where, part))
+        return tuple(found)
+
     def run(self, seed: int, directory: Path | None, progress: Progress) -> SeedRun:
         """Find one seed's circuit, and what it is compared with; the wider search comes first."""
         resume = self.resume and directory is not None and is_begun(directory)
@@ -210,15 +224,6 @@ class _Repeated:
         if isinstance(self.against, Reference | Circuit):
             return bool(self.against.connections)
         return self.against is not None and replace(self.config, method=self.against).patches_paths
-
-
-def _check_shape(against: Against | None, model: LayeredModel) -> None:
-    """Before any work is done. Raises MismatchError for a circuit of another model's shape."""
-    nothing = Circuit.of_heads((), model.n_layers, model.n_heads)
-    if isinstance(against, Reference):
-        check_same_shape(against, nothing)
-    elif isinstance(against, Circuit):
-        nothing.compare(against)
 
 
 def _as_one(progress: Progress) -> Progress:

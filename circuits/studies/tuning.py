@@ -123,8 +123,7 @@ def discover_study(
     config = config or DiscoveryConfig()
     check_study(config, n_trials, keep)
     # Every cliff is looked for on the same whole curve.
-    curve = replace(config.pruning_rule, cliff="first", full_curve=True)
-    whole = replace(config, pruning=curve)
+    whole = replace(config, pruning=replace(config.pruning_rule, cliff="first", full_curve=True))
     session = Session.of(model, get_task(task), whole, directory, resume=resume)
     run = Pipeline(session, Progress.of(progress))
     if run.verdict.refuses:

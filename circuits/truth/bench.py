@@ -57,9 +57,7 @@ def run_truth(
     >>> sorted(map(str, row.found)), row.recall
     (['0.6', '1.6'], 1.0)
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    versions = {name: metadata.version(name) for name in _VERSIONED}
-    journal = Journal(directory / JOURNAL_FILE, {"versions": versions})
+    journal = _journal(directory)
     rows: list[TruthRow] = []
     methods = contestants() if methods is None else methods
     for name in names:
@@ -77,6 +75,13 @@ def run_truth(
     text = json.dumps(as_json(rows), indent=1, allow_nan=False)
     write_atomically({directory / ROWS_FILE: f"{text}\n".encode()})
     return rows
+
+
+def _journal(directory: Path) -> Journal:
+    """What is known already, by these versions."""
+    directory.mkdir(parents=True, exist_ok=True)
+    versions = {name: metadata.version(name) for name in _VERSIONED}
+    return Journal(directory / JOURNAL_FILE, {"versions": versions})
 
 
 def run_of(truth: GroundTruth, contestant: Contestant, seed: int = 0) -> Pipeline:
