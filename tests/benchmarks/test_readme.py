@@ -22,10 +22,7 @@ from benchmarks import (
     truth_table,
 )
 from benchmarks.publish import NUMBERS, PAGES, README, page_of, publish, replace_section
-from circuits.tasks import PromptPair, Task, get_task
-from circuits.tasks.registry import TASKS
 
-CONTRIBUTING = README.with_name("CONTRIBUTING.md")
 SECTIONS = {
     README: {"discovery table": discovery},
     NUMBERS: {
@@ -112,12 +109,3 @@ def test_examples_import_what_exists(block):
     for node in imports:
         module = import_module(str(node.module))
         assert all(hasattr(module, alias.name) for alias in node.names)
-
-
-def test_the_task_in_contributing_works(monkeypatch):
-    monkeypatch.setattr(TASKS, "_registered", dict(TASKS._registered))
-    (block,) = re.findall(r"```python\n(.*?)```", CONTRIBUTING.read_text(), re.S)
-    exec(compile(block, CONTRIBUTING.name, "exec"), {"__name__": "example"})
-    task = get_task("opposites")
-    assert isinstance(task, Task)
-    assert isinstance(task.example(), PromptPair)

@@ -11,7 +11,8 @@ from transformers import LlamaForCausalLM
 
 from circuits import Discovery, EvaluationConfig
 from circuits.cli import terminal
-from circuits.errors import ModelError
+from circuits.cli.main import COMMANDS
+from circuits.errors import ModelError, plural
 from circuits.evaluation import Evaluation
 from circuits.evaluation.config import ABLATIONS, PROMPTS, RANKINGS
 from circuits.model import load_model, load_tokenizer
@@ -132,7 +133,7 @@ def test_unknown_choices_name_the_known_ones(run):
     lines = [line for line in finished.stdout.splitlines() if line.startswith("error")]
     for option, known, line in zip(options, (PROMPTS, RANKINGS, ABLATIONS), lines, strict=True):
         name = option.replace("-", "_")
-        assert line.startswith(f"error: unknown {name} 'magic'; known {name}")
+        assert line.startswith(f"error: unknown {name} 'magic'; known {plural(name)}: ")
         assert all(name in line for name in known)
 
 
