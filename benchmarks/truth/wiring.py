@@ -1,8 +1,8 @@
 """Attention heads written by hand: which subspace each matches, reads and writes.
 
 The residual stream is cut into named subspaces, such as one for the token and one for the position.
-A head is given what makes it attend (`Match`), what it copies, and where to (`Wire`). In the end the
-residual stream and every head's inside are turned by random rotations, so that no coordinate of
+A head is given what makes it attend (`Match`), what it copies, and where to (`Wire`). In the end
+the residual stream and every head's inside are turned by random rotations, so that no coordinate of
 the model means anything on its own.
 """
 
