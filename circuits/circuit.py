@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from circuits.components import Connection, Edge, Head, Receiver, parse_effect, parse_node
-from circuits.errors import InputError, MismatchError
+from circuits.errors import FormatError, InputError, MismatchError
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -139,20 +139,26 @@ class Circuit:
 
     @classmethod
     def from_json(cls, text: str) -> Circuit:
-        """Read what `to_json` wrote. Raises InputError naming what is missing or wrong."""
+        """Read what `to_json` wrote.
+
+        Raises:
+            FormatError: Something is missing or malformed, and where.
+            InputError: The heads and edges make no circuit.
+
+        """
         try:
             data = json.loads(text)
         except (json.JSONDecodeError, RecursionError) as error:
-            raise InputError(f"a circuit must be JSON, but {error}") from error
+            raise FormatError(f"a circuit must be JSON, but {error}") from error
         return cls.from_dict(data)
 
     @classmethod
     def from_dict(cls, data: Any) -> Circuit:
-        """Read what `to_dict` gave. Raises InputError: what is missing or wrong, and where."""
+        """Read what `to_dict` gave. Raises as `from_json` does."""
         needed = {"n_layers", "n_heads", "heads"}
         if not isinstance(data, dict) or not needed <= data.keys():
             got = sorted(data) if isinstance(data, dict) else type(data).__name__
-            raise InputError(f"a circuit needs {sorted(needed)} (and edges), got {got}")
+            raise FormatError(f"a circuit needs {sorted(needed)} (and edges), got {got}")
         heads = [
             _entry(f"heads[{place}]", Head.parse, head)
             for place, head in enumerate(_list(data["heads"], "heads"))
@@ -227,7 +233,7 @@ def _edge(entry: Any) -> Edge:
 
 def _list(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
-        raise InputError(f"{name} of a circuit must be a list, got {value!r}")
+        raise FormatError(f"{name} of a circuit must be a list, got {value!r}")
     return value
 
 
@@ -237,7 +243,7 @@ def _entry(where: str, read: Callable[[Any], Read], value: Any) -> Read:
         return read(value)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         reason = str(error) if isinstance(error, ValueError) else repr(error)
-        raise InputError(f"{where} of a circuit is malformed: {reason}") from error
+        raise FormatError(f"{where} of a circuit is malformed: {reason}") from error
 
 
 def _share(part: int, whole: int) -> float:

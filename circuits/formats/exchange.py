@@ -58,7 +58,7 @@ def import_circuit(
 
     Raises:
         FormatError: The format is unknown, or the text is malformed, and where.
-        InputError: Our own JSON is malformed, or a head is outside the model.
+        InputError: Its heads and edges make no circuit, such as a head outside the model.
 
     >>> import_circuit(circuit.to_json()).circuit == circuit
     True

@@ -30,10 +30,10 @@ def test_formats_by_name_and_by_suffix(tmp_path):
     assert format_of_path(tmp_path / "a.json") is None
     with pytest.raises(FormatError, match="is a pickle, which can run code"):
         format_of_path(tmp_path / "graph.pt")
-    with pytest.raises(InputError, match="a circuit needs"):
+    with pytest.raises(FormatError, match="a circuit needs"):
         import_circuit("[]")
     for text in ("{", "[" * 100_000):
-        with pytest.raises(InputError, match="a circuit must be JSON"):
+        with pytest.raises(FormatError, match="a circuit must be JSON"):
             import_circuit(text)
 
 
