@@ -11,7 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head
-from circuits.errors import InputError
+from circuits.errors import InputError, UnknownNameError
 from circuits.evaluation.config import Ranking
 from circuits.patching import EdgeValues
 
@@ -75,7 +75,8 @@ def choose_scores(
     """The scores of that name; the path effects without, else the first pruning's by name.
 
     Raises:
-        InputError: There are no scores of that name.
+        UnknownNameError: There are no scores of that name.
+        InputError: There are no scores at all.
 
     >>> choose_scores(effects, found.scores).name
     'path-effects'
@@ -85,10 +86,12 @@ def choose_scores(
     known = {} if effects is None else {PATH_EFFECTS: effect_scores(effects)}
     # Sorted, because a run that was saved and loaded has them in another order.
     known |= dict(sorted(prunings.items()))
-    chosen = next(iter(known), "none") if name is None else name
+    if not known:
+        raise InputError("heads cannot be ranked: this run has no scores")
+    chosen = next(iter(known)) if name is None else name
     if chosen not in known:
-        raise InputError(
-            f"heads cannot be ranked by {chosen!r}: this run has the scores "
-            f"{', '.join(known) or 'of none'}; name one of them"
+        raise UnknownNameError(
+            f"heads cannot be ranked by {chosen!r}: this run has the scores {', '.join(known)}; "
+            "name one of them"
         )
     return HeadScores(chosen, known[chosen])

@@ -14,6 +14,7 @@ from circuits.cli.inputs import ModelSource, read_circuit_file
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.setting_options import flag_of, takes_settings
 from circuits.cli.terminal import out, print_json, print_warning
+from circuits.errors import InputError
 from circuits.evaluation.config import RANKINGS, EvaluationConfig
 from circuits.tasks import Task, get_task
 
@@ -100,6 +101,8 @@ def _of_run(
     from circuits.evaluation import choose_scores
 
     found = Discovery.load(run)
+    if found.refusal:
+        raise InputError(f"{run} has no circuit to evaluate: {found.refusal}")
     with usage_errors():
         choose_scores(found.effects, found.scores, config.score)
     saved = found.provenance.model

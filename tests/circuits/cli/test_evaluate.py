@@ -4,12 +4,14 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from circuits import Discovery, EvaluationConfig
+from circuits import Circuit, Discovery, EvaluationConfig
+from circuits.behaviour import Verdict
 from circuits.cli import terminal
 from circuits.cli.main import COMMANDS
 from circuits.errors import ModelError, plural
@@ -118,6 +120,21 @@ def test_options_reach_the_evaluation(run, monkeypatch):
 def test_bad_input_is_refused_before_a_model_is_loaded(run, monkeypatch, arguments, message):
     monkeypatch.setattr("circuits.model.load_model", lambda *_, **__: pytest.fail("loaded a model"))
     assert message in error_of("evaluate", run, *arguments, code=2)
+
+
+def test_a_run_without_a_circuit_says_why(run, tmp_path):
+    """Such a run has no scores either, and those are not what matters."""
+    refused = replace(
+        Discovery.load(run),
+        circuit=Circuit.of_heads([], 2, 4),
+        effects=None,
+        scores={},
+        performance=float("nan"),
+        verdict=Verdict("no circuit", "nothing shows"),
+    )
+    refused.save(tmp_path / "refused")
+    error = error_of("evaluate", tmp_path / "refused", code=1)
+    assert "has no circuit to evaluate: nothing shows" in error
 
 
 def test_unknown_choices_name_the_known_ones(run):

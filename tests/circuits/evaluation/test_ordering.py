@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuits.components import Head, Receiver, all_heads
-from circuits.errors import InputError
+from circuits.errors import InputError, UnknownNameError
 from circuits.evaluation import choose_scores, effect_scores, order_heads
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeValues
@@ -86,7 +86,14 @@ class TestChoice:
         assert torch.equal(chosen.values, PRUNINGS["flap"])
 
     def test_unknown(self) -> None:
-        with pytest.raises(InputError, match="by 'magic': this run has the scores path-effects, f"):
+        message = "by 'magic': this run has the scores path-effects, f"
+        with pytest.raises(UnknownNameError, match=message):
             choose_scores(EFFECTS, PRUNINGS, "magic")
-        with pytest.raises(InputError, match="by 'path-effects': this run has the scores flap"):
+        message = "by 'path-effects': this run has the scores flap"
+        with pytest.raises(UnknownNameError, match=message):
             choose_scores(None, PRUNINGS, "path-effects")
+
+    @pytest.mark.parametrize("name", [None, "flap"])
+    def test_none_at_all(self, name) -> None:
+        with pytest.raises(InputError, match="this run has no scores"):
+            choose_scores(None, {}, name)
