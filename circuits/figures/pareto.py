@@ -68,7 +68,7 @@ def pareto_figure(
 def _count(record: SearchRecord) -> str:
     n_circuits = len({point.heads for point in record.points})
     tried = record.n_trials or len(record.points)
-    return f"{n_circuits} circuit{'s' * (n_circuits != 1)} of {tried} settings"
+    return f"{n_circuits} circuit{'s' * (n_circuits != 1)} of {tried} setting{'s' * (tried != 1)}"
 
 
 def _markers(points: list[SearchPoint], name: str, colour: str, symbol: str) -> go.Scatter:

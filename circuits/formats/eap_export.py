@@ -214,8 +214,9 @@ def _check(circuit: Circuit, graph: ModelGraph, config: GraphConfig) -> None:
         )
     if not config.plain_nodes and config.d_model < 1:
         raise InputError(
-            "the width of the model's residual stream (d_model) must be in the file, and only a "
-            "run tells it: give it, or write plain nodes, for EAP-IG before 2025, which wants none"
+            "the width of the model's residual stream (d_model) must be in the file, and a circuit "
+            "alone does not hold it: give it, or write plain nodes, for EAP-IG before 2025, which "
+            "wants none"
         )
     for edge in sorted(circuit.edges):
         if not math.isfinite(edge.effect):

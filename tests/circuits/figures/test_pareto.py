@@ -52,6 +52,11 @@ def test_a_study_counts_its_trials():
     assert heading(figure).endswith("4 circuits of 50 settings")
 
 
+def test_one_circuit_of_one_setting():
+    alone = replace(RECORD, points=(point(5, 80.0, pareto=True, chosen=True),))
+    assert heading(pareto_figure(alone)).endswith("1 circuit of 1 setting")
+
+
 def test_what_is_no_number_and_no_circuit():
     broken = replace(RECORD, points=(point(2, float("nan"), pareto=True, chosen=True),))
     assert survives_json(pareto_figure(broken))
