@@ -139,12 +139,15 @@ class ModelGraph:
 
         Where MLPs are nodes nothing is shared.
         """
-        return receiver if self.has_mlps else self.sharing(receiver)[0]
+        return self.members(receiver)[0]
+
+    def members(self, receiver: Receiver) -> tuple[Receiver, ...]:
+        """The receivers that are one in this graph, whichever of them is named."""
+        return (receiver,) if self.has_mlps else self.sharing(receiver)
 
     def readers(self, receiver: Receiver) -> tuple[Head | MLP, ...]:
         """The nodes that read here: of a shared key or value, all that share it; none: logits."""
-        sharing = (receiver,) if self.has_mlps else self.sharing(receiver)
-        return tuple(one.node for one in sharing if one.node is not None)
+        return tuple(one.node for one in self.members(receiver) if one.node is not None)
 
     def row(self, receiver: Receiver) -> int:
         """The place of a receiver, or of the one that it shares, among the receivers."""

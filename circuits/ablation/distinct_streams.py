@@ -88,7 +88,7 @@ class Streams:
         normed = layer.norm_attention(self.resid)
         some = kept.any(0).tolist()
         for kv_head in range(layer.n_kv_heads):
-            heads = [h for h in range(layer.n_heads) if some[h] and layer.kv_head(h) == kv_head]
+            heads = [head for head in layer.heads_of([kv_head]) if some[head]]
             if not heads:
                 continue
             group = _Group.of(self, layer, kv_head, kept[:, heads].any(1), normed)

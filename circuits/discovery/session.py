@@ -32,15 +32,13 @@ class Session:
     """A model, the prompts of a task, and the store of both.
 
     Attributes:
-        model: The model in pieces.
-        task: What is asked of it.
+        task: What is asked of the model.
         problem: The question, with every setting.
-        pairs: The prompts of the discovery.
+        activations: What is computed on the prompts, once, when it is asked for.
         mean_pairs: The prompts that mean head outputs are taken over; the discovery's own come
             first.
         directory: Where the run is saved, and effects are kept; None: nowhere.
         store: Effects, estimates and prunings that are known already.
-        activations: What is computed on the prompts, once, when it is asked for.
         replaced: What the directory holds that is about something else, in words; it will be
             replaced.
         continues: Whether the directory holds effects of just this.
@@ -50,14 +48,12 @@ class Session:
     (4, 10, 108)
     """
 
-    model: LayeredModel
     task: Task
     problem: Problem
-    pairs: PromptPairs
+    activations: Activations
     mean_pairs: PromptPairs
     directory: Path | None
     store: Store
-    activations: Activations
     replaced: str | None = None
     continues: bool = False
 
@@ -96,20 +92,10 @@ class Session:
                 "settings it was begun with, name another directory, or begin anew without resume"
             )
         store = Store(layered.graph(), problem.key, work)
-        continues = there == problem.key
         activations = Activations(layered, pairs, get_metric(config.metric))
         remember_task(task)
         return cls(
-            layered,
-            task,
-            problem,
-            pairs,
-            mean_pairs,
-            place,
-            store,
-            activations,
-            replaced,
-            continues,
+            task, problem, activations, mean_pairs, place, store, replaced, there == problem.key
         )
 
     @classmethod
@@ -136,6 +122,16 @@ class Session:
         return self.problem.config
 
     @property
+    def model(self) -> LayeredModel:
+        """The model in pieces."""
+        return self.activations.model
+
+    @property
+    def pairs(self) -> PromptPairs:
+        """The prompts of the discovery."""
+        return self.activations.pairs
+
+    @property
     def bridge(self) -> TransformerBridge:
         """The model itself."""
         return self.model.bridge
@@ -143,7 +139,7 @@ class Session:
     @property
     def metric(self) -> Metric:
         """The metric that effects are measured by."""
-        return get_metric(self.config.metric)
+        return self.activations.metric
 
     @property
     def graph(self) -> ModelGraph:

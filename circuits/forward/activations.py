@@ -28,6 +28,7 @@ class Batch:
     Attributes:
         prompts: Their places among all prompts.
         paired: Clean and corrupted activations.
+        part_of: The batch that it was split off, and its rows there.
 
     >>> (batch,) = activations.batches
     >>> batch.prompts.tolist(), len(batch.tokens)  # short prompts first; tokens that can change
@@ -38,6 +39,7 @@ class Batch:
 
     prompts: Int[Tensor, " prompt"]
     paired: PairedActivations
+    part_of: tuple[Batch, Int[Tensor, " prompt"]] | None = None
 
     @property
     def pairs(self) -> PromptPairs:
@@ -52,15 +54,21 @@ class Batch:
     @cached_property
     def gradients(self) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
         """Of each prompt's metric by every layer's head outputs, on the clean prompts."""
-        return metric_gradients(self.paired, self.tokens)
+        if self.part_of is None:
+            return metric_gradients(self.paired, self.tokens)
+        whole, rows = self.part_of
+        rows = rows.to(whole.tokens.prompt.device)
+        *below, last = whole.gradients
+        tokens = torch.isin(whole.tokens.prompt, rows)
+        return (*(gradient[tokens] for gradient in below), last[rows])
 
     def split(self, size: int) -> Iterator[Batch]:
-        """Parts of at most so many prompts."""
+        """Parts of at most so many prompts, which share what was run."""
         if size >= len(self.prompts):
             yield self
             return
         for rows in torch.arange(len(self.prompts)).split(size):
-            yield Batch(self.prompts[rows], self.paired.select(rows))
+            yield Batch(self.prompts[rows], self.paired.select(rows), (self, rows))
 
 
 class Activations:
@@ -91,7 +99,7 @@ class Activations:
         )
 
     def split(self, size: int) -> Iterator[Batch]:
-        """All prompts, at most so many at a time; a batch that is whole shares its gradients."""
+        """All prompts, at most so many at a time; what was run of them is not run again."""
         for batch in self.batches:
             yield from batch.split(size)
 

@@ -86,6 +86,11 @@ class Layer:
         """Index of the key/value head that query head `head` reads."""
         return head * self.n_kv_heads // self.n_heads
 
+    def heads_of(self, kv_heads: list[int]) -> list[int]:
+        """The query heads that read some key/value heads, group by group."""
+        every = range(self.n_heads)
+        return [head for kv_head in kv_heads for head in every if self.kv_head(head) == kv_head]
+
     def queries(
         self,
         normed: Float[Tensor, "*batch token d_model"],

@@ -128,16 +128,23 @@ def run_layers(
     return tuple(records), resid
 
 
+def layer_by_layer(
+    model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
+) -> Iterator[LayerActivations]:
+    """Every layer's activations, run no further than they are asked for."""
+    resid = model.embed(tokens)
+    for layer in model.layers:
+        record = run_heads(layer, resid)
+        yield record
+        if layer is not model.layers[-1]:
+            resid = layer.finish(resid, layer.attention_output(record.z))
+
+
 def head_outputs(
     model: LayeredModel, tokens: Int[Tensor, "prompt pos"]
 ) -> Iterator[Float[Tensor, "prompt pos head d_head"]]:
     """Every layer's z, run no further than it is asked for."""
-    resid = model.embed(tokens)
-    for layer in model.layers:
-        z = run_heads(layer, resid).z
-        yield z
-        if layer is not model.layers[-1]:
-            resid = layer.finish(resid, layer.attention_output(z))
+    return (record.z for record in layer_by_layer(model, tokens))
 
 
 def run_heads(

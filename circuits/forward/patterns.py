@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.forward.layers import Layer, LayeredModel
-from circuits.forward.passes import LayerActivations, run_heads
+from circuits.forward.passes import LayerActivations, layer_by_layer
 
 
 def patterns_by_layer(
@@ -24,11 +24,8 @@ def patterns_by_layer(
     >>> lowest.shape, bool(lowest.triu(1).any())  # no query sees what comes after it
     (torch.Size([4, 4, 8, 8]), False)
     """
-    resid = model.embed(tokens)
-    for layer in model.layers:
-        run = run_heads(layer, resid)
-        yield _patterns(layer, run)
-        resid = layer.finish(resid, layer.attention_output(run.z))
+    for layer, record in zip(model.layers, layer_by_layer(model, tokens), strict=True):
+        yield _patterns(layer, record)
 
 
 def _patterns(layer: Layer, run: LayerActivations) -> Float[Tensor, "prompt head query key"]:

@@ -18,9 +18,7 @@ def heads_reading(layer: Layer, head_input: HeadInput, units: list[int]) -> list
     Units of a q input are query heads, each its own reader; units of k and v are key/value heads,
     read by their whole group.
     """
-    if head_input == "q":
-        return units
-    return [head for unit in units for head in range(layer.n_heads) if layer.kv_head(head) == unit]
+    return units if head_input == "q" else layer.heads_of(units)
 
 
 def patched_z(

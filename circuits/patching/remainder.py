@@ -69,8 +69,8 @@ def value_weights(
     value changes by about the root mean square gain of its projection.
     """
     value_gain = reduce(layer.value.weight[kv_heads] ** 2, "unit d d_model -> unit", "sum")
-    heads = [h for unit in kv_heads for h in range(layer.n_heads) if layer.kv_head(h) == unit]
-    output_gain = reduce(layer.output.weight[heads] ** 2, "head d d_model -> head", "sum")
+    output_weights = layer.output.weight[layer.heads_of(kv_heads)]
+    output_gain = reduce(output_weights**2, "head d d_model -> head", "sum")
     gain = _group_mean(layer, "v", output_gain).sqrt() * value_gain
     d_model, d_head = resid.shape[-1], gradient.shape[-1]
     size = reduce(gradient**2, "prompt slot unit group d -> prompt slot unit group", "sum").sqrt()

@@ -49,38 +49,27 @@ class _Sweep:
         max_rows: int,
         progress: Progress = SILENT,
     ) -> None:
-        """Add one batch's metric changes, prompt by prompt, to `sums`."""
-        sweep(batch, heads, sums, max_rows, progress)
+        """Carry all senders of a batch upward, and add what they change to `sums`."""
+        run, tokens, gradients = batch.paired, batch.tokens, batch.gradients
+        below = _work_below(run.model.n_layers, heads)
+        last = run.model.n_layers - 1
+        with torch.no_grad():
+            state = SenderState.empty(run, tokens)
+            for index in range(run.model.n_layers):
+                receivers = [head.index for head in heads if head.layer == index]
+                if state.senders and receivers:
+                    contraction = _LayerContraction(run, index, receivers, tokens, gradients[index])
+                    contraction.add_to(sums, state, max_rows)
+                if index == last:
+                    state, tokens = state.at_end(tokens), ActivePositions.at_end(run.pairs)
+                state = advance(run, index, state, tokens, heads, max_rows)
+                progress(below[index + 1] / max(below[-1], 1))
+            change = metric_above(run, last + 1, state.resid_pre, tokens) - run.clean_metric
+            change = rearrange(change, "sender prompt -> sender prompt 1")
+            sums.add([Receiver.logits()], state.senders, change, torch.zeros_like(change))
 
 
 SWEEP = _Sweep()
-
-
-def sweep(
-    batch: Batch,
-    heads: tuple[Head, ...],
-    sums: EdgeSums,
-    max_rows: int,
-    progress: Progress = SILENT,
-) -> None:
-    """Carry all senders of a batch upward; `heads` send and receive."""
-    run, tokens, gradients = batch.paired, batch.tokens, batch.gradients
-    below = _work_below(run.model.n_layers, heads)
-    last = run.model.n_layers - 1
-    with torch.no_grad():
-        state = SenderState.empty(run, tokens)
-        for index in range(run.model.n_layers):
-            receivers = [head.index for head in heads if head.layer == index]
-            if state.senders and receivers:
-                contraction = _LayerContraction(run, index, receivers, tokens, gradients[index])
-                contraction.add_to(sums, state, max_rows)
-            if index == last:
-                state, tokens = state.at_end(tokens), ActivePositions.at_end(run.pairs)
-            state = advance(run, index, state, tokens, heads, max_rows)
-            progress(below[index + 1] / max(below[-1], 1))
-        change = metric_above(run, last + 1, state.resid_pre, tokens) - run.clean_metric
-        change = rearrange(change, "sender prompt -> sender prompt 1")
-        sums.add([Receiver.logits()], state.senders, change, torch.zeros_like(change))
 
 
 def _work_below(n_layers: int, heads: Iterable[Head]) -> list[int]:

@@ -12,8 +12,8 @@ from circuits.runtime.progress import Progress
 from circuits.search.grow import Selector, grow, receivers_of
 from circuits.search.rules import SelectionRule
 from circuits.search.significant import selector_of
-from circuits.search.source import EdgeSource, Grown, Visit
-from circuits.search.verifier import verified_growth
+from circuits.search.source import EdgeSource, Grown
+from circuits.search.verifier import Visit, verified_growth
 
 _ESTIMATING = 0.7
 """Share of the work, where something follows the estimates: for the progress alone."""

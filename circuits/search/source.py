@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -149,4 +149,3 @@ SEARCHES: Registry[Search] = Registry(
     _flaw,
 )
 """Every way from effects to a circuit."""
-Visit = Callable[["Receiver"], None]

@@ -62,8 +62,7 @@ def leading_to_logits(edges: Iterable[Edge], graph: ModelGraph) -> list[Edge]:
     """
     into: defaultdict[Node | None, list[Edge]] = defaultdict(list)
     for edge in edges:
-        sharing = (edge.receiver,) if graph.has_mlps else graph.sharing(edge.receiver)
-        for receiver in sharing:
+        for receiver in graph.members(edge.receiver):
             into[receiver.node].append(replace(edge, receiver=receiver))
     found: list[Edge] = []
     waiting: list[Node | None] = [None]

@@ -119,7 +119,9 @@ class TestRules:
             sharing = sorted(r for r in every_receiver(graph) if key_value_head(graph, r) == same)
             assert graph.readers(receiver) == tuple(r.node for r in sharing if r.node is not None)
             if graph.mlps == "path":
-                assert graph.sharing(receiver) == tuple(sharing)
+                assert graph.members(receiver) == graph.sharing(receiver) == tuple(sharing)
+            else:
+                assert graph.members(receiver) == (receiver,)
 
     @given(graphs())
     def test_edges_are_those_of_every_receiver_once(self, graph) -> None:

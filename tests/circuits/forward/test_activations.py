@@ -9,7 +9,6 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.ablation import MeanOutputs
 from circuits.components import Receiver
@@ -21,6 +20,7 @@ from circuits.patching import ESTIMATORS, EdgeValues, MeasuredEffects, edge_sums
 from circuits.patching.plan import plan_work
 from circuits.scores import SCORERS, ScoreSettings
 from tests.circuits.conftest import shared_model
+from tests.circuits.flops import flops
 from tests.circuits.prompts import ragged_pairs
 
 N_PROMPTS = PROMPTS_TOGETHER + 7
@@ -47,12 +47,6 @@ def n_run(monkeypatch):
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
-
-
-def flops(work) -> int:
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
 
 
 class TestBatches:
@@ -156,3 +150,17 @@ class TestWork:
             (whole,) = activations.split(size)
             assert flops(lambda whole=whole: whole.gradients) == 0
             assert whole.gradients is batch.gradients
+
+    @pytest.mark.parametrize("size", [1, 3])
+    def test_parts_have_the_gradients_of_their_prompts_and_take_none_again(
+        self, llama, size
+    ) -> None:
+        activations = Activations(LayeredModel.of(llama), ragged_pairs(7), logit_diff)
+        once = flops(lambda: activations.batches[0].gradients)
+        parts = list(activations.split(size))
+        assert flops(lambda: [part.gradients for part in parts]) == 0 < once
+        for part in parts:
+            anew = metric_gradients(part.paired, part.tokens)
+            assert len(part.gradients) == len(anew)
+            for shared, own in zip(part.gradients, anew, strict=True):
+                torch.testing.assert_close(shared, own)

@@ -16,7 +16,7 @@ from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff, prob_diff
 from circuits.patching import ESTIMATORS, EdgeSums, edge_sums, effect_table, path_effects
 from circuits.patching.plan import plan_work
-from circuits.patching.sweep import sweep
+from circuits.patching.sweep import SWEEP
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, deeper_model
 from tests.circuits.patching.slow_twin import first_order_changes
@@ -170,7 +170,7 @@ def round_trips(n_layers: int, n_senders: int, max_rows: int) -> int:
     heads = all_heads(n_layers, N_HEADS)[-n_senders:]
     sums = EdgeSums(model.graph(), n_prompts=5, batch_size=5)
     with HostRoundTrips() as seen:
-        sweep(batch, heads, sums, max_rows)
+        SWEEP.add(batch, heads, sums, max_rows)
         before = seen.count
         run = batch.paired
         sums.finish_batch(batch.prompts, run.clean_metric, run.corrupted_metric)
