@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -13,8 +13,8 @@ import huggingface_hub
 from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
 
 from circuits.errors import DownloadError, UnknownModelError, cause
+from circuits.runtime.progress import Note
 
-Progress = Callable[[str], None]
 DEFAULT_MODEL = "smollm2-135m"
 """What is loaded where no model is named."""
 HUB = "needs the Hugging Face hub"
@@ -106,7 +106,7 @@ def list_models() -> tuple[CatalogueEntry, ...]:
 
 
 def model_directory(
-    name_or_path: str | Path, progress: Progress | None = None, *, weights: bool = True
+    name_or_path: str | Path, progress: Note | None = None, *, weights: bool = True
 ) -> Path:
     """Return the local directory with a model's files, downloaded if need be.
 
@@ -180,7 +180,7 @@ def _checkpoint(path: Path) -> Path:
     return path
 
 
-def _hub_directory(name: str, weights: bool, progress: Progress) -> Path:
+def _hub_directory(name: str, weights: bool, progress: Note) -> Path:
     cached = _cached(name)
     usable = cached is not None and (has_weights(cached) if weights else has_vocabulary(cached))
     if cached is not None and usable and has_vocabulary(cached):

@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr
 from copy import deepcopy
 from dataclasses import asdict, dataclass
@@ -34,9 +34,9 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging as transformers_logging
 
 from circuits.errors import DownloadError, ModelError, NotEnoughSpaceError, cause
+from circuits.runtime.progress import Note
 
 CACHE_VARIABLE = "CIRCUITS_CACHE"
-Progress = Callable[[str], None]
 
 _DIRECTORY = "smollm2-135m"
 _MANIFEST = "manifest.json"
@@ -75,7 +75,7 @@ def cache_directory() -> Path:
 
 
 def default_model_directory(
-    cache: Path | None = None, progress: Progress | None = None, *, check_weights: bool = True
+    cache: Path | None = None, progress: Note | None = None, *, check_weights: bool = True
 ) -> Path:
     """Return the checkpoint directory of SmolLM2-135M-Instruct, built on the first call.
 
@@ -98,7 +98,7 @@ def default_model_directory(
     return target
 
 
-def _build(target: Path, progress: Progress) -> None:
+def _build(target: Path, progress: Note) -> None:
     # Holding the lock, so a build directory found here belongs to a process that was killed.
     for leftover in target.parent.glob(f"{_BUILD_PREFIX}*"):
         shutil.rmtree(leftover, ignore_errors=True)

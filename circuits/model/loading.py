@@ -23,9 +23,10 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
 from circuits.model.catalogue import DEFAULT_MODEL, model_directory
 from circuits.model.check import check_reproduces
-from circuits.model.default_weights import Progress, quiet_transformers
+from circuits.model.default_weights import quiet_transformers
 from circuits.model.identity import ModelIdentity, check_weights, in_use
 from circuits.model.tokenizers import read_tokenizer, remember_tokenizer
+from circuits.runtime.progress import Note
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _DTYPES |= {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -39,7 +40,7 @@ def load_model(
     device: str | torch.device | None = None,
     dtype: torch.dtype | str = torch.float32,
     check: bool = True,
-    progress: Progress | None = None,
+    progress: Note | None = None,
 ) -> TransformerBridge:
     """Load a causal language model, ready for `discover_circuit`.
 

@@ -16,13 +16,14 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from circuits.errors import ModelError, cause
 from circuits.model.catalogue import DEFAULT_MODEL, has_vocabulary, model_directory
-from circuits.model.default_weights import Progress, quiet_transformers
+from circuits.model.default_weights import quiet_transformers
+from circuits.runtime.progress import Note
 
 _originals: WeakKeyDictionary[TransformerBridge, PreTrainedTokenizerBase] = WeakKeyDictionary()
 
 
 def load_tokenizer(
-    name: str | Path = DEFAULT_MODEL, progress: Progress | None = None
+    name: str | Path = DEFAULT_MODEL, progress: Note | None = None
 ) -> PreTrainedTokenizerBase:
     """Load a model's tokenizer with its own conventions, without loading the model.
 
