@@ -8,6 +8,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from circuits.errors import UnsupportedModelError
 from circuits.forward.layers import LayeredModel
 from circuits.forward.passes import run_layers
+from circuits.model.identity import architecture_of
 
 _LONGEST_WINDOW_CHECKED = 128
 
@@ -32,7 +33,7 @@ def check_reproduces(
     >>> check_reproduces(model) < 1e-3
     True
     """
-    architecture = getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
+    architecture = architecture_of(bridge)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         try:

@@ -69,12 +69,11 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
     True
     """
     config = bridge.cfg
-    architecture = getattr(config, "architecture", None) or type(bridge.original_model).__name__
     weight_hash = _weight_hash(bridge)
     _alive[weight_hash] = bridge
     return ModelIdentity(
         name=str(config.model_name),
-        architecture=architecture,
+        architecture=architecture_of(bridge),
         n_layers=config.n_layers,
         n_heads=config.n_heads,
         n_kv_heads=getattr(config, "n_key_value_heads", None) or config.n_heads,
@@ -84,6 +83,11 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
         weight_hash=weight_hash,
         parallel_mlp=has_parallel_mlp(bridge),
     )
+
+
+def architecture_of(bridge: TransformerBridge) -> str:
+    """The class of a bridge's model."""
+    return getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
 
 
 def check_weights(bridge: TransformerBridge, identity: ModelIdentity) -> None:
