@@ -87,7 +87,7 @@ class Problem:
 
     @property
     def pruning_key(self) -> dict[str, Any]:
-        """What prunings depend on beside that."""
+        """What prunings depend on beside `key`."""
         config = self.config
         return {
             "means": config.n_mean_prompts,

@@ -171,7 +171,6 @@ class _Curve:
     def evaluate(self, points: Iterable[int], progress: Progress) -> None:
         """Evaluate those of the points that are not known."""
         new, before = sorted(set(points) - self.known.keys()), len(self.known)
-
         if new:
             ends = before / len(self.kept), (before + len(new)) / len(self.kept)
             kept = [self.kept[point] for point in new]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, get_args
+from weakref import WeakKeyDictionary
 
 import torch
 from einops import einsum, rearrange, reduce
@@ -24,35 +25,39 @@ from circuits.tasks import PromptPairs
 Statistic = Literal["IFV", "WIFV", "WIFN"]
 
 
+@dataclass(frozen=True)
 class _Flap:
-    """FLAP on the clean prompts."""
+    """A statistic of head outputs, on clean prompts or contrasted with corrupted ones."""
 
-    name = "flap"
-    description = "how much a head's output varies, weighted by what reads it (FLAP, WIFV)"
+    name: str
+    description: str
+    statistic: Statistic
+    has_contrast: bool
     cut: CliffRule = "first"
 
     def score(
         self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
     ) -> Float[Tensor, "layer head"]:
-        """WIFV of every head."""
-        return HeadStatistics.collect(activations).scores("WIFV", None)
+        """The statistic of every head; all such scores share what they are computed from."""
+        if activations not in _collected:
+            _collected[activations] = HeadStatistics.collect(activations)
+        contrast = settings.contrast if self.has_contrast else None
+        return _collected[activations].scores(self.statistic, contrast)
 
 
-class _ContrastiveFlap:
-    """FLAP's norm, clean against corrupted."""
-
-    name = "contrastive-flap"
-    description = "how much that differs between clean and corrupted prompts (WIFN, --contrast)"
-    cut: CliffRule = "first"
-
-    def score(
-        self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
-    ) -> Float[Tensor, "layer head"]:
-        """The contrast of WIFN."""
-        return HeadStatistics.collect(activations).scores("WIFN", settings.contrast)
-
-
-FLAP, CONTRASTIVE_FLAP = _Flap(), _ContrastiveFlap()
+FLAP = _Flap(
+    "flap",
+    "how much a head's output varies, weighted by what reads it (FLAP, WIFV)",
+    "WIFV",
+    has_contrast=False,
+)
+CONTRASTIVE_FLAP = _Flap(
+    "contrastive-flap",
+    "how much that differs between clean and corrupted prompts (WIFN, --contrast)",
+    "WIFN",
+    has_contrast=True,
+)
+_collected: WeakKeyDictionary[Activations, HeadStatistics] = WeakKeyDictionary()
 
 
 @dataclass(frozen=True, eq=False)

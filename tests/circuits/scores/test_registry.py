@@ -8,7 +8,13 @@ import torch
 from circuits.errors import InputError
 from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
-from circuits.scores import SCORERS, ScoreSettings, attribution_scores, head_scores
+from circuits.scores import (
+    SCORERS,
+    HeadStatistics,
+    ScoreSettings,
+    attribution_scores,
+    head_scores,
+)
 
 
 @pytest.fixture
@@ -62,3 +68,13 @@ def test_what_is_no_score(missing: str) -> None:
     del parts[missing]
     with pytest.raises(InputError, match="is no score: it must have a description, a cut"):
         SCORERS.register(type("Broken", (), parts)())
+
+
+def test_scores_by_flap_share_their_statistics(activations, monkeypatch) -> None:
+    collected, collect = [], HeadStatistics.collect
+    monkeypatch.setattr(
+        HeadStatistics, "collect", lambda given: collected.append(given) or collect(given)
+    )
+    for name in ("flap", "contrastive-flap"):
+        SCORERS.get(name).score(activations, activations.graph(), ScoreSettings())
+    assert collected == [activations]
