@@ -16,6 +16,7 @@ from circuits.tasks.rows import (
     ParsedTable,
     RowProblem,
     RowsError,
+    in_order,
     parse_table,
 )
 from circuits.tasks.tables import read_dataset, read_file
@@ -129,16 +130,16 @@ class RowTask(Task):
         problems = list(self.table.problems)
         usable: list[EncodedPair] = []
         for numbered in self.table.pairs:
-            if found := encoder.problems(numbered.pair):
-                problems += [RowProblem(numbered.row, message) for message in found]
-            else:
+            try:
                 usable.append(self._encode(encoder, numbered))
-        problems.sort(key=lambda problem: -1 if problem.row is None else problem.row)
+            except TaskError:
+                found = encoder.problems(numbered.pair)
+                problems += [RowProblem(numbered.row, message) for message in found]
         lengths: dict[int, set[int]] = {}
         for pair in usable:
             lengths.setdefault(pair.text.template, set()).add(len(pair.clean))
         uneven = tuple(sorted(label for label, found in lengths.items() if len(found) > 1))
-        return RowReport(self.table.n_rows, tuple(usable), tuple(problems), uneven)
+        return RowReport(self.table.n_rows, tuple(usable), in_order(problems), uneven)
 
     def _encode(self, encoder: PairEncoder, numbered: NumberedPair) -> EncodedPair:
         """Without a template column, pairs of equal length share a template."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -168,9 +168,13 @@ def parse_table(table: Table, columns: Columns) -> ParsedTable:
         NumberedPair(row, PromptPair(**{**draft, "template": number}))
         for (row, draft), number in zip(drafts, numbers, strict=True)
     )
-    problems.sort(key=lambda problem: -1 if problem.row is None else problem.row)
     n_rows = len({row.number for row in table.rows} | {p.row for p in table.problems} - {None})
-    return ParsedTable(pairs, tuple(problems), n_rows, has_templates)
+    return ParsedTable(pairs, in_order(problems), n_rows, has_templates)
+
+
+def in_order(problems: Iterable[RowProblem]) -> tuple[RowProblem, ...]:
+    """Those of the whole table, then those of its rows, by number."""
+    return tuple(sorted(problems, key=lambda found: -1 if found.row is None else found.row))
 
 
 def _whole_table(table: Table, columns: Columns, has_templates: bool) -> list[RowProblem]:
