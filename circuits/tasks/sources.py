@@ -14,7 +14,7 @@ Behind the question mark stand names of columns (`clean`, `corrupted`, `correct`
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 HUB = "hf://datasets/"
 _SAVED_DATASET = ("state.json", "dataset_dict.json")
-_ROLES = tuple(field.name for field in fields(Columns))
+_ROLES = tuple(Columns().every)
 _DATASET_SETTINGS = ("split", "config")
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 JSONL_SUFFIXES, CSV_SUFFIX = (".jsonl", ".ndjson"), ".csv"
 FILE_SUFFIXES = (*JSONL_SUFFIXES, CSV_SUFFIX)
-_COLUMNS: tuple[str, ...] = ("clean", "corrupted", "correct", "wrong", "template")
+_COLUMNS = tuple(Columns().every)
 _LONGEST_CELL = 2**30
 _SEPARATORS = {";": "semicolons", "\t": "tabs"}
 
