@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from jaxtyping import Int
@@ -97,38 +97,26 @@ class PromptPairs:
             )
         rows = torch.arange(len(self))[index if isinstance(index, slice) else index.cpu()]
         here = rows.to(self.clean.device)
-        return PromptPairs(
-            task=self.task,
-            seed=self.seed,
-            clean=self.clean[here],
-            corrupted=self.corrupted[here],
-            end=self.end[here],
-            correct=self.correct[here],
-            wrong=self.wrong[here],
-            template=self.template[here],
+        return replace(
+            self,
+            **{name: tensor[here] for name, tensor in self._tensors.items()},
             clean_text=tuple(self.clean_text[row] for row in rows.tolist()),
             corrupted_text=tuple(self.corrupted_text[row] for row in rows.tolist()),
         )
 
     def to(self, device: torch.device | str) -> PromptPairs:
         """Return the same pairs with every tensor on `device`."""
-        return PromptPairs(
-            task=self.task,
-            seed=self.seed,
-            clean=self.clean.to(device),
-            corrupted=self.corrupted.to(device),
-            end=self.end.to(device),
-            correct=self.correct.to(device),
-            wrong=self.wrong.to(device),
-            template=self.template.to(device),
-            clean_text=self.clean_text,
-            corrupted_text=self.corrupted_text,
-        )
+        return replace(self, **{name: each.to(device) for name, each in self._tensors.items()})
 
     @property
     def first_difference(self) -> Int[Tensor, " prompt"]:
         """The first position at which a pair's two prompts differ; 0 where they do not."""
         return (self.clean != self.corrupted).int().argmax(dim=1)
+
+    @property
+    def _tensors(self) -> dict[str, Tensor]:
+        every = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in every.items() if isinstance(value, Tensor)}
 
     def _check_shapes(self) -> None:
         if self.clean.ndim != 2 or self.clean.shape != self.corrupted.shape:
