@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from random import Random
 from typing import ClassVar
 
@@ -71,14 +72,15 @@ class GreaterThan(Task):
 
         """
         nouns = single_token_words(tokenizer, NOUNS)
+        tokens = cache(lambda year: token_ids(tokenizer, f"the year {year}"))
         for endings in (TWO_DIGITS, DIGITS):
-            ends, starts = _years(tokenizer, endings)
+            ends, starts = _years(tokens, endings)
             if nouns and starts:
                 return {"noun": nouns, "start": starts, "end": ends}
         raise TaskError(
             f"task {self.name!r} needs a tokenizer that splits years into two two-digit tokens or "
             f"into digits, and knows one of the nouns {', '.join(NOUNS[:3])}...; this one splits "
-            f"'the year 1732' into the tokens {token_ids(tokenizer, 'the year 1732')}; choose "
+            f"'the year 1732' into the tokens {tokens('1732')}; choose "
             "another task or another model"
         )
 
@@ -97,19 +99,22 @@ class GreaterThan(Task):
 
 
 def _years(
-    tokenizer: Tokenizer, endings: tuple[str, ...]
+    tokens: Callable[[str], list[int]], endings: tuple[str, ...]
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return the ends and the start years that split into a century and pieces like `endings`."""
+    """Return the ends and the start years that split into a century and pieces like `endings`.
+
+    `tokens` are those of a year, or the beginning of one, in a text.
+    """
     ends: list[str] = []
     whole: list[str] = []
     digits = len(endings[0])
     for century in CENTURIES:
-        before = token_ids(tokenizer, f"the year {century}")
+        before = tokens(century)
         for ending in endings:
-            if token_ids(tokenizer, f"the year {century}{ending}")[:-1] == before:
+            if tokens(century + ending)[:-1] == before:
                 ends.append(century + ending)
         for year in TWO_DIGITS:
-            ids = token_ids(tokenizer, f"the year {century}{year}")
+            ids = tokens(century + year)
             if century + year[:digits] in ends and len(ids) == len(before) + 2 // digits:
                 whole.append(century + year)
     usable = tuple(
