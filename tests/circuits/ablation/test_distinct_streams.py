@@ -131,6 +131,7 @@ def test_progress_rises_to_one(precise) -> None:
     fast_metric(precise, pairs, means, CASES["nested"], max_rows=20, progress=progress)
     assert heard[0] > 0
     assert all(earlier <= later for earlier, later in pairwise(heard))
+    assert len(set(heard)) > N_LAYERS
     assert heard[-1] == pytest.approx(1)
 
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from contextlib import redirect_stderr
+from contextlib import redirect_stderr, redirect_stdout
 from typing import get_args
 
 import pytest
@@ -128,6 +128,7 @@ def test_help_names_every_choice_and_default():
     helps = {param.name: param.help for param in COMMANDS["discover"].params}
     settings = [DiscoveryConfig(), SelectionRule(), PruningRule()]
     defaults = {name: value for one in settings for name, value in vars(one).items()}
+    assert defaults["memory_bytes"] is None
     defaults |= {"memory_bytes": "a safe share", "model": DEFAULT_MODEL, "dtype": "float32"}
     defaults |= {"n_templates": "all"}
     defaults |= {"cliff": "share for attribution, first for the others"}
@@ -335,12 +336,17 @@ def test_an_interrupt_while_saving_waits(tiny, tmp_path, monkeypatch):
 def test_ctrl_c_in_a_real_process(tiny, tmp_path):
     many = ("--n-prompts", "200", "--n-mean-prompts", "400", "--engine", "reference")
     options = ("--model", tiny, *many, "--out", tmp_path / "run")
-    stderr = tmp_path / "stderr"
+    stdout, stderr = (tmp_path / name for name in ("stdout", "stderr"))
 
     def interrupted():
         # A shell's background jobs, and their children, ignore SIGINT.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        with stderr.open("w", buffering=1) as file, redirect_stderr(file):
+        with (
+            stdout.open("w", buffering=1) as results,
+            stderr.open("w", buffering=1) as file,
+            redirect_stdout(results),
+            redirect_stderr(file),
+        ):
             app([str(word) for word in ("discover", "ioi", *options)])
 
     child = start(interrupted)
@@ -351,6 +357,7 @@ def test_ctrl_c_in_a_real_process(tiny, tmp_path):
     assert os.waitstatus_to_exitcode(status) == 130
     assert stderr.read_text().splitlines()[-1] == "interrupted"
     assert "Traceback" not in stderr.read_text()
+    assert stdout.read_text() == ""
     assert not (tmp_path / "run").exists()
 
 

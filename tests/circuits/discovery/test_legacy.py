@@ -18,6 +18,8 @@ from circuits.components import Node, Receiver
 from circuits.discover import run_discovery
 from circuits.discovery import legacy
 from circuits.discovery.pipeline import Pipeline
+from circuits.discovery.session import WORK_DIRECTORY
+from circuits.discovery.store import EXACT_FILE, SWEPT_FILE
 from circuits.errors import ResumeError
 from circuits.evaluation import SavedEvaluation
 from circuits.graph import ModelGraph
@@ -189,7 +191,8 @@ class TestResumed:
         assert anew.candidates == finished.candidates
 
     def test_a_begun_sweep(self, truth, old, finished, anew) -> None:
-        begun = load_file(old / "begun" / "work" / "swept.safetensors")["progress"].tolist()
+        swept = old / "begun" / WORK_DIRECTORY / SWEPT_FILE
+        begun = load_file(swept)["progress"].tolist()
         assert begun[1:] == [1, 1], "one batch of one prompt, of three"
         settings = (truth.model, truth.task, finished.config, None, old / "begun")
         again = run_discovery(*settings, resume=True)
@@ -197,7 +200,7 @@ class TestResumed:
         assert close(again.effects, finished.effects)
         assert again.cost.of("pruning").flops == 0
         assert 0 < again.cost.of("patching").flops < anew.cost.of("patching").flops
-        kept = load_file(old / "begun" / "work" / "swept.safetensors")
+        kept = load_file(swept)
         assert kept.keys() == {"progress", "changes", "remainders"}
         assert kept["progress"].tolist()[1:] == [3, 1]
         last = run_discovery(*settings, resume=True)
@@ -211,7 +214,8 @@ class TestResumed:
         again = run_discovery(truth.model, truth.task, config, None, where, resume=True)
         assert again.circuit.connections == alone.circuit.connections
         assert close(again.effects, alone.effects)
-        first = json.loads((OLD / "begun-exact/work/exact.jsonl").read_text().splitlines()[1])
+        written = OLD / "begun-exact" / WORK_DIRECTORY / EXACT_FILE
+        first = json.loads(written.read_text().splitlines()[1])
         assert first["receiver"] == "logits"
         logits = again.effects.into(Receiver.logits()).tolist()
         assert logits == pytest.approx(first["effects"], rel=1e-6)

@@ -6,7 +6,6 @@ from functools import lru_cache
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, Receiver, all_heads
 from circuits.errors import MismatchError, NoEffectError, SettingError, UnknownNameError
@@ -16,6 +15,7 @@ from circuits.metrics import logit_diff, prob_diff
 from circuits.patching import effect_table, path_effects
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_HEADS, N_LAYERS, tiny_model
+from tests.circuits.flops import flops
 from tests.circuits.patching.slow_twin import run as record
 from tests.circuits.prompts import ragged_pairs
 
@@ -322,9 +322,3 @@ class TestSmolLM2:
         assert 0.4 < float(effects[23, 3]) < 0.9
         effects[23, 3] = 0
         assert float(effects.max()) < 0.35
-
-
-def flops(work) -> int:
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.components import Head, Receiver, all_heads
 from circuits.errors import NoEffectError
@@ -13,6 +12,7 @@ from circuits.metrics import logit_diff
 from circuits.patching import ESTIMATORS, EdgeValues, MeasuredEffects, path_effects
 from circuits.patching.plan import SENDERS_TOGETHER
 from tests.circuits.families import N_HEADS, N_LAYERS, deeper_model
+from tests.circuits.flops import flops
 from tests.circuits.prompts import ragged_pairs
 
 KEY, TWIN, OTHER = (Receiver.parse(name) for name in ("2.0.k", "2.1.k", "2.2.k"))
@@ -44,12 +44,6 @@ def measuring(activations: Activations, learned: list, **settings) -> MeasuredEf
         learn=lambda *what: learned.append(what),
         **settings,
     )
-
-
-def flops(work) -> int:
-    with FlopCounterMode(display=False) as counter:
-        work()
-    return counter.get_total_flops()
 
 
 @pytest.mark.parametrize("receiver", [KEY, LOGITS, Receiver.parse("1.3.q")])

@@ -9,6 +9,7 @@ import pytest
 
 from circuits.errors import InputError, MismatchError, UnknownNameError
 from circuits.runtime.registry import PluginWarning, Registry
+from tests.circuits.packages import install_package
 
 OURS = {"square": "our_shapes:SQUARE", "circle": "our_shapes:CIRCLE"}
 OUR_MODULE = """
@@ -73,13 +74,7 @@ def install(tmp_path):
     """Bring a package with entry points."""
 
     def installed(package: str, group: str = "accelerated_path_patching.shapes", **entries) -> None:
-        metadata = tmp_path / f"{package}-1.0.dist-info"
-        metadata.mkdir()
-        (metadata / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
-        )
-        lines = "".join(f"{name} = {value}\n" for name, value in entries.items())
-        (metadata / "entry_points.txt").write_text(f"[{group}]\n{lines}")
+        install_package(tmp_path, package, group, entries)
 
     return installed
 

@@ -8,6 +8,7 @@ from circuits.errors import TaskError
 from circuits.runtime.registry import PluginWarning
 from circuits.tasks import get_task, list_tasks
 from circuits.tasks.registry import TASKS
+from tests.circuits.packages import install_package
 
 MODULE = '''
 from {package} import PromptPair, Task, register_task
@@ -39,13 +40,7 @@ def install(request, tmp_path, monkeypatch, private_registry):
     monkeypatch.setattr(TASKS, "_broken", None)
 
     def installed(package, **tasks):
-        metadata = tmp_path / f"{package}-1.0.dist-info"
-        metadata.mkdir()
-        (metadata / "METADATA").write_text(
-            f"Metadata-Version: 2.1\nName: {package}\nVersion: 1.0\n"
-        )
-        lines = "".join(f"{name} = {value}\n" for name, value in tasks.items())
-        (metadata / "entry_points.txt").write_text(f"[{TASKS.group}]\n{lines}")
+        install_package(tmp_path, package, TASKS.group, tasks)
 
     yield installed
     for name in ("some_tasks", "broken_tasks"):
