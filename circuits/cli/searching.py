@@ -13,14 +13,12 @@ from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.terminal import out, print_json
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import ResumeError, SaveError
-from circuits.runtime.progress import Progress
 from circuits.tasks import Task, get_task
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from circuits.circuit import Circuit
-    from circuits.forward import TransformerBridge
 
 Report = dict[str, Any]
 
@@ -62,30 +60,6 @@ class Asked:
         with usage_errors():
             return discovery_config(self.options)
 
-    def run(self, discover: Callable[..., Found], **settings: Any) -> Callable[[Search], Found]:
-        """The search that one of the library's functions makes, with these settings of its own."""
-
-        def run(search: Search) -> Found:
-            return discover(
-                search.bridge,
-                search.task,
-                directory=self.directory,
-                progress=search.progress,
-                resume=self.resume,
-                **settings,
-            )
-
-        return run
-
-
-@dataclass(frozen=True)
-class Search:
-    """What a search is run with."""
-
-    bridge: TransformerBridge
-    task: Task
-    progress: Progress
-
 
 @dataclass(frozen=True)
 class Shown:
@@ -121,12 +95,12 @@ def check_asked(asked: Asked) -> Task:
 def carry_out(
     asked: Asked,
     task: Task,
-    run: Callable[[Search], Found],
+    search: Callable[..., Found],
     shown: Shown,
     check_begun: Callable[[Path | None], None],
     is_begun: Callable[[Path], bool],
 ) -> None:
-    """Load, search, save and print."""
+    """Load, search, save and print; `search` is one of the library's, with its own settings."""
     from circuits.cli.outputs import going_on, output_directory
 
     directory = asked.directory
@@ -134,24 +108,31 @@ def carry_out(
         with usage_errors():
             check_begun(directory)
     with output_directory(directory), going_on(directory, is_begun):
-        with show_progress((LOADING, *shown.stages)) as progress:
-            found = _found(run, Search(asked.source().load(progress), task, progress))
+        found = _found(asked, task, search, shown.stages)
         problem = None if directory is None else _save(found, directory)
     _print(asked, task, found, shown, problem)
 
 
-def carry_out_one(asked: Asked, task: Task, run: Callable[[Search], Found], shown: Shown) -> None:
+def carry_out_one(asked: Asked, task: Task, search: Callable[..., Found], shown: Shown) -> None:
     """`carry_out` of a search whose directory holds one run."""
     from circuits.discovery.session import check_begun, is_begun
 
-    carry_out(asked, task, run, shown, check_begun, is_begun)
+    carry_out(asked, task, search, shown, check_begun, is_begun)
 
 
-def _found(run: Callable[[Search], Found], search: Search) -> Found:
-    try:
-        return run(search)
-    except ResumeError as error:
-        raise UsageError(str(error)) from error
+def _found(asked: Asked, task: Task, search: Callable[..., Found], stages: Sequence[str]) -> Found:
+    with show_progress((LOADING, *stages)) as progress:
+        bridge = asked.source().load(progress)
+        try:
+            return search(
+                bridge,
+                task,
+                directory=asked.directory,
+                progress=progress,
+                resume=asked.resume,
+            )
+        except ResumeError as error:
+            raise UsageError(str(error)) from error
 
 
 def _save(found: Saveable, directory: Path) -> OSError | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from circuits.cli.options import TaskName, command
@@ -19,9 +20,8 @@ def discover(task: TaskName, *, given: dict[str, Any]) -> None:
     from circuits.discover import run_discovery
     from circuits.discovery.pipeline import STAGES
 
-    run = asked.run(run_discovery, config=config)
     shown = Shown(STAGES, lambda found: found.circuit, as_json.discovery, tables.discovery)
-    carry_out_one(asked, known, run, shown)
+    carry_out_one(asked, known, partial(run_discovery, config=config), shown)
 
 
 COMMANDS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -59,11 +60,11 @@ def grid(
     with usage_errors():
         grid_rules(config, *varied, keep)
 
-    run = asked.run(
+    search = partial(
         discover_grid, thresholds=varied[0], min_effects=varied[1], keep=keep, config=config
     )
     shown = Shown(STAGES, lambda found: found.found.circuit, as_json.grid, tables.grid)
-    carry_out_one(asked, known, run, shown)
+    carry_out_one(asked, known, search, shown)
 
 
 def _numbers(option: str, text: str) -> list[float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -60,9 +61,9 @@ def seeds(
         seed_numbers(seeds, config.seed)
         check_against(config, other)
 
-    run = asked.run(discover_seeds, seeds=seeds, against=other, config=config)
+    search = partial(discover_seeds, seeds=seeds, against=other, config=config)
     shown = Shown(SEED_STAGES, lambda found: found.found.circuit, as_json.seeds, tables.seeds)
-    carry_out(asked, known, run, shown, check_study_begun, is_study_begun)
+    carry_out(asked, known, search, shown, check_study_begun, is_study_begun)
 
 
 def _against(given: str | None) -> Against | None:

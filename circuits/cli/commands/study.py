@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -33,9 +34,9 @@ def study(
     with usage_errors():
         check_study(config, trials, keep)
 
-    run = asked.run(discover_study, n_trials=trials, keep=keep, config=config)
+    search = partial(discover_study, n_trials=trials, keep=keep, config=config)
     shown = Shown(STUDY_STAGES, lambda found: found.found.circuit, as_json.study, tables.study)
-    carry_out_one(asked, known, run, shown)
+    carry_out_one(asked, known, search, shown)
 
 
 COMMANDS = {
