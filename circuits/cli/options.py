@@ -23,11 +23,31 @@ def examples(*lines: str) -> str:
 def command(function: Callable[..., None], name: str, *lines: str) -> Any:
     """A command of a function, with examples below its help."""
     app = typer.Typer(rich_markup_mode="rich", add_completion=False)
-    app.command(name=name, epilog=examples(*lines), context_settings=CONTEXT)(function)
+    subcommand(app, *lines, name=name)(function)
     return get_command(app)
 
 
-CONTEXT = {
+def group(name: str, help: str, *lines: str, **more: Any) -> typer.Typer:
+    """A group of commands, with examples below its help; `more` as in `typer.Typer`."""
+    return typer.Typer(
+        name=name,
+        help=help,
+        epilog=examples(*lines),
+        rich_markup_mode="rich",
+        add_completion=False,
+        context_settings=_CONTEXT,
+        **more,
+    )
+
+
+def subcommand(
+    app: typer.Typer, *lines: str, name: str | None = None
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make a function one of a group's commands, with examples below its help."""
+    return app.command(name=name, epilog=examples(*lines), context_settings=_CONTEXT)
+
+
+_CONTEXT = {
     "help_option_names": ["--help", "-h"],
     "token_normalize_func": lambda name: _OLD_NAMES.get(name, name),
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer.main import get_command
@@ -11,7 +11,10 @@ from typer.main import get_command
 from circuits.cli import options
 from circuits.cli.errors import usage_errors
 from circuits.cli.progress import show_progress
-from circuits.cli.terminal import out, print_json, print_note
+from circuits.cli.terminal import out, print_json
+
+if TYPE_CHECKING:
+    from circuits.truth import TruthRow
 
 _STAGE = "methods"
 RowsOut = Annotated[
@@ -34,27 +37,19 @@ TruthModels = Annotated[
     ),
 ]
 
-app = typer.Typer(
-    name="bench",
-    rich_markup_mode="rich",
-    no_args_is_help=True,
-    add_completion=False,
-    help="Measure the methods themselves.",
-    context_settings=options.CONTEXT,
+app = options.group(
+    "bench",
+    "Measure the methods themselves.",
+    "circuits bench truth --out runs/truth",
+    # Without a callback typer makes the only command of a group the group itself.
+    callback=lambda: None,
 )
 
 
-@app.callback(epilog=options.examples("circuits bench truth --out runs/truth"))
-def _group() -> None:
-    """Measure the methods themselves."""
-
-
-@app.command(
-    epilog=options.examples(
-        "circuits bench truth --out runs/truth",
-        "circuits bench truth --out runs/truth --model hand-ioi",
-    ),
-    context_settings=options.CONTEXT,
+@options.subcommand(
+    app,
+    "circuits bench truth --out runs/truth",
+    "circuits bench truth --out runs/truth --model hand-ioi",
 )
 def truth(
     out_directory: RowsOut,
@@ -81,21 +76,16 @@ def truth(
         out.print(f"Rows are in {out_directory / ROWS_FILE}", soft_wrap=True, markup=False)
 
 
-def _run(names: tuple[str, ...], directory: Path, seed: int, threads: int | None) -> Any:
+def _run(names: tuple[str, ...], directory: Path, seed: int, threads: int | None) -> list[TruthRow]:
     """What is not yet in the directory."""
-    from circuits.cli.outputs import output_directory, uninterrupted
+    from circuits.cli.outputs import going_on, output_directory
     from circuits.runtime.threads import use_threads
-    from circuits.truth.bench import run_truth
+    from circuits.truth.bench import JOURNAL_FILE, run_truth
 
     use_threads(threads)
-    with output_directory(directory):
-        try:
-            with show_progress((_STAGE,)) as progress:
-                return run_truth(names, directory, seed=seed, progress=progress.stage(_STAGE))
-        except KeyboardInterrupt:
-            with uninterrupted():
-                print_note(f"{directory} keeps the rows that are done; the same command goes on")
-            raise
+    keeps_rows = going_on(directory, lambda directory: (directory / JOURNAL_FILE).is_file())
+    with output_directory(directory), keeps_rows, show_progress((_STAGE,)) as progress:
+        return run_truth(names, directory, seed=seed, progress=progress.stage(_STAGE))
 
 
 COMMANDS = {"bench": get_command(app)}

@@ -14,7 +14,7 @@ from circuits.cli import options
 from circuits.cli.errors import FAILED, UsageError, usage_errors
 from circuits.cli.inputs import ModelSource
 from circuits.cli.terminal import out, print_json, print_note
-from circuits.metrics.registry import METRICS, get_metric
+from circuits.metrics.registry import METRICS
 from circuits.tasks import get_task, list_tasks
 
 _DEFAULT = "show"
@@ -37,26 +37,17 @@ class _ShowsByDefault(TyperGroup):
         return super().parse_args(ctx, list(args) if is_command else [_DEFAULT, *args])
 
 
-app = typer.Typer(
-    name="tasks",
+app = options.group(
+    "tasks",
+    "List the tasks, show how well a model does one, check and write files of your own.",
+    "circuits tasks",
+    "circuits tasks ioi --model gpt2",
+    "circuits tasks check mine.jsonl --model gpt2",
     cls=_ShowsByDefault,
-    rich_markup_mode="rich",
-    add_completion=False,
-    help="List the tasks, show how well a model does one, check and write files of your own.",
-    epilog=options.examples(
-        "circuits tasks",
-        "circuits tasks ioi --model gpt2",
-        "circuits tasks check mine.jsonl --model gpt2",
-    ),
-    context_settings=options.CONTEXT,
 )
 
 
-@app.command(
-    name=_DEFAULT,
-    epilog=options.examples("circuits tasks", "circuits tasks ioi --model gpt2"),
-    context_settings=options.CONTEXT,
-)
+@options.subcommand(app, "circuits tasks", "circuits tasks ioi --model gpt2", name=_DEFAULT)
 def show(
     task: Annotated[
         str | None, typer.Argument(metavar="TASK", help="Try a model on this task.")
@@ -84,12 +75,10 @@ def show(
     try_task(known, task, source, n_prompts, seed or 0, metric, as_json=json)
 
 
-@app.command(
-    epilog=options.examples(
-        "circuits tasks check mine.jsonl --model gpt2",
-        "circuits tasks check 'mine.csv?clean=prompt&wrong=foil' --usable mine.jsonl",
-    ),
-    context_settings=options.CONTEXT,
+@options.subcommand(
+    app,
+    "circuits tasks check mine.jsonl --model gpt2",
+    "circuits tasks check 'mine.csv?clean=prompt&wrong=foil' --usable mine.jsonl",
 )
 def check(
     file: Annotated[
@@ -127,7 +116,7 @@ def check(
         if usable is not None:
             checked_suffix(usable)
         _check_count(n_prompts)
-        get_metric(metric)
+        METRICS.check(metric)
         task = open_task(file, strict=False)
         source.check()
     are_all_usable = check_rows(task, source, n_prompts, seed or 0, metric, usable, as_json=json)
@@ -135,12 +124,10 @@ def check(
         raise typer.Exit(FAILED)
 
 
-@app.command(
-    epilog=options.examples(
-        "circuits tasks export ioi --out ioi.jsonl",
-        "circuits tasks export docstring --out docstring.csv --n-prompts 500 --model gpt2",
-    ),
-    context_settings=options.CONTEXT,
+@options.subcommand(
+    app,
+    "circuits tasks export ioi --out ioi.jsonl",
+    "circuits tasks export docstring --out docstring.csv --n-prompts 500 --model gpt2",
 )
 def export(
     task: options.TaskName,

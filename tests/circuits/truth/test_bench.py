@@ -103,6 +103,22 @@ def test_command(ran, tmp_path) -> None:
     assert len(json.loads(as_json.stdout)) == len(contestants()) == len(ran)
 
 
+def test_an_interrupted_command_tells_how_to_go_on(ran, tmp_path, monkeypatch) -> None:
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench_module, "run_of", interrupt)
+    result = circuits("bench", "truth", "--out", tmp_path, "--model", SMALL)
+    assert result.exit_code == 130
+    note, last = result.stderr.splitlines()[-2:]
+    assert last == "interrupted"
+    assert note == f"note: {tmp_path} keeps what is done; the same command again goes on from there"
+
+
+def test_the_group_alone_is_no_command() -> None:
+    assert "missing command" in error_of("bench", code=2)
+
+
 def test_command_refuses_unknown_models(tmp_path) -> None:
     line = error_of("bench", "truth", "--out", tmp_path / "x", "--model", "hand", code=2)
     assert "unknown model with a known circuit 'hand'; did you mean 'hand-ioi'?" in line
