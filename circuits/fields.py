@@ -1,12 +1,18 @@
-"""Heads and edges in the fields of records: by name in JSON, as objects in Python."""
+"""Fields of records: heads and edges by name in JSON, as objects in Python; what is wrong."""
 
 from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer
+from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
 from circuits.components import Connection, Head
+
+
+def first_problem(error: ValidationError) -> str:
+    """The first field that is wrong, and how."""
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def _parse_heads(value: Any) -> Any:

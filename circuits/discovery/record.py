@@ -18,6 +18,7 @@ from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.problem import Provenance
 from circuits.errors import FormatError, MissingRunError
+from circuits.fields import first_problem
 from circuits.pruning import Pruning
 from circuits.runtime.cost import Cost
 from circuits.runtime.files import write_atomically
@@ -118,6 +119,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, json.JSONDecodeError):
         return f"{RUN_FILE} is no JSON: {error}"
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{RUN_FILE}: {'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return f"{RUN_FILE}: {first_problem(error)}"
     return str(error).partition("\n")[0]

@@ -15,6 +15,7 @@ from circuits.components import Head
 from circuits.errors import FormatError
 from circuits.evaluation.config import EvaluationConfig
 from circuits.evaluation.result import Evaluation
+from circuits.fields import first_problem
 from circuits.runtime.files import write_atomically
 
 EVALUATION_FILE = "evaluation.json"
@@ -77,9 +78,7 @@ class SavedEvaluation:
         try:
             return _ADAPTER.validate_python(_parsed(path.read_bytes()))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise FormatError(f"{path} is damaged: {where}: {first['msg']}") from error
+            raise FormatError(f"{path} is damaged: {first_problem(error)}") from error
         except (ValueError, TypeError, AttributeError, KeyError) as error:
             raise FormatError(f"{path} is damaged: {error}") from error
 

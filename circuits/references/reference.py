@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter, 
 from circuits.circuit import Circuit
 from circuits.components import Connection, Edge, Head, Receiver
 from circuits.errors import FormatError, InputError
-from circuits.fields import HeadSet
+from circuits.fields import HeadSet, first_problem
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
@@ -144,9 +144,7 @@ class Reference:
         try:
             return _ADAPTER.validate_json(text)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise FormatError(f"a reference is malformed: {where}: {first['msg']}") from error
+            raise FormatError(f"a reference is malformed: {first_problem(error)}") from error
 
     def to_json(self) -> str:
         """As JSON, ending in a line break."""

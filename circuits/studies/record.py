@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from circuits.discovery.record import SEARCH_FILES
 from circuits.errors import FormatError
-from circuits.fields import HeadSet
+from circuits.fields import HeadSet, first_problem
 from circuits.pruning.rule import PruningRule
 from circuits.search.rules import SelectionRule
 
@@ -69,9 +69,7 @@ class SearchRecord:
         try:
             return _ADAPTER.validate_python(data)
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise FormatError(f"a search record is malformed: {where}: {first['msg']}") from error
+            raise FormatError(f"a search record is malformed: {first_problem(error)}") from error
 
     @classmethod
     def load(cls, directory: str | Path) -> SearchRecord | None:
