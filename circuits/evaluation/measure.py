@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float
@@ -84,7 +85,6 @@ class _Taking:
     config: EvaluationConfig
     progress: Progress
     steps_done: int = 0
-    _edge_runs: Metrics | None = field(default=None, repr=False)
 
     def without_heads(self) -> tuple[Estimate, dict[Head, Estimate]]:
         """Completeness, and what removing each head costs."""
@@ -118,10 +118,7 @@ class _Taking:
 
     def edge(self) -> Kept | None:
         """What the circuit's edges keep."""
-        if not self.has_edges:
-            return None
-        self._edge_runs = self._edges(self.evaluator)
-        return self._kept(self._edge_runs)
+        return self._kept(self._edge_runs) if self.has_edges else None
 
     def edge_sparsity(self) -> float | None:
         """Share of the model's paths that are no edge."""
@@ -155,8 +152,8 @@ class _Taking:
         return self._gap(self._runs(self.evaluator, "mean", heads), there)
 
     def edge_gap(self) -> Gap | None:
-        """The same for edges; `edge` was asked before."""
-        if self.discovery is None or self._edge_runs is None:
+        """The same for edges."""
+        if self.discovery is None or not self.has_edges:
             return None
         return self._gap(self._edge_runs, self._edges(self.discovery))
 
@@ -181,6 +178,10 @@ class _Taking:
         number, n_steps = self.steps_done, self.n_steps
         self.steps_done += 1
         return self.progress.within(number / n_steps, (number + 1) / n_steps)
+
+    @cached_property
+    def _edge_runs(self) -> Metrics:
+        return self._edges(self.evaluator)
 
     def _edges(self, evaluator: Evaluator) -> Metrics:
         kept = evaluator.edge_metrics(self.circuit, self._step()).numpy()
