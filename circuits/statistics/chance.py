@@ -116,7 +116,7 @@ class Chance:
     def _spread(self, figure: Callable[[np.ndarray], np.ndarray]) -> Spread:
         least, most = self._shared.support()
         counts = np.arange(least, most + 1)
-        ends = np.array([self._shared.ppf(p) for p in ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2)])
+        ends = self._shared.ppf([(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
         mean = float(self._shared.pmf(counts) @ figure(counts))
         low, high = (float(end) for end in figure(ends))
         return Spread(mean, low, high)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
-from scipy.integrate import trapezoid
 
 from circuits.errors import InputError
 
@@ -42,7 +41,7 @@ class RocCurve:
         """
         if not (self.n_positive and self.n_negative):
             return float("nan")
-        return float(trapezoid(self.true_positive_rate, self.false_positive_rate))
+        return float(np.trapezoid(self.true_positive_rate, self.false_positive_rate))
 
 
 def roc_curve(scores: Float[np.ndarray, " item"], positive: Bool[np.ndarray, " item"]) -> RocCurve:
