@@ -64,11 +64,6 @@ class SeedRun:
         return self.found.config.seed
 
     @property
-    def refused(self) -> bool:
-        """Whether there was no circuit to search for."""
-        return self.found.refusal is not None
-
-    @property
     def figures(self) -> dict[str, float]:
         """By the names of `MORE_IS_BETTER`; all NaN where there was no circuit to search for."""
         figures = _own_figures(self.found)
