@@ -57,8 +57,7 @@ def discover_circuit(
     >>> print(strongest.connection)
     1.2 -> logits
     """
-    config = _config(settings)
-    return run_discovery(model, get_task(task), config, Progress.of(progress), directory)
+    return run_discovery(model, get_task(task), _config(settings), progress, directory)
 
 
 def run_discovery(
