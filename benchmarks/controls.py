@@ -15,6 +15,7 @@ from circuits.model import load_tokenizer
 from circuits.model.catalogue import model_directory
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.tasks import PromptPair, PromptPairs, Task, Tokenizer, Words
+from circuits.tasks.text import NO_ANSWER
 
 
 class Control(Task):
@@ -51,11 +52,14 @@ def with_shuffled_answers(pairs: PromptPairs) -> PromptPairs:
     coins = torch.randint(2, (len(pairs), 1), generator=draw).bool()
     width = max(pairs.correct.shape[1], pairs.wrong.shape[1])
     correct, wrong = (
-        torch.nn.functional.pad(answers, (0, width - answers.shape[1]), value=-1)
+        torch.nn.functional.pad(answers, (0, width - answers.shape[1]), value=NO_ANSWER)
         for answers in (pairs.correct, pairs.wrong)
     )
-    swapped = {"correct": torch.where(coins, wrong, correct)}
-    return replace(pairs, wrong=torch.where(coins, correct, wrong), **swapped)
+    return replace(
+        pairs,
+        correct=torch.where(coins, wrong, correct),
+        wrong=torch.where(coins, correct, wrong),
+    )
 
 
 def random_twin(name: str, seed: int) -> TransformerBridge:

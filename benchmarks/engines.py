@@ -15,7 +15,7 @@ from rich.console import Console
 from torch import Tensor
 
 from benchmarks.machine import describe_machine
-from benchmarks.path_costs import counted, naive_passes
+from benchmarks.path_costs import counted, forward_flops, naive_passes
 from benchmarks.publish import Write, publish
 from benchmarks.tables import table
 from circuits import Head, Receiver, load_model
@@ -73,8 +73,7 @@ def measure(model_name: str, n_prompts: int, seed: int, progress: Console) -> di
     graph = model.graph()
     pairs = get_task("ioi").sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
     few = pairs[:2]
-    with torch.no_grad():
-        _, forward = counted(lambda: bridge(pairs.clean))
+    forward = forward_flops(model, pairs)
     progress.print("cost of exact against naive path effects ...")
     costs = [cost_against_reference(model, few, Receiver.parse(name)) for name in COST_RECEIVERS]
     progress.print("the dense table ...")

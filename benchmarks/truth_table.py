@@ -117,8 +117,7 @@ def main(
         # Those of other seeds are not made anew each time.
         "unseen": others or kept(out).get("unseen", []),
     }
-    section = "truth table" if write else None
-    publish(measured, out, markdown(measured), section)
+    publish(measured, out, markdown(measured), "truth table" if write else None)
 
 
 def _progress() -> Progress:
