@@ -10,7 +10,7 @@ prompts as those had.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cache
@@ -32,6 +32,7 @@ from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.origin import sample_pairs
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.model import DEFAULT_MODEL
+from circuits.runtime.progress import Note
 from circuits.search.grow import receivers_of
 from circuits.tasks import Task, get_task, list_tasks
 
@@ -40,7 +41,6 @@ METHODS = ("path-patching", "app")
 Part = Literal["searches", "agreement", "grid"]
 """What is measured of a task: what searches cost, agreement with the exact search, the grid."""
 PARTS: tuple[Part, ...] = get_args(Part)
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def measure_task(
     config: DiscoveryConfig,
     prompts: Prompts,
     exact: Discovery | None,
-    say: Say,
+    say: Note,
     parts: Collection[Part] = PARTS,
 ) -> Iterator[dict[str, Any]]:
     """Every way of searching one task's circuit, and what they agree on; a part at a time."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from circuits.discover import run_discovery
 from circuits.discovery.record import CIRCUIT_FILE
 from circuits.forward import TransformerBridge
 from circuits.model import identify
+from circuits.runtime.progress import Note
 from circuits.tasks import get_task
 
 TABLE = Path(__file__).parent / "paper_table_2.json"
@@ -98,9 +98,7 @@ class Laboratory:
         return same_prompts and same_model
 
 
-def task_rows(
-    laboratory: Laboratory, task: str, ours: Reference | None, say: Callable[[str], None]
-) -> list[Row]:
+def task_rows(laboratory: Laboratory, task: str, ours: Reference | None, say: Note) -> list[Row]:
     """All methods on one task, against the dense search, or an exact reference in its place.
 
     What is measured against a reference sees the prompts that this was made on.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -15,9 +14,9 @@ from benchmarks.truth.siit import Recipe, train
 from benchmarks.truth.wiring import build
 from circuits.components import Head
 from circuits.model.native import NativeShape
+from circuits.runtime.progress import Note
 from circuits.truth.ground import TruthRecord
 
-Say = Callable[[str], None]
 Made = tuple[TruthRecord, dict[str, Tensor]]
 _SIIT = "Gupta et al. 2024, arXiv 2407.14494 (SIIT)"
 _TRACR = "Lindner et al. 2023, arXiv 2301.05062 (tracr)"
@@ -66,7 +65,7 @@ class Maker:
         """What a shell runs to make it again."""
         return f"python -m benchmarks.make_truth {self.name} --seed {self.seed}"
 
-    def make(self, say: Say = lambda line: None) -> Made:
+    def make(self, say: Note = lambda line: None) -> Made:
         """The record and the weights. Raises ValueError for an unknown name."""
         if self.name in _HAND:
             return self._wire()
@@ -107,7 +106,7 @@ class Maker:
         )
         return record, compiled.weights
 
-    def _train(self, say: Say) -> Made:
+    def _train(self, say: Note) -> Made:
         recipe = TRAINED[self.name]
         weights, interchange = train(recipe, self.seed, say)
         record = TruthRecord(

@@ -8,7 +8,7 @@ components at once, for tests of one at a time look perfect where they fail toge
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -21,6 +21,7 @@ from benchmarks.truth.causal import NO_VARIABLE, CausalModel, soft_targets
 from benchmarks.truth.interchange import Alignment, Swap, measure, run
 from circuits.components import Head
 from circuits.model.native import NativeShape, native_module
+from circuits.runtime.progress import Note
 from circuits.truth.ground import Interchange
 
 MEASURED_PROMPTS = 2048
@@ -71,7 +72,7 @@ def _without_denormals() -> Iterator[None]:
 
 @_without_denormals()
 def train(
-    recipe: Recipe, seed: int, say: Callable[[str], None] = lambda line: None
+    recipe: Recipe, seed: int, say: Note = lambda line: None
 ) -> tuple[dict[str, Tensor], Interchange]:
     """Weights, and the interchange accuracy on prompts that were drawn apart."""
     causal, alignment = recipe.causal(), recipe.alignment
