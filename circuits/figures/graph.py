@@ -12,6 +12,7 @@ from circuits.components import Edge, Node
 from circuits.errors import InputError
 from circuits.figures.layout import Layout, arrange, bend
 from circuits.figures.style import Palette, Theme, message, mix, palette_of, styled
+from circuits.summary import ranking
 
 _DASHES = {"q": "solid", "k": "9px,5px", "v": "3px,4px", "mlp": "solid", "logits": "solid"}
 """In pixels: plotly's own grow with the width, and a short wide edge would be two blots."""
@@ -55,7 +56,7 @@ def circuit_figure(
     if strongest is not None and strongest < 0:
         raise InputError(f"strongest must be a number of edges >= 0 or None, got {strongest}")
     palette = palette_of(theme)
-    ranked = sorted(circuit.edges, key=lambda edge: (-abs(edge.effect), edge))[:strongest]
+    ranked = ranking.strongest(circuit.edges, strongest)
     title = _title(circuit, len(ranked)) if title is None else title
     if not circuit.heads:
         return message("This circuit has no heads.", title, palette)
@@ -189,8 +190,8 @@ def _describe(head: Node, circuit: Circuit, most: int = 5) -> str:
         ("sends to", [edge for edge in circuit.edges if edge.sender == head]),
         ("receives from", [edge for edge in circuit.edges if edge.receiver.node == head]),
     ):
-        edges = sorted(edges, key=lambda edge: (-abs(edge.effect), edge))
-        lines += [f"{name} {len(edges)}:"] * bool(edges) + [str(edge) for edge in edges[:most]]
+        lines += [f"{name} {len(edges)}:"] * bool(edges)
+        lines += map(str, ranking.strongest(edges, most))
         lines += ["…"] * (len(edges) > most)
     return "<br>".join(lines)
 

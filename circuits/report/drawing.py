@@ -23,7 +23,7 @@ from circuits.figures import (
 )
 from circuits.pruning import PruningRule
 from circuits.report.saved_run import SavedRun
-from circuits.summary import tables as summary
+from circuits.summary.ranking import strongest
 from circuits.summary.settings import pruning_rule
 
 Draw = Callable[[Theme], go.Figure]
@@ -83,14 +83,14 @@ def named(drawn: Drawing, prefix: str) -> Drawing:
 
 def _circuit(found: Discovery) -> Drawing:
     circuit = found.circuit
-    strongest = "; ".join(map(str, summary.strongest(circuit, 5)))
+    names = "; ".join(map(str, strongest(circuit.edges, 5)))
     return Drawing.of(
         "circuit",
         lambda theme: circuit_figure(circuit, theme=theme),
         "Heads by layer, the logits on top. Point at a head or an edge for its numbers; click on "
         "an input in the legend to hide the edges into it. Pale heads have no edge among those "
         "drawn.",
-        f"Graph of {len(circuit)} heads and {len(circuit.edges)} edges. Strongest: {strongest}. "
+        f"Graph of {len(circuit)} heads and {len(circuit.edges)} edges. Strongest: {names}. "
         "All are in the tables below.",
     )
 
@@ -130,7 +130,7 @@ def _effects(found: Discovery) -> Iterable[Drawing]:
     if found.effects is None:
         return
     effects = found.effects
-    ranked = [edge.receiver for edge in summary.strongest(found.circuit)]
+    ranked = [edge.receiver for edge in strongest(found.circuit.edges)]
     receivers = list(dict.fromkeys([Receiver.logits(), *ranked]))[:_SHOWN_RECEIVERS]
     for number, receiver in enumerate(receivers):
         yield Drawing.of(

@@ -9,13 +9,13 @@ from rich.filesize import decimal
 from circuits.behaviour import VerdictKind
 from circuits.circuit import Circuit
 from circuits.comparison import Agreement
-from circuits.components import Edge
 from circuits.discovery.result import Discovery
 from circuits.evaluation import Curve, Evaluation, Gap, Kept
 from circuits.evaluation.config import Prompts
 from circuits.runtime.cost import Cost
 from circuits.statistics import Chance, Estimate
 from circuits.summary.content import Answer, NamedValues, Table
+from circuits.summary.ranking import strongest
 
 _FLOP_UNITS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1, ""))
 _REPLACED_BY = {
@@ -189,14 +189,9 @@ def agreement(found: Agreement, by_heads: Chance | None = None) -> Table:
     return Table(("", ">found", *(f">{label}" for label in chances)), tuple(rows))
 
 
-def strongest(of: Circuit, most: int | None = None) -> list[Edge]:
-    """Edges by the size of their effects."""
-    return sorted(of.edges, key=lambda edge: (-abs(edge.effect), edge))[:most]
-
-
 def edges(of: Circuit, most: int | None = None) -> Table:
     """Edges by the size of their effects, the strongest first."""
-    ranked = strongest(of, most)
+    ranked = strongest(of.edges, most)
     rows = tuple((str(e.sender), f"→ {e.receiver}", f"{e.effect:+.3f}") for e in ranked)
     legend = "effect of corrupting it: -1 undoes the task; above 0 the path hurts the answer"
     return Table(("sender", "receiver", ">effect"), rows, legend)

@@ -1,4 +1,4 @@
-"""Discovered and compared circuits as tables."""
+"""Discovered circuits as tables."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.result import Discovery
 from circuits.summary import certainty
 from circuits.summary import tables as summary
+from circuits.summary.ranking import strongest
 
 _SHOWN_EDGES = 15
 
@@ -70,7 +71,7 @@ def _heads_by_layer(circuit: Circuit) -> RenderableType:
 
 
 def _strongest_edges(circuit: Circuit) -> tuple[str, RenderableType]:
-    shown = summary.strongest(circuit, _SHOWN_EDGES)
+    shown = strongest(circuit.edges, _SHOWN_EDGES)
     if not shown:
         return "Edges", Text("none")
     bars = [bar(-edge.effect, abs(shown[0].effect)) for edge in shown]
