@@ -11,12 +11,18 @@ from torch import Tensor
 
 from circuits.circuit import Circuit
 from circuits.components import Head, Receiver
-from circuits.figures.style import Palette, Theme, colour_bar, message, palette_of, styled
+from circuits.figures.style import (
+    Palette,
+    Theme,
+    colour_bar,
+    head_axes,
+    message,
+    palette_of,
+    styled,
+)
 from circuits.patching import EdgeValues
 
 _ABOVE_AND_BELOW, _ROW = 164, 24
-_EVERY_TICK = 16
-"""Up to so many layers or heads each has its number on the axis."""
 
 
 def head_scores_figure(
@@ -112,11 +118,8 @@ def _head_map(
         figure.add_trace(_frames(sorted(chosen), role, palette))
     height = round(np.clip(_ABOVE_AND_BELOW + _ROW * n_heads, 260, 800))
     styled(figure, title, palette, height=height)
-    figure.update_xaxes(title_text="layer", showgrid=False, range=[-0.5, n_layers - 0.5])
-    figure.update_yaxes(title_text="head", showgrid=False, range=[-0.5, n_heads - 0.5])
-    figure.update_xaxes(dtick=1 if n_layers <= _EVERY_TICK else None)
-    figure.update_yaxes(dtick=1 if n_heads <= _EVERY_TICK else None)
-    return figure
+    figure.update_xaxes(showgrid=False).update_yaxes(showgrid=False)
+    return head_axes(figure, n_layers, n_heads)
 
 
 def _heat_map(

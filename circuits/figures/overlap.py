@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 
 from circuits.circuit import Circuit, Overlap
 from circuits.components import Head
-from circuits.figures.style import Theme, message, palette_of, plain, styled
+from circuits.figures.style import Theme, head_axes, message, palette_of, plain, styled
 
 
 def overlap_figure(
@@ -52,10 +52,7 @@ def overlap_figure(
         edges = Overlap.of(first.connections, second.connections)
         subtitle = f"{subtitle}; {_summary('edges', edges)}"
     styled(figure, title, palette, height=height + 40, subtitle=subtitle)
-    figure.update_xaxes(title_text="layer", range=[-0.6, first.n_layers - 0.4])
-    figure.update_yaxes(title_text="head", range=[-0.6, first.n_heads - 0.4])
-    figure.update_yaxes(dtick=1 if first.n_heads <= 16 else None)
-    return figure
+    return head_axes(figure, first.n_layers, first.n_heads, around=0.6)
 
 
 def _markers(heads: list[Head], name: str, symbol: str, colour: str) -> go.Scatter:

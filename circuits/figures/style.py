@@ -105,6 +105,8 @@ _PALETTES: dict[Theme, Palette] = {
         sequential=_scale("#161b22", "#1f4e79", "#58a6e8", "#e3f2ff"),
     ),
 }
+_NUMBERED = 16
+"""Up to so many layers or heads each has its number on the axis."""
 _FONT = "Helvetica, Arial, sans-serif"
 _LEGEND_BELOW = {
     "orientation": "h",
@@ -166,6 +168,17 @@ def styled(
         hovermode="closest",
     )
     return figure.update_xaxes(**axis).update_yaxes(**axis)
+
+
+def head_axes(figure: go.Figure, n_layers: int, n_heads: int, around: float = 0.5) -> go.Figure:
+    """Layers across and heads upward, each with its number where there are few."""
+    for update, name, n in (
+        (figure.update_xaxes, "layer", n_layers),
+        (figure.update_yaxes, "head", n_heads),
+    ):
+        update(title_text=name, range=[-around, n - 1 + around])
+        update(dtick=1 if n <= _NUMBERED else None)
+    return figure
 
 
 def message(text: str, title: str, palette: Palette) -> go.Figure:
