@@ -86,10 +86,10 @@ def to_eap_graph(
     """
     config, graph = config or GraphConfig(), replace(graph, mlps="nodes")
     _check(circuit, graph, config)
-    inside = effects_of_circuit(circuit, graph)
+    inside = _effects_of_circuit(circuit, graph)
     measured = {} if effects is None else _effects_of_table(effects, graph)
-    scores = graph_scores({**measured, **inside}, graph, config.with_mlps)
-    members = graph_scores(inside, graph, config.with_mlps).keys()
+    scores = _graph_scores({**measured, **inside}, graph, config.with_mlps)
+    members = _graph_scores(inside, graph, config.with_mlps).keys()
     data = {
         "cfg": _model(graph, config),
         "nodes": _nodes(circuit, graph, members, config.plain_nodes),
@@ -103,29 +103,37 @@ def to_eap_graph(
     return Exported(json.dumps(data, allow_nan=False), notes)
 
 
-def effects_of_circuit(circuit: Circuit, graph: ModelGraph) -> dict[Connection, float]:
-    """A circuit's edges; one into a shared key or value counts for every head of the circuit.
-
-    Where edges disagree on a shared key or value, the strongest effect stands.
-    """
+def _effects_of_circuit(circuit: Circuit, graph: ModelGraph) -> dict[Connection, float]:
+    """A circuit's edges; every path among its heads where it has none."""
     if not circuit.edges:
         return dict.fromkeys(_all_paths(circuit.heads), 0.0)
+    effects = {edge.connection: edge.effect for edge in sorted(circuit.edges)}
+    return for_all_that_share(effects, circuit.heads, graph)
+
+
+def for_all_that_share(
+    values: Mapping[Connection, float], heads: frozenset[Head], graph: ModelGraph
+) -> dict[Connection, float]:
+    """Paths into a shared key or value, as paths into that of each of the heads that share it.
+
+    Where paths disagree on a shared key or value, the strongest stands.
+    """
     found: dict[Connection, float] = {}
-    for edge in sorted(circuit.edges):
-        for receiver in graph.sharing(edge.receiver):
-            if receiver.head is None or receiver.head in circuit.heads:
-                path = Connection(edge.sender, receiver)
-                found[path] = max(found.get(path, edge.effect), edge.effect, key=abs)
+    for path, value in values.items():
+        for receiver in graph.sharing(path.receiver):
+            if receiver.head is None or receiver.head in heads:
+                own = Connection(path.sender, receiver)
+                found[own] = max(found.get(own, value), value, key=abs)
     return found
 
 
-def graph_scores(effects: Effects, graph: ModelGraph, with_mlps: bool) -> dict[Connection, float]:
+def _graph_scores(effects: Effects, graph: ModelGraph, with_mlps: bool) -> dict[Connection, float]:
     """The score of every edge that some path needs; of the paths' own, minus the effect."""
     needs = _needs(effects)
     found = {Connection(_EMBEDDING, receiver): need for receiver, need in needs.items()}
     if with_mlps:
         found |= _between_mlps(needs, graph) | _into_mlps(effects, graph)
-    return found | {Connection(p.sender, p.receiver): -effect for p, effect in effects.items()}
+    return found | {path: -effect for path, effect in effects.items()}
 
 
 def _needs(effects: Effects) -> dict[Receiver, float]:

@@ -20,7 +20,7 @@ from typing import Any
 from circuits.circuit import Circuit
 from circuits.components import MLP, Connection, Edge, Head, Node, Receiver
 from circuits.errors import FormatError, SettingError
-from circuits.formats.eap_export import OURS
+from circuits.formats.eap_export import OURS, for_all_that_share
 from circuits.formats.eap_names import parse_edge, parse_node
 from circuits.formats.messages import Imported
 from circuits.graph import ModelGraph
@@ -99,7 +99,7 @@ def from_eap_graph(text: str, reading: GraphReading | None = None) -> Imported:
         )
     paths = _paths(members, heads)
     routes = _routes(members, heads, graph.model) if reading.through_mlps else {}
-    shared = _shared({**routes, **paths}, heads, graph.model)
+    shared = for_all_that_share({**routes, **paths}, heads, graph.model)
     edges = frozenset(Edge(path.sender, path.receiver, -s) for path, s in shared.items())
     circuit = Circuit(heads, edges, graph.model.n_layers, graph.model.n_heads)
     return Imported(circuit, _notes(graph, members, paths, routes, len(edges)))
@@ -218,11 +218,7 @@ def _top(graph: _Graph, reading: GraphReading) -> tuple[frozenset[Head], Scores]
 
 def _paths(members: Scores, heads: frozenset[Head]) -> dict[Connection, float]:
     """Direct edges between the circuit's heads, and to the logits."""
-    return {
-        Connection(edge.sender, edge.receiver): score
-        for edge, score in members.items()
-        if heads.issuperset(edge.ends)
-    }
+    return {edge: score for edge, score in members.items() if heads.issuperset(edge.ends)}
 
 
 def _routes(members: Scores, heads: frozenset[Head], model: ModelGraph) -> dict[Connection, float]:
@@ -243,19 +239,6 @@ def _routes(members: Scores, heads: frozenset[Head], model: ModelGraph) -> dict[
                 elif node is None or node in heads:
                     path = Connection(head, receiver)
                     found[path] = max(found.get(path, weakest), weakest, key=abs)
-    return found
-
-
-def _shared(
-    paths: Mapping[Connection, float], heads: frozenset[Head], model: ModelGraph
-) -> dict[Connection, float]:
-    """A path into a shared key or value is one for all heads of the circuit that share it."""
-    found: dict[Connection, float] = {}
-    for path, score in paths.items():
-        for receiver in model.sharing(path.receiver):
-            if receiver.head is None or receiver.head in heads:
-                every = Connection(path.sender, receiver)
-                found[every] = max(found.get(every, score), score, key=abs)
     return found
 
 

@@ -77,12 +77,12 @@ def from_networkx(graph: Graph) -> Circuit:
     if not graph.is_directed():
         raise FormatError("edges of a circuit are directed, and those of this graph are not")
     sizes = {name: graph.graph.get(name) for name in ("n_layers", "n_heads")}
-    nodes = {str(name): str(name) for name in graph.nodes}
+    nodes = {str(name): f"node {str(name)!r}" for name in graph.nodes}
     edges = [
         (str(sender), str(child), {**data}, f"edge {sender} -> {child}")
         for sender, child, data in graph.edges(data=True)
     ]
-    return circuit_of_parts(sizes, {name: f"node {name!r}" for name in nodes}, edges)
+    return circuit_of_parts(sizes, nodes, edges)
 
 
 def to_node_link(circuit: Circuit) -> Exported:
