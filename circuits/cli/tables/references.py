@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from circuits.cli.tables.basics import figures, names, plain_table, section
@@ -33,7 +32,7 @@ def reference(one: Reference) -> RenderableType:
         title,
         Text(),
         *section("Circuit", figures(_circuit(one))),
-        *section(f"{len(one.heads)} heads by role", _roles(one)),
+        *section(f"{len(one.heads)} heads by role", figures(_roles(one))),
         *section("Source", figures(_source(one))),
     )
 
@@ -50,13 +49,8 @@ def _circuit(one: Reference) -> dict[str, str]:
     return rows
 
 
-def _roles(one: Reference) -> RenderableType:
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
-    for role, heads in one.roles.items():
-        grid.add_row(role, names(heads))
-    return grid
+def _roles(one: Reference) -> dict[str, str]:
+    return {role: names(heads) for role, heads in one.roles.items()}
 
 
 def _source(one: Reference) -> dict[str, str]:
