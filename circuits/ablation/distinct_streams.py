@@ -95,7 +95,7 @@ class Streams:
             for head in heads:
                 keeping = split.kept[:, head]
                 asking, asked = split.parent[keeping].unique(return_inverse=True)
-                z = group.z(self, layer, head, normed, asking)
+                z = group.z(head, asking)
                 change = z - means.z[self.prompt[asking], self.position[asking], head]
                 output[keeping] += layer.output.of_heads(change[:, None], [head])[asked]
         return output
@@ -133,9 +133,13 @@ class Split:
 class _Group:
     """A key/value head on the distinct streams of the circuits that keep a head reading it."""
 
+    layer: Layer
+    normed: Float[Tensor, "row d_model"]
     keys: Float[Tensor, "stream pos 1 d_head"]
     values: Float[Tensor, "stream pos 1 d_head"]
-    place: tuple[Int[Tensor, " row"], Int[Tensor, " row"]]
+    allowed: Bool[Tensor, "stream pos pos"]
+    stream: Int[Tensor, " row"]
+    position: Int[Tensor, " row"]
 
     @classmethod
     def of(
@@ -161,21 +165,15 @@ class _Group:
         # A row on which heads act is in one stream only: elsewhere the last one written counts.
         stream_of = torch.zeros_like(streams.prompt)
         stream_of[distinct[stream, position]] = stream
-        return cls(padded[0], padded[1], (stream_of, streams.position))
-
-    def z(
-        self,
-        streams: Streams,
-        layer: Layer,
-        head: int,
-        normed: Float[Tensor, "row d_model"],
-        asking: Int[Tensor, " asking"],
-    ) -> Float[Tensor, "asking d_head"]:
-        """A query head's output at some rows."""
-        stream, position = (part[asking] for part in self.place)
-        queries = torch.zeros_like(self.keys)
-        queries[stream, position] = layer.queries(normed[asking], position, [head])
-        n_streams, length = self.keys.shape[:2]
-        positions = torch.arange(length, device=asking.device).expand(n_streams, -1)
+        length = distinct.shape[1]
+        positions = torch.arange(length, device=distinct.device).expand(len(distinct), -1)
         allowed = layer.allowed(positions, length)
-        return layer.attend(queries, self.keys, self.values, allowed)[stream, position, 0]
+        return cls(layer, normed, padded[0], padded[1], allowed, stream_of, streams.position)
+
+    def z(self, head: int, asking: Int[Tensor, " asking"]) -> Float[Tensor, "asking d_head"]:
+        """A query head's output at some rows."""
+        stream, position = self.stream[asking], self.position[asking]
+        queries = torch.zeros_like(self.keys)
+        queries[stream, position] = self.layer.queries(self.normed[asking], position, [head])
+        z = self.layer.attend(queries, self.keys, self.values, self.allowed)
+        return z[stream, position, 0]
