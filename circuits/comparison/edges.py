@@ -7,7 +7,6 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from einops import rearrange
 from jaxtyping import Bool, Float
 
 from circuits.components import HEAD_INPUTS, Connection, Head, Node, Receiver
@@ -38,10 +37,7 @@ def head_strengths(effects: EdgeValues) -> Float[torch.Tensor, "layer head"]:
     >>> strengths.shape, str(graph.heads[strengths.argmax()])
     (torch.Size([3, 4]), '1.2')
     """
-    graph = effects.graph
-    columns = [graph.column(head) for head in graph.heads]
-    strongest = effects.values.abs().nan_to_num(0.0).amax(0)[columns]
-    return rearrange(strongest, "(layer head) -> layer head", layer=graph.n_layers)
+    return effects.by_head(effects.values.abs().nan_to_num(0.0).amax(0))
 
 
 def effect_strengths(

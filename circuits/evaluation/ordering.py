@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -61,10 +60,8 @@ def effect_scores(effects: EdgeValues) -> Float[Tensor, "layer head"]:
     >>> lost.shape, str(order_heads(lost, "signed")[0])
     (torch.Size([3, 4]), '1.2')
     """
-    values, graph = effects.values, effects.graph
-    columns = [graph.column(head) for head in graph.heads]
-    lost = -values.nansum(0).where(~values.isnan().all(0), torch.nan)[columns]
-    return rearrange(lost, "(layer head) -> layer head", layer=graph.n_layers)
+    values = effects.values
+    return effects.by_head(-values.nansum(0).where(~values.isnan().all(0), torch.nan))
 
 
 def choose_scores(

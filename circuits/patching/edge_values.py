@@ -63,9 +63,14 @@ class EdgeValues:
             MismatchError: The model has no such receiver.
 
         """
-        row = self.values[self.graph.row(receiver)]
+        return self.by_head(self.values[self.graph.row(receiver)])
+
+    def by_head(
+        self, of_senders: Float[Tensor, "sender *prompt"]
+    ) -> Float[Tensor, "layer head *prompt"]:
+        """Numbers of all senders, in order, as those of the heads among them."""
         columns = [self.graph.column(head) for head in self.graph.heads]
-        heads = row if len(columns) == len(row) else row[columns]
+        heads = of_senders if len(columns) == len(of_senders) else of_senders[columns]
         return rearrange(heads, "(layer head) ... -> layer head ...", layer=self.graph.n_layers)
 
     def of(self, sender: Node, receiver: Receiver) -> float:
