@@ -62,7 +62,11 @@ TaskName = Annotated[
 ]
 Run = Annotated[
     Path,
-    typer.Argument(metavar="RUN", help="Directory of a run, written by `circuits discover --out`."),
+    typer.Argument(
+        metavar="RUN",
+        help="Directory of a run, written by `circuits discover --out`, or a circuit as JSON, of "
+        "`circuits import`.",
+    ),
 ]
 AnyCircuit = Annotated[
     str,

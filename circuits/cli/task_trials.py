@@ -9,13 +9,13 @@ from typing import Any
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from circuits.behaviour import Behaviour, measure_behaviour
+from circuits.behaviour import Behaviour, answer_logits, measure_behaviour
 from circuits.cli.as_json.results import behaviour as plain_behaviour
 from circuits.cli.inputs import ModelSource
 from circuits.cli.outputs import write_output
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.tables import basics as tables
-from circuits.cli.tables.behaviour import Answer, answers_to, trial
+from circuits.cli.tables.behaviour import Answer, trial
 from circuits.cli.terminal import out, print_json, print_note, print_warning
 from circuits.discovery.pipeline import STAGES
 from circuits.forward import TransformerBridge
@@ -24,6 +24,8 @@ from circuits.model import tokenizer_of
 from circuits.runtime.progress import Progress
 from circuits.tasks import PromptPairs, RowReport, RowTask, Task
 from circuits.tasks.tables import pairs_to_bytes
+
+_SHOWN_PROMPTS = 4
 
 
 def try_task(
@@ -89,7 +91,21 @@ def _tried(
 ) -> tuple[Behaviour, list[Answer]]:
     part = progress.stage(STAGES[0])
     behaviour = measure_behaviour(bridge, pairs, get_metric(metric), progress=part)
-    return behaviour, answers_to(bridge, pairs)
+    return behaviour, _answers(bridge, pairs)
+
+
+def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[Answer]:
+    """What the model says to the first few prompts, and whether that is correct."""
+    tokenizer = tokenizer_of(bridge)
+    pairs = pairs[:_SHOWN_PROMPTS].to(next(bridge.parameters()).device)
+    said = answer_logits(bridge, pairs.clean, pairs).argmax(-1)
+    right = (said[:, None] == pairs.correct).any(1)
+    return [
+        Answer(prompt, str(tokenizer.decode([token])), is_right)
+        for prompt, token, is_right in zip(
+            pairs.clean_text, said.tolist(), right.tolist(), strict=True
+        )
+    ]
 
 
 def _rows(report: RowReport, title: str) -> RenderableType:

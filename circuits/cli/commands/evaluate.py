@@ -26,12 +26,6 @@ _EVALUATION = "evaluation"
 _OF_RUNS = ("prompts", "score", "curve_ablation")
 Evaluated = tuple["Evaluation", "Subject"]
 
-EvaluatedRun = Annotated[
-    Path,
-    typer.Argument(
-        metavar="RUN", help="Directory of a run, or a circuit as JSON, of `circuits import`."
-    ),
-]
 EvaluatedTask = Annotated[
     str | None,
     typer.Option(
@@ -62,7 +56,7 @@ Keep = Annotated[
 
 @takes_settings(EvaluationConfig)
 def evaluate(
-    run: EvaluatedRun,
+    run: options.Run,
     task: EvaluatedTask = None,
     *,
     ranking: HeadRanking = "both",

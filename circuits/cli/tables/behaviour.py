@@ -9,14 +9,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from circuits.behaviour import Behaviour, answer_logits
+from circuits.behaviour import Behaviour
 from circuits.cli.tables.basics import figures, section
 from circuits.cli.tables.listings import visible
-from circuits.forward import TransformerBridge
-from circuits.model import tokenizer_of
-from circuits.tasks import PromptPairs
-
-SHOWN_PROMPTS = 4
 
 
 @dataclass(frozen=True)
@@ -48,17 +43,3 @@ def trial(
         *section(title, figures(rows)),
         *section("Prompts, and the likeliest next token", prompts),
     )
-
-
-def answers_to(bridge: TransformerBridge, pairs: PromptPairs) -> list[Answer]:
-    """What the model says to the first few prompts, and whether that is correct."""
-    tokenizer = tokenizer_of(bridge)
-    pairs = pairs[:SHOWN_PROMPTS].to(next(bridge.parameters()).device)
-    said = answer_logits(bridge, pairs.clean, pairs).argmax(-1)
-    right = (said[:, None] == pairs.correct).any(1)
-    return [
-        Answer(prompt, str(tokenizer.decode([token])), is_right)
-        for prompt, token, is_right in zip(
-            pairs.clean_text, said.tolist(), right.tolist(), strict=True
-        )
-    ]
