@@ -67,7 +67,7 @@ def plan_work(
     """
     budget = free_share(model.device) if memory_bytes is None else memory_bytes
     if budget <= 0:
-        raise SettingError(f"memory_bytes must be > 0, got {budget}")
+        raise SettingError(f"memory_bytes must be at least 1, got {budget}")
     item = model.layers[0].query.weight.element_size()
     d_mlp = getattr(model.bridge.cfg, "d_mlp", None) or 4 * model.d_model
     row_bytes = item * (_MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * model.d_model)

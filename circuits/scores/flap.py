@@ -179,7 +179,8 @@ class HeadStatistics:
             ("contrast", contrast, (None, *get_args(Contrast))),
         ):
             if value not in known:
-                raise SettingError(unknown_name(name, str(value), map(str, known)))
+                names = [known_name for known_name in known if known_name is not None]
+                raise SettingError(unknown_name(name, str(value), names))
         if contrast == "paired":
             return _standardise(self.squared_change[..., None]).float().cpu()
         columns = self._columns(statistic, self.clean)

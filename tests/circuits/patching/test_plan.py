@@ -55,7 +55,7 @@ def test_state_fits_in_half_of_the_memory() -> None:
 
 @pytest.mark.parametrize("memory_bytes", [0, -1])
 def test_no_memory(llama, pairs, memory_bytes: int) -> None:
-    with pytest.raises(SettingError, match="memory_bytes must be > 0"):
+    with pytest.raises(SettingError, match="memory_bytes must be at least 1, got"):
         plan_work(LayeredModel.of(llama), pairs, HEADS, memory_bytes)
 
 
