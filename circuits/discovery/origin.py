@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from weakref import WeakValueDictionary
+from weakref import WeakSet
 
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import MismatchError, TaskError
@@ -11,12 +11,12 @@ from circuits.forward import TransformerBridge
 from circuits.model import tokenizer_of
 from circuits.tasks import PromptPairs, Task, get_task
 
-_alive: WeakValueDictionary[tuple[str, str | None], Task] = WeakValueDictionary()
+_alive: WeakSet[Task] = WeakSet()
 
 
 def remember_task(task: Task) -> None:
     """Let `task_of` find a task that has no name that `get_task` knows."""
-    _alive[task.spec or task.name, task.digest] = task
+    _alive.add(task)
 
 
 def task_of(name: str, digest: str | None) -> Task:
@@ -27,8 +27,9 @@ def task_of(name: str, digest: str | None) -> Task:
         MismatchError: It has other rows now.
 
     """
-    if (known := _alive.get((name, digest))) is not None:
-        return known
+    for known in list(_alive):
+        if (known.spec or known.name, known.digest) == (name, digest):
+            return known
     try:
         task = get_task(name)
     except TaskError as error:

@@ -54,8 +54,9 @@ class Batch:
     @cached_property
     def gradients(self) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
         """Of each prompt's metric by every layer's head outputs, on the clean prompts."""
-        # A run that goes on may need this part alone: what nobody took of the whole is not taken.
-        if self.part_of is None or "gradients" not in vars(self.part_of[0]):
+        # Of the whole even where only this part is left to do: a run that was interrupted then
+        # ends with the same numbers to the last bit.
+        if self.part_of is None:
             return metric_gradients(self.paired, self.tokens)
         whole, rows = self.part_of
         rows = rows.to(whole.tokens.prompt.device)

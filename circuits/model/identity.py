@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from weakref import WeakKeyDictionary, WeakValueDictionary
+from weakref import WeakKeyDictionary
 
 import torch
 import xxhash
@@ -16,7 +16,6 @@ from circuits.graph import Mlps, ModelGraph
 
 _Versions = tuple[tuple[str, int, int], ...]
 _hashes: WeakKeyDictionary[TransformerBridge, tuple[_Versions, str]] = WeakKeyDictionary()
-_alive: WeakValueDictionary[str, TransformerBridge] = WeakValueDictionary()
 
 
 @dataclass(frozen=True)
@@ -69,8 +68,6 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
     True
     """
     config = bridge.cfg
-    weight_hash = _weight_hash(bridge)
-    _alive[weight_hash] = bridge
     return ModelIdentity(
         name=str(config.model_name),
         architecture=architecture_of(bridge),
@@ -80,7 +77,7 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
         d_model=config.d_model,
         d_head=config.d_head,
         dtype=str(next(bridge.parameters()).dtype).removeprefix("torch."),
-        weight_hash=weight_hash,
+        weight_hash=_weight_hash(bridge),
         parallel_mlp=has_parallel_mlp(bridge),
     )
 
@@ -111,10 +108,10 @@ def check_weights(bridge: TransformerBridge, identity: ModelIdentity) -> None:
         )
 
 
-def in_use(identity: ModelIdentity) -> TransformerBridge | None:
-    """The model with these weights, as long as something else keeps it alive."""
-    found = _alive.get(identity.weight_hash)
-    return found if found is not None and identify(found) == identity else None
+def in_use(identity: ModelIdentity) -> list[TransformerBridge]:
+    """The models with these weights that something else keeps alive."""
+    known = [b for b, (_, digest) in list(_hashes.items()) if digest == identity.weight_hash]
+    return [bridge for bridge in known if identify(bridge) == identity]
 
 
 def _weight_hash(bridge: TransformerBridge) -> str:

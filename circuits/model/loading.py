@@ -25,7 +25,7 @@ from circuits.model.catalogue import DEFAULT_MODEL, model_directory
 from circuits.model.check import check_reproduces
 from circuits.model.default_weights import quiet_transformers
 from circuits.model.identity import ModelIdentity, check_weights, in_use
-from circuits.model.tokenizers import read_tokenizer, remember_tokenizer
+from circuits.model.tokenizers import has_tokenizer, read_tokenizer, remember_tokenizer
 from circuits.runtime.progress import Note
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -95,8 +95,9 @@ def model_of(identity: ModelIdentity) -> TransformerBridge:
     >>> model_of(found.provenance.model) is model  # still in use, so that nothing is loaded
     True
     """
-    known = in_use(identity)
-    bridge = load_model(identity.name, dtype=identity.dtype) if known is None else known
+    # Of several the one that can read a task's text: a bridge may be booted without a tokenizer.
+    known = sorted(in_use(identity), key=has_tokenizer)
+    bridge = known[-1] if known else load_model(identity.name, dtype=identity.dtype)
     check_weights(bridge, identity)
     return bridge
 

@@ -61,6 +61,11 @@ def remember_tokenizer(bridge: TransformerBridge, tokenizer: PreTrainedTokenizer
     _originals[bridge] = tokenizer
 
 
+def has_tokenizer(bridge: TransformerBridge) -> bool:
+    """Whether `tokenizer_of` finds one."""
+    return bridge in _originals or getattr(bridge, "tokenizer", None) is not None
+
+
 def tokenizer_of(bridge: TransformerBridge) -> PreTrainedTokenizerBase:
     """Return the tokenizer of a bridge's model, free of the start token of TransformerLens.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import pickle
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 from circuits import Discovery, discover_circuit
 from circuits.behaviour import WeakTaskWarning
 from circuits.discovery import DiscoveryConfig, Job, Problem, Session
+from circuits.discovery.origin import remember_task, task_of
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.problem import differences
 from circuits.errors import MismatchError
@@ -121,6 +123,18 @@ def test_a_task_in_use_needs_no_name(toy, tmp_path) -> None:
     assert (problem.task, problem.task_name, problem.task_digest) == ("toy", "toy", None)
     Job(problem, tmp_path)()
     assert same_but_cost(Discovery.load(tmp_path), found)
+
+
+def test_a_twin_that_is_gone_takes_no_task_with_it(toy) -> None:
+    class Unregistered(ToyTask):
+        name = "unregistered"
+
+    task, twin = Unregistered(toy[0]), Unregistered(toy[0])
+    remember_task(task)
+    remember_task(twin)
+    del twin
+    gc.collect()
+    assert task_of("unregistered", None) is task
 
 
 def test_the_key_is_what_effects_depend_on(problem, model, toy) -> None:

@@ -16,6 +16,9 @@ from circuits.errors import MismatchError, ModelError
 from circuits.graph import ModelGraph
 from circuits.model import load_model, model_of
 from circuits.model.identity import ModelIdentity, check_weights, identify, in_use
+from circuits.model.tokenizers import remember_tokenizer
+from tests.circuits.families import tiny_model
+from tests.circuits.prompts import word_tokenizer
 
 
 @pytest.fixture
@@ -98,15 +101,31 @@ class TestFindingItAgain:
     def test_the_model_in_use(self, checkpoint: Path) -> None:
         bridge = load_model(checkpoint)
         identity = identify(bridge)
-        assert in_use(identity) is bridge
+        assert in_use(identity) == [bridge]
         assert model_of(identity) is bridge
+
+    def test_a_twin_that_is_gone_takes_nothing_with_it(self, checkpoint: Path) -> None:
+        bridge, twin = load_model(checkpoint), load_model(checkpoint)
+        identity = identify(bridge)
+        assert identify(twin) == identity
+        assert in_use(identity) == [bridge, twin]
+        del twin
+        gc.collect()
+        assert in_use(identity) == [bridge]
+
+    @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+    def test_of_twins_the_one_that_reads_text(self, order: tuple[int, int]) -> None:
+        twins = tiny_model("gemma3"), tiny_model("gemma3")
+        remember_tokenizer(twins[1], word_tokenizer())
+        identity, _ = (identify(twins[n]) for n in order)
+        assert model_of(identity) is twins[1]
 
     def test_loaded_by_its_name_where_it_is_not_in_use(self, checkpoint: Path) -> None:
         bridge = load_model(checkpoint, dtype="float64")
         identity = identify(bridge)
         del bridge
         gc.collect()
-        assert in_use(identity) is None
+        assert in_use(identity) == []
         again = model_of(identity)
         assert identify(again) == identity
         assert again.cfg.dtype == torch.float64
@@ -116,7 +135,7 @@ class TestFindingItAgain:
         identity = identify(bridge)
         with torch.no_grad():
             bridge.blocks[0].mlp.out.weight[0, 0] += 1
-        assert in_use(identity) is None
+        assert in_use(identity) == []
         again = model_of(identity)
         assert again is not bridge
         assert identify(again) == identity
