@@ -33,7 +33,7 @@ from circuits.forward import Activations, LayeredModel, TransformerBridge
 from circuits.metrics import get_metric
 from circuits.model import DEFAULT_MODEL
 from circuits.pruning import PruningRule, keep_best, merged_candidates
-from circuits.scores import HeadStatistics, attribution_scores
+from circuits.scores import HeadStatistics, attribution_scores, mask_scores
 from circuits.tasks import get_task
 
 RESULTS = Path(__file__).parent / "results" / "recall.json"
@@ -57,6 +57,7 @@ def every_score(bridge: TransformerBridge, exact: Discovery) -> Scores:
         "Contrastive-FLAP (WIFN), published": statistics.scores("WIFN", "published"),
         "paired contrast": statistics.scores(contrast="paired"),
         "attribution": attribution_scores(activations),
+        "mask attribution": mask_scores(activations).mean,
     }
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from circuits.ablation.distinct_streams import Replacements
 from circuits.errors import MismatchError
 from circuits.forward import Activations, LayeredModel
-from circuits.forward.passes import head_outputs, trim
+from circuits.forward.passes import PairedActivations, head_outputs, trim
 from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
 
@@ -139,8 +139,19 @@ class CorruptedOutputs:
         """Run the corrupted prompts of `pairs`, all at once: a batch that fits into memory."""
         pairs = trim(pairs.to(model.device))
         with torch.no_grad():
-            z = tuple(head_outputs(model, pairs.corrupted))
-            outputs = [layer.output(own) for layer, own in zip(model.layers, z, strict=True)]
+            return cls._projected(model, tuple(head_outputs(model, pairs.corrupted)))
+
+    @classmethod
+    def known(cls, paired: PairedActivations) -> CorruptedOutputs:
+        """Those of prompts that were run already."""
+        with torch.no_grad():
+            return cls._projected(paired.model, paired.corrupted_z)
+
+    @classmethod
+    def _projected(
+        cls, model: LayeredModel, z: tuple[Float[Tensor, "prompt pos head d_head"], ...]
+    ) -> CorruptedOutputs:
+        outputs = [layer.output(own) for layer, own in zip(model.layers, z, strict=True)]
         return cls(z, tuple(outputs))
 
     def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:

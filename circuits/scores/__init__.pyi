@@ -1,14 +1,18 @@
 from .attribution import attribution_scores
 from .flap import HeadStatistics, Moments, head_scores
+from .mask_attribution import MaskScores, integrated, mask_scores
 from .registry import SCORERS, Contrast, NodeScorer, ScoreSettings
 
 __all__ = [
     "SCORERS",
     "Contrast",
     "HeadStatistics",
+    "MaskScores",
     "Moments",
     "NodeScorer",
     "ScoreSettings",
     "attribution_scores",
     "head_scores",
+    "integrated",
+    "mask_scores",
 ]

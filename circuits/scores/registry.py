@@ -75,6 +75,7 @@ SCORERS: Registry[NodeScorer] = Registry(
     "score",
     {
         "attribution": "circuits.scores.attribution:ATTRIBUTION",
+        "mask-attribution": "circuits.scores.mask_attribution:MASK_ATTRIBUTION",
         "flap": "circuits.scores.flap:FLAP",
         "contrastive-flap": "circuits.scores.flap:CONTRASTIVE_FLAP",
     },

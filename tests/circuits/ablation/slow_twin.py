@@ -1,14 +1,16 @@
-"""The edge-level test as it is defined: hooks on the bridge, one receiver at a time."""
+"""Ablation of edges, and of heads in part, as they are defined: hooks on the bridge."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from circuits.ablation import HeadOutputs
 from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
 from circuits.forward.passes import at_end
 from circuits.metrics import Metric
@@ -64,3 +66,34 @@ def all_edges(heads: Collection[Head]) -> frozenset[Edge]:
             if head.layer > sender.layer:
                 edges |= {Edge(sender, Receiver(head, name), -1.0) for name in HEAD_INPUTS}
     return frozenset(edges)
+
+
+def weighted_by_hand(
+    bridge: TransformerBridge,
+    pairs: PromptPairs,
+    replaced: HeadOutputs,
+    kept: Bool[Tensor, "layer head"],
+    weight: float,
+    metric: Metric,
+) -> tuple[Float[Tensor, " prompt"], Float[Tensor, "prompt layer head"]]:
+    """Metric and gradients of one prompt at a time, without its padding, by autograd on the bridge.
+
+    A head outside the circuit has the weight 0.
+    """
+    metrics, gradients = [], []
+    for row in range(len(pairs)):
+        one = pairs[row : row + 1]
+        length = int(one.end) + 1
+        weights = (kept * weight).requires_grad_()
+
+        def put(z, hook, layer, row=row, length=length, weights=weights):
+            given = replaced.replacements(layer, pairs).z[row : row + 1, :length]
+            return given + weights[layer][:, None] * (z - given)
+
+        names = [f"blocks.{layer}.attn.hook_z" for layer in range(len(kept))]
+        hooks = [(name, partial(put, layer=layer)) for layer, name in enumerate(names)]
+        logits = bridge.run_with_hooks(one.clean[:, :length], fwd_hooks=hooks)
+        (found,) = metric(logits[:, -1], one)
+        metrics.append(found.detach())
+        gradients.append(torch.autograd.grad(found, weights)[0] * kept)
+    return torch.stack(metrics), torch.stack(gradients)
