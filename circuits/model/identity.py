@@ -109,7 +109,7 @@ def check_weights(bridge: TransformerBridge, identity: ModelIdentity) -> None:
 
 
 def in_use(identity: ModelIdentity) -> list[TransformerBridge]:
-    """The models with these weights that something else keeps alive."""
+    """The models with these weights that something else keeps alive, the last used one last."""
     known = [b for b, (_, digest) in list(_hashes.items()) if digest == identity.weight_hash]
     return [bridge for bridge in known if identify(bridge) == identity]
 
@@ -119,8 +119,10 @@ def _weight_hash(bridge: TransformerBridge) -> str:
     versions = tuple(
         (name, tensor.data_ptr(), _version(tensor)) for name, tensor in weights.items()
     )
-    known = _hashes.get(bridge)
+    known = _hashes.pop(bridge, None)
     if known is not None and known[0] == versions:
+        # Behind all others again: it is the one that was used last.
+        _hashes[bridge] = known
         return known[1]
     digest = xxhash.xxh3_128()
     for name, tensor in weights.items():

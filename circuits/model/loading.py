@@ -92,10 +92,11 @@ def model_of(identity: ModelIdentity) -> TransformerBridge:
         ModelError: It cannot be loaded.
         MismatchError: What goes by its name here has other weights.
 
-    >>> model_of(found.provenance.model) is model  # still in use, so that nothing is loaded
+    >>> from circuits.model import identify
+    >>> model_of(identify(model)) is model  # still in use, so that nothing is loaded
     True
     """
-    # Of several the one that can read a task's text: a bridge may be booted without a tokenizer.
+    # Of several the last used that reads a task's text: a bridge may be booted without a tokenizer.
     known = sorted(in_use(identity), key=has_tokenizer)
     bridge = known[-1] if known else load_model(identity.name, dtype=identity.dtype)
     check_weights(bridge, identity)

@@ -113,6 +113,14 @@ class TestFindingItAgain:
         gc.collect()
         assert in_use(identity) == [bridge]
 
+    @pytest.mark.parametrize("last", [0, 1])
+    def test_of_twins_the_one_that_was_used_last(self, checkpoint: Path, last: int) -> None:
+        twins = load_model(checkpoint), load_model(checkpoint)
+        identities = [identify(twin) for twin in twins]
+        identify(twins[last])
+        assert in_use(identities[0]) == [twins[1 - last], twins[last]]
+        assert model_of(identities[0]) is twins[last]
+
     @pytest.mark.parametrize("order", [(0, 1), (1, 0)])
     def test_of_twins_the_one_that_reads_text(self, order: tuple[int, int]) -> None:
         twins = tiny_model("gemma3"), tiny_model("gemma3")
