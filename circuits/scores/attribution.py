@@ -21,26 +21,7 @@ from torch import Tensor
 from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import read_tokens
-from circuits.graph import ModelGraph
-from circuits.pruning.rule import CliffRule
-from circuits.scores.registry import ScoreSettings
-
-
-class _Attribution:
-    """Attribution patching of heads."""
-
-    name = "attribution"
-    description = "what corrupting each head would do to the answer, to first order"
-    cut: CliffRule = "share"
-
-    def score(
-        self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
-    ) -> Float[Tensor, "layer head"]:
-        """One forward and one backward pass, which other stages share."""
-        return attribution_scores(activations)
-
-
-ATTRIBUTION = _Attribution()
+from circuits.scores.scorer import Scorer
 
 
 def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
@@ -67,3 +48,11 @@ def _sizes(batch: Batch) -> Float[Tensor, "prompt layer head"]:
         summed = effects.new_zeros(len(run.pairs), effects.shape[-1])
         layers.append(summed.index_add(0, reading.prompt, effects).abs())
     return torch.stack(layers, dim=1)
+
+
+ATTRIBUTION = Scorer(
+    "attribution",
+    "what corrupting each head would do to the answer, to first order",
+    lambda activations, settings: attribution_scores(activations),
+    cut="share",
+)

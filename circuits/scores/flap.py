@@ -16,48 +16,16 @@ from circuits.errors import InputError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.forward.activations import Activations
 from circuits.forward.passes import PairedActivations
-from circuits.graph import ModelGraph
 from circuits.metrics import logit_diff
-from circuits.pruning.rule import CliffRule
-from circuits.scores.registry import Contrast, ScoreSettings
+from circuits.scores.registry import Contrast
+from circuits.scores.scorer import Scorer
 from circuits.tasks import PromptPairs
 
 Statistic = Literal["IFV", "WIFV", "WIFN"]
 
 
-@dataclass(frozen=True)
-class _Flap:
-    """A statistic of head outputs, on clean prompts or contrasted with corrupted ones."""
-
-    name: str
-    description: str
-    statistic: Statistic
-    has_contrast: bool
-    cut: CliffRule = "first"
-
-    def score(
-        self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
-    ) -> Float[Tensor, "layer head"]:
-        """The statistic of every head; all such scores share what they are computed from."""
-        if activations not in _collected:
-            _collected[activations] = HeadStatistics.collect(activations)
-        contrast = settings.contrast if self.has_contrast else None
-        return _collected[activations].scores(self.statistic, contrast)
-
-
-FLAP = _Flap(
-    "flap",
-    "how much a head's output varies, weighted by what reads it (FLAP, WIFV)",
-    "WIFV",
-    has_contrast=False,
-)
-CONTRASTIVE_FLAP = _Flap(
-    "contrastive-flap",
-    "how much that differs between clean and corrupted prompts (WIFN, --contrast)",
-    "WIFN",
-    has_contrast=True,
-)
 _collected: WeakKeyDictionary[Activations, HeadStatistics] = WeakKeyDictionary()
+"""What both scores are computed from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -259,3 +227,22 @@ def _standardise(columns: Float[Tensor, "layer head d_head"]) -> Float[Tensor, "
     standard = (flat - flat.mean(-1, keepdim=True)) / spread.where(spread > 0, 1.0)
     heads = rearrange(standard, "layer (head d) -> layer head d", head=columns.shape[1])
     return reduce(heads, "layer head d -> layer head", "mean")
+
+
+def _statistics(activations: Activations) -> HeadStatistics:
+    """Collected once for all scores."""
+    if activations not in _collected:
+        _collected[activations] = HeadStatistics.collect(activations)
+    return _collected[activations]
+
+
+FLAP = Scorer(
+    "flap",
+    "how much a head's output varies, weighted by what reads it (FLAP, WIFV)",
+    lambda activations, settings: _statistics(activations).scores("WIFV", None),
+)
+CONTRASTIVE_FLAP = Scorer(
+    "contrastive-flap",
+    "how much that differs between clean and corrupted prompts (WIFN, --contrast)",
+    lambda activations, settings: _statistics(activations).scores("WIFN", settings.contrast),
+)

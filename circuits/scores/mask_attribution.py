@@ -20,32 +20,13 @@ from torch import Tensor
 from circuits.ablation import CorruptedOutputs, ablated_metric, weighted_gradients
 from circuits.errors import InputError
 from circuits.forward.activations import Activations
-from circuits.graph import ModelGraph
-from circuits.pruning.rule import CliffRule
-from circuits.scores.registry import ScoreSettings
+from circuits.scores.scorer import Scorer
 
 GradientsAt = Callable[[float], Float[Tensor, "prompt layer head"]]
 """Slopes of each prompt's metric by every head's weight, where all heads have one weight."""
 
 _FEWEST, _MOST = 2, 54
 _TOLERANCE, _TOLERANCE_PER_PROMPT = 0.15, 0.3
-
-
-class _MaskAttribution:
-    """Integrated gradients over the weights of all heads, from corrupted outputs to clean ones."""
-
-    name = "mask-attribution"
-    description = "what each head adds on the way from corrupted outputs of all heads to clean ones"
-    cut: CliffRule = "first"
-
-    def score(
-        self, activations: Activations, graph: ModelGraph, settings: ScoreSettings
-    ) -> Float[Tensor, "layer head"]:
-        """Signed scores, in units of the metric: positive for heads that help."""
-        return mask_scores(activations).mean
-
-
-MASK_ATTRIBUTION = _MaskAttribution()
 
 
 @dataclass(frozen=True, eq=False)
@@ -143,3 +124,10 @@ def _measured(
     explained = float(sums.sum() / span.double().sum())
     error = float((sums - span).abs().sum() / span.double().abs().sum())
     return MaskScores(scores, n, explained, error)
+
+
+MASK_ATTRIBUTION = Scorer(
+    "mask-attribution",
+    "what each head adds on the way from corrupted outputs of all heads to clean ones",
+    lambda activations, settings: mask_scores(activations).mean,
+)
