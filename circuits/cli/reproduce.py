@@ -28,10 +28,12 @@ def command(run: SavedRun) -> str:
         return python_code(run.found)
     name, search = _search(run.search)
     source = run.found.provenance
-    asked = {"model": source.model.name, "dtype": source.model.dtype, **search}
+    asked: dict[str, Any] = {}
     for part in (config, config.selection, config.pruning):
         if part is not None:
             asked |= {field.name: getattr(part, field.name) for field in fields(part)}
+    # A search may call something of its own as a setting is called.
+    asked |= {"model": source.model.name, "dtype": source.model.dtype, **search}
     options = [*_options(name, asked), ("--out", run.name)]
     return _CONTINUED.join(map(shlex.join, [("circuits", name, source.task), *options]))
 

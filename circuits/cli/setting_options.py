@@ -49,6 +49,8 @@ _AROUND: tuple[tuple[str, Any, Any], ...] = (
     ("json", options.Json, False),
 )
 """What every search takes beside its settings: where the model is, and where results go."""
+OF_A_CHOICE = ("keep", "n_validation_prompts", "n_held_out_prompts")
+"""Settings that a search among thresholds has no use for, or its own."""
 
 
 def takes_search_options(*without: str) -> Callable[[Command], Command]:

@@ -70,6 +70,28 @@ class DiscoveryConfig(Checked):
         choices=METRICS.names,
         metavar="METRIC",
     )
+    keep: float = setting(
+        85.0,
+        "With --method in-context, percent of the metric that the smallest circuit must keep on "
+        "prompts that it was not searched on.",
+        above=0,
+        metavar="PERCENT",
+        panel=_KEPT,
+    )
+    n_validation_prompts: int = setting(
+        16,
+        "With --method in-context, other prompts that the size is chosen by.",
+        least=2,
+        option="--validation-prompts",
+        metavar="N",
+    )
+    n_held_out_prompts: int = setting(
+        32,
+        "With --method in-context, prompts behind these that the circuit is reported on.",
+        least=2,
+        option="--held-out-prompts",
+        metavar="N",
+    )
     selection: SelectionRule = setting(SelectionRule, "When a sender is kept.")
     pruning: PruningRule | None = setting(
         None, "How far to prune.", otherwise="by the rule that suits the scores"
@@ -112,8 +134,8 @@ class DiscoveryConfig(Checked):
     )
     search: str = setting(
         "grow",
-        "How a circuit is found among effects: grow (from the logits downward) or top-n (the "
-        "strongest edges).",
+        "How a circuit is found among effects: grow (from the logits downward), top-n (the "
+        "strongest edges) or connect (all heads that are left).",
         choices=SEARCHES.names,
         metavar="SEARCH",
         panel=_KEPT,
@@ -130,6 +152,11 @@ class DiscoveryConfig(Checked):
     def recipe(self) -> Method:
         """What the method does."""
         return method_of(self.method)
+
+    @property
+    def search_name(self) -> str:
+        """The method's own search, or that of the settings."""
+        return self.recipe.search or self.search
 
     @property
     def scorers(self) -> tuple[str, ...]:

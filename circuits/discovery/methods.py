@@ -21,19 +21,32 @@ class Method:
             of `prune_by`.
         patches: Whether paths among the heads that are left are patched and searched. Otherwise
             these heads are the circuit.
+        chooses: Whether heads are chosen on validation prompts, as the smallest set that keeps so
+            much (`keep`), rather than pruned.
+        search: The search that goes with it; None: that of the settings.
 
     >>> METHODS.get("merged-flap").scorers
     ('flap', 'contrastive-flap')
     >>> [name for name in METHODS.names() if METHODS.get(name).patches]
-    ['app', 'path-patching']
+    ['in-context', 'app', 'path-patching']
     """
 
     name: str
     description: str
     scorers: tuple[str, ...] | None
     patches: bool
+    chooses: bool = False
+    search: str | None = None
 
 
+IN_CONTEXT = Method(
+    "in-context",
+    "choose heads for the company they keep, then patch the paths among them",
+    (),
+    True,
+    chooses=True,
+    search="connect",
+)
 APP = Method("app", "prune, then patch paths (arXiv 2511.05442)", None, True)
 PATH_PATCHING = Method("path-patching", "patch the paths among all heads", (), True)
 MERGED_FLAP = Method(
@@ -51,6 +64,7 @@ def _flaw(entry: Any) -> str | None:
 METHODS: Registry[Method] = Registry(
     "method",
     {
+        "in-context": "circuits.discovery.methods:IN_CONTEXT",
         "app": "circuits.discovery.methods:APP",
         "path-patching": "circuits.discovery.methods:PATH_PATCHING",
         "merged-flap": "circuits.discovery.methods:MERGED_FLAP",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from weakref import WeakSet
 
+import torch
+
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import MismatchError, TaskError
-from circuits.evaluation import sample_size
+from circuits.evaluation import held_out_pairs, sample_size
 from circuits.forward import TransformerBridge
 from circuits.model import tokenizer_of
 from circuits.tasks import PromptPairs, Task, get_task
@@ -56,3 +58,26 @@ def sample_pairs(
         tokenizer_of(model), n=n, seed=config.seed, n_templates=config.n_templates
     )
     return everything[: config.n_prompts], everything
+
+
+def other_pairs(
+    model: TransformerBridge, task: Task, config: DiscoveryConfig, known: PromptPairs
+) -> tuple[PromptPairs, PromptPairs]:
+    """Prompts to choose a size by, and prompts to report on; none of them among those known.
+
+    Both go through all templates: those to choose by are taken at even distances.
+
+    Raises:
+        TaskError: The task has too few other prompts.
+
+    >>> validation, held_out = other_pairs(model, task, config, pairs)
+    >>> len(validation), len(held_out)
+    (16, 32)
+    """
+    n_chosen_by = config.n_validation_prompts
+    n = n_chosen_by + config.n_held_out_prompts
+    rest = held_out_pairs(task, tokenizer_of(model), n, config.seed + 1, known.clean_text)
+    chosen_by = torch.arange(n_chosen_by) * n // n_chosen_by
+    reported = torch.ones(n, dtype=torch.bool)
+    reported[chosen_by] = False
+    return rest[chosen_by], rest[reported]

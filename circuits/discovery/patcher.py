@@ -70,7 +70,7 @@ class EdgePatcher:
 
     def find(self, rules: Sequence[SelectionRule], progress: Progress = SILENT) -> list[Grown]:
         """The circuits of several selection rules, which share every effect."""
-        return SEARCHES.get(self.session.config.search).find(self, rules, progress)
+        return SEARCHES.get(self.session.config.search_name).find(self, rules, progress)
 
     def estimates(self, progress: Progress = SILENT) -> EdgeEstimates:
         """Of every edge; made once."""

@@ -10,6 +10,9 @@ from dataclasses import replace
 from circuits.behaviour import Verdict, WeakTaskWarning, measure_behaviour
 from circuits.circuit import Circuit
 from circuits.components import Head
+from circuits.discovery.choose import Chooser, with_held_out
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.origin import other_pairs
 from circuits.discovery.patcher import EdgePatcher
 from circuits.discovery.prune import prune_heads
 from circuits.discovery.result import Discovery
@@ -23,6 +26,17 @@ from circuits.search import Grown, SelectionRule
 from circuits.search.significant import check_power
 
 STAGES = ("behaviour", "means", "pruning", "patching", "evaluation")
+"""Of methods that prune, or patch all paths."""
+
+
+def stages_of(config: DiscoveryConfig) -> tuple[str, ...]:
+    """What a discovery goes through, in order.
+
+    >>> stages_of(DiscoveryConfig(method="in-context"))
+    ('behaviour', 'means', 'pruning', 'validation', 'patching', 'evaluation')
+    """
+    before, behind = STAGES[:3], STAGES[3:]
+    return (*before, "validation", *behind) if config.recipe.chooses else STAGES
 
 
 class Pipeline:
@@ -62,8 +76,9 @@ class Pipeline:
             warnings.warn(message, WeakTaskWarning, stacklevel=4)
         with self.meter.stage("means") as part:
             self._evaluator = session.evaluator(part)
-        with self.meter.stage("pruning") as part:
-            self.prunings, self.scores = prune_heads(session, self.evaluator, part)
+        if not session.config.recipe.chooses:
+            with self.meter.stage("pruning") as part:
+                self.prunings, self.scores = prune_heads(session, self.evaluator, part)
 
     @property
     def evaluator(self) -> Evaluator:
@@ -81,9 +96,30 @@ class Pipeline:
     def discover(self) -> Discovery:
         """What the settings' own rule finds."""
         rule = self.session.config.selection
+        if self.session.config.recipe.chooses and not self.verdict.refuses:
+            return self._chosen(rule)
         (grown,) = self.patch([rule])
         (performance,) = self.evaluate([grown])
         return self.discovery(rule, grown, performance)
+
+    def _chosen(self, rule: SelectionRule) -> Discovery:
+        """The smallest circuit that keeps enough, its paths, and what it keeps elsewhere."""
+        session = self.session
+        chooser = Chooser(session, self.evaluator, session.config.keep)
+        with self.meter.stage("pruning") as part:
+            orders = chooser.rank(part)
+        validation, held_out = other_pairs(
+            session.bridge, session.task, session.config, session.mean_pairs
+        )
+        with self.meter.stage("validation") as part:
+            sizes = chooser.choose(orders, self.evaluator.on(validation), part)
+        with self.meter.stage("patching") as part:
+            (grown,) = self.patcher(sizes.point.heads).find([rule], part)
+        with self.meter.stage("evaluation") as part:
+            sizes = with_held_out(sizes, self.evaluator.on(held_out), part)
+        assert sizes.point.held_out is not None
+        found = self.discovery(rule, grown, sizes.point.held_out.value)
+        return replace(found, sizes=sizes)
 
     def patch(self, rules: Sequence[SelectionRule]) -> list[Grown]:
         """Find the circuit of every rule; without path patching, the candidates are each one.

@@ -16,7 +16,7 @@ from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
 from circuits.discovery import legacy
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.origin import check_rows, sample_pairs, task_of
+from circuits.discovery.origin import check_rows, other_pairs, sample_pairs, task_of
 from circuits.discovery.problem import Provenance
 from circuits.discovery.record import TENSOR_FILE, RunRecord, read_run, write_run
 from circuits.errors import FormatError, InputError, cause
@@ -29,6 +29,7 @@ from circuits.evaluation import (
     held_out_pairs,
     sample_size,
 )
+from circuits.evaluation.sizes import SizeCurve
 from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
 from circuits.model import ModelIdentity, check_weights, model_of, tokenizer_of
@@ -62,6 +63,8 @@ class Discovery:
             or `verify` is off.
         verdict: Whether there was a circuit to search for, and why; None in runs that were saved
             before there was a verdict.
+        sizes: What circuits of every size keep on other prompts, and which was chosen; None for
+            methods that choose none.
 
     >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
     >>> print(strongest.connection)
@@ -81,6 +84,7 @@ class Discovery:
     provenance: Provenance
     verification: Verification | None = None
     verdict: Verdict | None = None
+    sizes: SizeCurve | None = None
 
     @property
     def refusal(self) -> str | None:
@@ -106,6 +110,7 @@ class Discovery:
             self.cost,
             self.verification,
             self.verdict,
+            self.sizes,
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -173,6 +178,35 @@ class Discovery:
         other = self._held_out(own, task, config)
         return evaluate_circuit(self.circuit, other, own, scores, config, part)
 
+    def at(self, *, keep: float | int | None = None, heads: int | None = None) -> Discovery:
+        """The discovery with another circuit of those that were tried, without a new search.
+
+        Its edges are those that are known between its heads: paths were patched among the heads
+        that were chosen. Its performance is that on held-out prompts, NaN where the circuit was
+        not run on them.
+
+        Args:
+            keep: The smallest that keeps so many percent of the metric.
+            heads: The one of at most so many heads that keeps most.
+
+        Raises:
+            InputError: No such circuit was tried, or the method tries none.
+
+        """
+        if self.sizes is None:
+            raise InputError(
+                f"method {self.config.method} tries one circuit alone: discover with method "
+                "in-context to have others"
+            )
+        point = self.sizes.at(keep=keep, heads=heads)
+        heads_alone = Circuit.of_heads(point.heads, self.circuit.n_layers, self.circuit.n_heads)
+        return replace(
+            self,
+            circuit=self.circuit.restricted_to(point.heads) | heads_alone,
+            performance=math.nan if point.held_out is None else point.held_out.value,
+            sizes=replace(self.sizes, chosen=self.sizes.points.index(point)),
+        )
+
     def check_model(self, bridge: TransformerBridge) -> None:
         """Raise MismatchError unless a model has the weights it was discovered on."""
         check_weights(bridge, self.provenance.model)
@@ -185,6 +219,10 @@ class Discovery:
         """The model on prompts that are none of the discovery's, with means over such."""
         seed = self.config.seed + 1 if config.seed is None else config.seed
         known = own.pairs.clean_text
+        if self.config.recipe.chooses:
+            _, means = sample_pairs(own.model.bridge, task, self.config)
+            chosen_by, _ = other_pairs(own.model.bridge, task, self.config, means)
+            known = [*known, *chosen_by.clean_text]
         n = sample_size(task, config.n_prompts, self.config.n_mean_prompts, len(known))
         everything = held_out_pairs(task, tokenizer_of(own.model.bridge), n, seed, known)
         return Evaluator(own.model, everything[: config.n_prompts], everything, own.metric)
@@ -222,6 +260,7 @@ class Discovery:
             provenance=record.provenance,
             verification=record.verification,
             verdict=record.verdict,
+            sizes=record.sizes,
         )
 
 

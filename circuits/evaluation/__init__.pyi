@@ -6,6 +6,7 @@ from .ordering import HeadScores, choose_scores, effect_scores, order_heads
 from .prompts import held_out_pairs, sample_size
 from .result import Evaluation, Gap, Kept
 from .saved import EVALUATION_FILE, SavedEvaluation
+from .sizes import SizeCurve, SizePoint
 
 __all__ = [
     "EVALUATION_FILE",
@@ -19,6 +20,8 @@ __all__ = [
     "HeadScores",
     "Kept",
     "SavedEvaluation",
+    "SizeCurve",
+    "SizePoint",
     "choose_scores",
     "effect_scores",
     "evaluate_circuit",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from jaxtyping import Float
@@ -76,11 +77,21 @@ class Evaluator:
         self._known: dict[tuple[Ablation, frozenset[Head]], Float[Tensor, " prompt"]] = {}
         if activations is not None:
             self._known["mean", self.everything] = activations.clean_metric.double()
-        self.full_metric = float(self.metrics([self.everything])[0].mean())
-        if self.full_metric == 0:
-            raise NoEffectError(
-                "the full model's metric is 0 on these prompts: no share can be taken of it"
-            )
+        self.full_metric = self._full_metric()
+
+    def on(self, pairs: PromptPairs) -> Evaluator:
+        """The same model, metric and means on other prompts.
+
+        Raises:
+            NoEffectError: The full model's metric is 0 on them.
+            MismatchError: The means are not of their templates.
+
+        """
+        other = copy(self)
+        other.pairs, other._known = pairs, {}
+        other.means.for_prompts(pairs)
+        other.full_metric = other._full_metric()
+        return other
 
     @property
     def everything(self) -> frozenset[Head]:
@@ -136,6 +147,14 @@ class Evaluator:
     def performance(self, heads: frozenset[Head]) -> float:
         """Percent of the full model's metric that these heads keep under mean ablation."""
         return self.performances([heads])[0]
+
+    def _full_metric(self) -> float:
+        full = float(self.metrics([self.everything])[0].mean())
+        if full == 0:
+            raise NoEffectError(
+                "the full model's metric is 0 on these prompts: no share can be taken of it"
+            )
+        return full
 
     def _run(
         self, circuits: Sequence[frozenset[Head]], ablation: Ablation, progress: Progress

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.ablation import CorruptedOutputs, ablated_metric, weighted_gradients
+from circuits.ablation import CorruptedOutputs, HeadOutputs, ablated_metric, weighted_gradients
 from circuits.errors import InputError
 from circuits.forward.activations import Activations
 from circuits.scores.scorer import Scorer
@@ -61,10 +61,14 @@ class MaskScores:
         return abs(self.explained - 1) <= _TOLERANCE and self.error <= _TOLERANCE_PER_PROMPT
 
 
-def mask_scores(activations: Activations) -> MaskScores:
+def mask_scores(activations: Activations, replaced: HeadOutputs | None = None) -> MaskScores:
     """Score all heads of a model on some prompts.
 
     Two gradient passes where these suffice, and 6, 18 or 54 where the scores do not add up.
+
+    Args:
+        activations: The model on the prompts.
+        replaced: What heads give at weight 0; their outputs on the corrupted prompts without.
 
     Raises:
         InputError: There is no prompt.
@@ -76,7 +80,10 @@ def mask_scores(activations: Activations) -> MaskScores:
         raise InputError("mask attribution needs at least one prompt pair, got none")
     model, metric = activations.model, activations.metric
     everything = torch.ones(model.n_layers, model.n_heads, dtype=torch.bool)
-    runs = [(batch, CorruptedOutputs.known(batch.paired)) for batch in activations.batches]
+    runs = [
+        (batch, CorruptedOutputs.known(batch.paired) if replaced is None else replaced)
+        for batch in activations.batches
+    ]
 
     def gradients_at(weight: float) -> Float[Tensor, "prompt layer head"]:
         found = torch.zeros(len(activations.pairs), *everything.shape)

@@ -145,7 +145,11 @@ def _flaw(entry: Any) -> str | None:
 
 SEARCHES: Registry[Search] = Registry(
     "search",
-    {"grow": "circuits.search.downward:GROW", "top-n": "circuits.search.top_n:TOP_N"},
+    {
+        "grow": "circuits.search.downward:GROW",
+        "top-n": "circuits.search.top_n:TOP_N",
+        "connect": "circuits.search.connect:CONNECT",
+    },
     _flaw,
 )
 """Every way from effects to a circuit."""

@@ -187,6 +187,11 @@ def grid_rules(
 
 def check_search(config: DiscoveryConfig, keep: float) -> None:
     """Raise SettingError where there is nothing to search for."""
+    if config.recipe.chooses:
+        raise SettingError(
+            f"method {config.method!r} takes the same circuit whatever the thresholds; use app or "
+            "path-patching"
+        )
     if not config.patches_paths:
         raise SettingError(
             f"method {config.method!r} patches no paths, so it has no thresholds to vary; "

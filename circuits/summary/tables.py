@@ -12,6 +12,7 @@ from circuits.comparison import Agreement
 from circuits.discovery.result import Discovery
 from circuits.evaluation import Curve, Evaluation, Gap, Kept
 from circuits.evaluation.config import Prompts
+from circuits.evaluation.sizes import SizeCurve
 from circuits.runtime.cost import Cost
 from circuits.statistics import Chance, Estimate
 from circuits.summary.content import Answer, NamedValues, Table
@@ -70,11 +71,40 @@ def circuit(found: Discovery) -> NamedValues:
     every = found_circuit.n_layers * found_circuit.n_heads
     prunings = ", ".join(f"{name} {len(p.candidates)}" for name, p in found.prunings.items())
     kept = f"{len(found.candidates)} heads left by pruning ({prunings})"
-    return {
+    performance = f"{found.performance:.1f}% of the model's {found.config.metric}"
+    rows: dict[str, str] = {
         "size": f"{len(found_circuit)} of {every} heads, {len(found_circuit.edges)} edges",
         "sparsity": sparsity(found_circuit),
-        "performance": f"{found.performance:.1f}% of the model's {found.config.metric}",
-        "candidates": kept if prunings else f"all {every} heads (nothing pruned)",
+    }
+    if found.sizes is not None:
+        return rows | _choice(found, found.sizes, performance)
+    candidates = kept if prunings else f"all {every} heads (nothing pruned)"
+    return rows | {"performance": performance, "candidates": candidates}
+
+
+def _choice(found: Discovery, sizes: SizeCurve, performance: str) -> dict[str, str]:
+    """What the circuit keeps on each set of prompts, and why it is the one."""
+    config, point = found.config, sizes.point
+    elsewhere = {
+        "held out": "not run" if point.held_out is None else f"{point.held_out:.1f}%",
+        "validation": f"{point.validation:.1f}%",
+        "search": "not run" if point.search is None else f"{point.search:.1f}%",
+    }
+    counts = config.n_held_out_prompts, config.n_validation_prompts, config.n_prompts
+    prompts = ", ".join(
+        f"{kept} of {n} {name}" for (name, kept), n in zip(elsewhere.items(), counts, strict=True)
+    )
+    reason = (
+        f"the smallest of {len(sizes.points)} circuits that keeps {sizes.keep:g}%"
+        if sizes.reaches
+        else f"none of {len(sizes.points)} circuits keeps {sizes.keep:g}%: the one that keeps most"
+    )
+    above = {"above 100%": "heads that work against the answer are left out"}
+    return {
+        "performance": f"{performance}, on prompts that it was not found on",
+        "prompts": prompts,
+        "chosen": f"{reason} where it was searched and on validation prompts",
+        **(above if found.performance > 100 else {}),
     }
 
 

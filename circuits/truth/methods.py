@@ -65,6 +65,7 @@ def contestants() -> tuple[Contestant, ...]:
     alone = [name for name in pruning_names() if name not in METHODS]
     merged = [name for name in pruning_names() if name in METHODS]
     return (
+        Contestant("in-context", "in-context", engine="sweep"),
         *(Contestant(f"app-{engine}", "app", engine) for engine in engines),
         *(Contestant(f"app-{name}-exact", "app", prune_by=name) for name in merged),
         *(Contestant(f"path-patching-{e}", "path-patching", e) for e in engines),

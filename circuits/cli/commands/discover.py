@@ -18,9 +18,11 @@ def discover(task: TaskName, *, given: dict[str, Any]) -> None:
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import discovery as tables
     from circuits.discover import run_discovery
-    from circuits.discovery.pipeline import STAGES
+    from circuits.discovery.pipeline import stages_of
 
-    shown = Shown(STAGES, lambda found: found.circuit, as_json.discovery, tables.discovery)
+    shown = Shown(
+        stages_of(config), lambda found: found.circuit, as_json.discovery, tables.discovery
+    )
     carry_out_one(asked, known, partial(run_discovery, config=config), shown)
 
 
@@ -30,6 +32,7 @@ COMMANDS = {
         "discover",
         "circuits discover ioi --out runs/ioi",
         "circuits discover ioi --out runs/ioi --resume",
+        "circuits discover ioi --method in-context --keep 90",
         "circuits discover greater-than --model gpt2 --method path-patching --json",
     )
 }

@@ -10,7 +10,7 @@ import typer
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
-from circuits.cli.setting_options import takes_search_options
+from circuits.cli.setting_options import OF_A_CHOICE, takes_search_options
 
 PANEL = "Which heads and paths are kept"
 Thresholds = Annotated[
@@ -39,7 +39,7 @@ Keep = Annotated[
 ]
 
 
-@takes_search_options("threshold", "min_effect")
+@takes_search_options("threshold", "min_effect", *OF_A_CHOICE)
 def grid(
     task: TaskName,
     *,

@@ -11,7 +11,7 @@ from circuits.cli.commands.grid import Keep
 from circuits.cli.errors import usage_errors
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
-from circuits.cli.setting_options import takes_search_options
+from circuits.cli.setting_options import OF_A_CHOICE, takes_search_options
 
 TrialCount = Annotated[
     int, typer.Option("--trials", metavar="N", help="Combinations of settings to try.")
@@ -19,7 +19,13 @@ TrialCount = Annotated[
 
 
 @takes_search_options(
-    "threshold", "logits_threshold", "min_effect", "cliff", "score_share", "full_curve"
+    "threshold",
+    "logits_threshold",
+    "min_effect",
+    "cliff",
+    "score_share",
+    "full_curve",
+    *OF_A_CHOICE,
 )
 def study(
     task: TaskName, *, trials: TrialCount = 50, keep: Keep = 75.0, given: dict[str, Any]

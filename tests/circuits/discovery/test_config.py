@@ -20,11 +20,11 @@ def test_defaults() -> None:
 
 def test_names() -> None:
     alone = ("attribution", "mask-attribution", "flap", "contrastive-flap")
-    assert METHODS.names() == ("app", "path-patching", "merged-flap")
+    assert METHODS.names() == ("in-context", "app", "path-patching", "merged-flap")
     assert method_names() == (*METHODS.names(), *alone)
     assert pruning_names() == ("merged-flap", *alone)
     assert ESTIMATORS.names() == ("reference", "exact", "sweep")
-    assert SEARCHES.names() == ("grow", "top-n")
+    assert SEARCHES.names() == ("grow", "top-n", "connect")
     with pytest.raises(SettingError, match="unknown method 'flip'; did you mean 'flap'"):
         method_of("flip")
 
@@ -59,7 +59,10 @@ def test_what_app_prunes_by() -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"method": "magic"}, "unknown method 'magic'; known methods: app, path-patching, merged"),
+        (
+            {"method": "magic"},
+            "unknown method 'magic'; known methods: in-context, app, path-patching, merged",
+        ),
         ({"engine": "exacter"}, "unknown engine 'exacter'; did you mean 'exact'"),
         (
             {"prune_by": "weight"},

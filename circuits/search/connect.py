@@ -1,0 +1,122 @@
+"""The paths by which a set of heads acts: all that count, and each head's strongest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.circuit import Circuit
+from circuits.components import Edge, Node, Receiver
+from circuits.graph import ModelGraph
+from circuits.patching import EdgeValues
+from circuits.runtime.progress import Progress
+from circuits.search.grow import EffectsOf, chosen, receivers_of
+from circuits.search.rules import SelectionRule
+from circuits.search.source import EdgeSource, Grown
+from circuits.search.threshold import known_effects
+
+_MOST_SAMPLED = 0.1
+"""Share of the paths among few heads that is run at random: most are run as they are kept."""
+
+
+class _Connect:
+    """Every head that was given, with the paths between them and to the logits.
+
+    A path is kept where its |effect| is above `min_effect`, and where it is the strongest of its
+    sender. Where effects are verified, every path that is kept or could be is run exactly.
+    """
+
+    name = "connect"
+    description = "every head that pruning left, with its paths above --min-effect"
+
+    def find(
+        self, source: EdgeSource, rules: Sequence[SelectionRule], progress: Progress
+    ) -> list[Grown]:
+        """The circuit of each rule, of which nothing but `min_effect` counts."""
+        part, rest = progress.parts(0.7, 0.3)
+        if source.is_exact:
+            grown = [_connected(source, rule, source.measured, source.known) for rule in rules]
+            progress(1.0)
+            return grown
+        estimates = source.estimates(part)
+        if not source.settings.verify:
+            into, effects = estimates.effects.into, estimates.effects
+            return [_connected(source, rule, into, lambda: effects) for rule in rules]
+        n_edges = max(1, estimates.effects.n_known)
+        share = min(_MOST_SAMPLED, source.settings.n_sampled_paths / n_edges)
+        verifier = source.verifying(estimates, share)
+        found = []
+        for rule, _ in rest.each(rules):
+            selector = AboveLeast(rule.min_effect, source.graph)
+
+            def effects_of(
+                receiver: Receiver, selector: AboveLeast = selector
+            ) -> Float[Tensor, " sender"]:
+                return verifier.effects(receiver, selector)
+
+            grown = _connected(source, rule, effects_of, verifier.values)
+            found.append((selector, grown))
+        return [
+            Grown(g.circuit, g.effects, verifier.report(selector, g.circuit))
+            for selector, g in found
+        ]
+
+
+CONNECT = _Connect()
+
+
+@dataclass(frozen=True)
+class AboveLeast:
+    """Keep senders of a |effect| that counts.
+
+    >>> effects = torch.tensor([-0.5, 0.0, 0.02, -0.005])
+    >>> [str(head) for head in AboveLeast(0.01, graph).select(effects, Receiver.parse("1.0.v"))]
+    ['0.0', '0.2']
+    """
+
+    min_effect: float
+    graph: ModelGraph
+
+    def select(self, effects: Float[Tensor, " sender"], receiver: Receiver) -> tuple[Node, ...]:
+        """The senders kept for one receiver."""
+        return chosen(known_effects(effects).abs() > self.min_effect, self.graph)
+
+    def deciding(
+        self,
+        effects: Float[Tensor, " sender"],
+        errors: Float[Tensor, " sender"],
+        receiver: Receiver,
+    ) -> tuple[Node, ...]:
+        """All that are kept or could be, and are estimated alone: what is reported is exact."""
+        known, error = known_effects(effects), known_effects(errors)
+        return chosen((error > 0) & (known.abs() + error > self.min_effect), self.graph)
+
+
+def _connected(
+    source: EdgeSource, rule: SelectionRule, effects_of: EffectsOf, values: Callable[[], EdgeValues]
+) -> Grown:
+    graph = source.graph
+    circuit = Circuit.of_heads(source.heads, graph.n_layers, graph.n_heads)
+    selector = AboveLeast(rule.min_effect, graph)
+    edges: list[Edge] = []
+    strongest: dict[Node, Edge] = {}
+    for receiver in receivers_of(circuit, graph):
+        effects = effects_of(receiver)
+        kept = set(selector.select(effects, receiver))
+        for sender in source.heads:
+            if not graph.reads(receiver, sender):
+                continue
+            edge = Edge(sender, receiver, float(effects[graph.column(sender)]))
+            if sender in kept:
+                edges.append(edge)
+            if sender not in strongest or abs(edge.effect) > abs(strongest[sender].effect):
+                strongest[sender] = edge
+    connected = {edge.sender for edge in edges}
+    for sender, edge in strongest.items():
+        if sender not in connected:
+            exact = source.measured(edge.receiver, [sender])[graph.column(sender)]
+            edges.append(Edge(sender, edge.receiver, float(exact)))
+    return Grown(Circuit(circuit.heads, frozenset(edges), graph.n_layers, graph.n_heads), values())

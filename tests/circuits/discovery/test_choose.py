@@ -1,0 +1,118 @@
+"""Heads chosen for the company they keep: on models whose circuits are known, and on a toy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from circuits import Discovery, discover_circuit
+from circuits.discovery.choose import IN_CONTEXT, ONCE, Chooser
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.origin import other_pairs
+from circuits.discovery.session import Session
+from circuits.errors import InputError
+from circuits.evaluation import Evaluator
+from circuits.truth import list_truths, load_truth
+from tests.circuits.conftest import toy_discovery
+
+CONFIG = DiscoveryConfig(method="in-context", n_validation_prompts=6, n_held_out_prompts=8)
+
+
+@pytest.fixture(scope="module")
+def chosen(toy) -> Discovery:
+    return toy_discovery(
+        *toy, method="in-context", keep=70.0, n_validation_prompts=6, n_held_out_prompts=8
+    )
+
+
+@pytest.mark.parametrize("name", list_truths())
+def test_circuits_that_are_known_are_found(name: str) -> None:
+    """By their true heads and no others."""
+    truth = load_truth(name)
+    found = discover_circuit(truth.model, truth.task, method="in-context")
+    assert found.circuit.heads == truth.heads
+
+
+class TestPrompts:
+    def test_none_is_in_two_sets(self, toy) -> None:
+        session = Session.of(*toy, CONFIG)
+        sets = [session.mean_pairs, *other_pairs(*toy, CONFIG, session.mean_pairs)]
+        texts = [set(pairs.clean_text) for pairs in sets]
+        assert [len(pairs) for pairs in sets[1:]] == [6, 8]
+        assert sum(map(len, texts)) == len(set().union(*texts))
+        assert set(session.pairs.clean_text) <= texts[0]
+
+    def test_both_go_through_all_templates(self, toy) -> None:
+        session = Session.of(*toy, CONFIG)
+        for pairs in other_pairs(*toy, CONFIG, session.mean_pairs):
+            assert set(pairs.template.tolist()) == set(session.pairs.template.tolist())
+
+
+def test_each_ranking_is_an_order_of_the_same_heads(toy) -> None:
+    session = Session.of(*toy, CONFIG)
+    orders = Chooser(session, session.evaluator(), 70).rank()
+    assert list(orders) == [IN_CONTEXT, ONCE]
+    once, again = (orders[name] for name in (ONCE, IN_CONTEXT))
+    assert len(set(once)) == len(once)
+    assert set(once) == set(again)
+
+
+class TestTheChoice:
+    def test_it_keeps_what_was_asked_for_where_it_was_chosen(self, toy, chosen) -> None:
+        point = chosen.sizes.point
+        assert chosen.sizes.reaches
+        assert point.heads == chosen.circuit.heads
+        own = Session.of(*toy, chosen.config)
+        validation, held_out = other_pairs(*toy, chosen.config, own.mean_pairs)
+        first = Evaluator(own.model, own.pairs, own.mean_pairs, own.metric)
+        for pairs, kept in (
+            (own.pairs, point.search),
+            (validation, point.validation.value),
+            (held_out, point.held_out.value),
+        ):
+            assert first.on(pairs).performance(point.heads) == pytest.approx(kept, abs=1e-3)
+
+    def test_what_is_reported_is_of_prompts_that_nobody_has_seen(self, chosen) -> None:
+        assert chosen.performance == chosen.sizes.point.held_out.value
+
+    def test_no_smaller_circuit_that_was_tried_would_do(self, chosen) -> None:
+        sizes = chosen.sizes
+        smaller = [point for point in sizes.points if len(point) < len(sizes.point)]
+        assert smaller
+        assert not any(point.keeps(chosen.config.keep) for point in smaller)
+
+    def test_it_does_without_none_of_its_heads(self, toy, chosen) -> None:
+        tried = {point.heads: point for point in chosen.sizes.points}
+        if len(chosen.circuit) > 1:
+            for head in chosen.circuit.heads:
+                assert not tried[chosen.circuit.heads - {head}].keeps(chosen.config.keep)
+
+    def test_every_stage_has_its_cost(self, chosen) -> None:
+        stages = [stage.stage for stage in chosen.cost.stages]
+        assert stages == ["behaviour", "means", "pruning", "validation", "patching", "evaluation"]
+        assert all(stage.flops > 0 for stage in chosen.cost.stages)
+
+    def test_it_is_the_same_again(self, toy, chosen) -> None:
+        again = discover_circuit(*toy, **vars(chosen.config))
+        assert again == replace(chosen, cost=again.cost)
+
+    def test_it_survives_being_saved(self, chosen, tmp_path) -> None:
+        chosen.save(tmp_path)
+        assert Discovery.load(tmp_path) == chosen
+        assert Discovery.load(tmp_path).sizes == chosen.sizes
+
+
+class TestAnotherCircuit:
+    def test_of_another_size(self, chosen) -> None:
+        larger = chosen.at(heads=len(chosen.circuit) + 2)
+        assert larger.circuit.heads == larger.sizes.point.heads
+        assert larger.performance == larger.sizes.point.held_out.value
+        assert {edge.connection for edge in larger.circuit.edges} <= chosen.circuit.connections
+
+    def test_and_back(self, chosen) -> None:
+        assert chosen.at(keep=chosen.config.keep).circuit == chosen.circuit
+
+    def test_other_methods_have_one_alone(self, found) -> None:
+        with pytest.raises(InputError, match="discover with method in-context"):
+            found.at(keep=90)

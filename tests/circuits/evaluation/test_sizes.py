@@ -1,0 +1,85 @@
+"""Which circuit of many is chosen, and which others can be taken."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import TypeAdapter
+
+from circuits.components import Head
+from circuits.errors import InputError
+from circuits.evaluation.sizes import SizeCurve, SizePoint
+from circuits.statistics.intervals import Estimate
+
+
+def point(size, validation, search=100.0, ranking="one") -> SizePoint:
+    heads = frozenset(Head(0, index) for index in range(size))
+    kept = Estimate(validation, validation - 3, validation + 3)
+    return SizePoint(ranking, heads, kept, search)
+
+
+POINTS = [point(8, 99.0), point(2, 60.0), point(5, 88.0), point(4, 86.0, ranking="two")]
+percents = st.floats(0, 120)
+
+
+class TestTheChoice:
+    def test_the_smallest_that_keeps_enough_whatever_proposed_it(self) -> None:
+        curve = SizeCurve.of(POINTS, keep=85)
+        assert curve.point == point(4, 86.0, ranking="two")
+        assert curve.reaches
+        assert [len(one) for one in curve.points] == [2, 4, 5, 8]
+
+    def test_it_must_hold_on_the_prompts_of_the_search_too(self) -> None:
+        lucky = point(3, 90.0, search=70.0)
+        assert len(SizeCurve.of([*POINTS, lucky], keep=85).point) == 4
+
+    def test_of_one_size_the_one_that_keeps_more(self) -> None:
+        better = point(4, 93.0, ranking="three")
+        assert SizeCurve.of([*POINTS, better], keep=85).point == better
+
+    def test_without_any_the_one_that_keeps_most(self) -> None:
+        curve = SizeCurve.of(POINTS, keep=99.5)
+        assert len(curve.point) == 8
+        assert not curve.reaches
+
+    @given(st.lists(st.tuples(st.integers(1, 9), percents, percents), min_size=1), percents)
+    def test_never_larger_than_any_that_would_do(self, rows, keep) -> None:
+        curve = SizeCurve.of([point(*row) for row in rows], keep)
+        enough = [size for size, validation, search in rows if min(validation, search) >= keep]
+        assert curve.reaches == bool(enough)
+        if enough:
+            assert len(curve.point) == min(enough)
+
+
+class TestOthers:
+    curve = SizeCurve.of(POINTS, keep=85)
+
+    @pytest.mark.parametrize(("keep", "size"), [(50, 2), (86, 4), (87, 5), (95, 8)])
+    def test_by_what_it_keeps(self, keep, size) -> None:
+        assert len(self.curve.at(keep=keep)) == size
+
+    @pytest.mark.parametrize(("heads", "size"), [(2, 2), (3, 2), (7, 5), (100, 8)])
+    def test_by_size(self, heads, size) -> None:
+        assert len(self.curve.at(heads=heads)) == size
+
+    def test_a_larger_one_that_keeps_less_is_not_taken(self) -> None:
+        curve = SizeCurve.of([*POINTS, point(9, 70.0)], keep=85)
+        assert len(curve.at(heads=9)) == 8
+        assert [len(one) for one in curve.front] == [2, 4, 5, 8]
+
+    def test_what_was_not_tried_is_refused(self) -> None:
+        with pytest.raises(InputError, match=r"keeps 99.5 %: the most is 99.0 %, with 8 heads"):
+            self.curve.at(keep=99.5)
+        with pytest.raises(InputError, match="at most 1 heads was tried: the smallest has 2"):
+            self.curve.at(heads=1)
+
+    @pytest.mark.parametrize("asked", [{}, {"keep": 90, "heads": 4}])
+    def test_one_thing_is_asked_for(self, asked) -> None:
+        with pytest.raises(InputError, match="give either keep"):
+            self.curve.at(**asked)
+
+
+def test_it_survives_json() -> None:
+    curve, kind = SizeCurve.of(POINTS, keep=85), TypeAdapter(SizeCurve)
+    assert kind.validate_json(kind.dump_json(curve)) == curve
