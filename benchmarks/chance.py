@@ -149,7 +149,7 @@ def main(
         is_random = case == RANDOM_WEIGHTS
         bridge = twin(model, seed) if is_random else trained
         control = get_task(name) if is_random else Control(get_task(name), CHANGES[case])
-        config = DiscoveryConfig(n_prompts=n_prompts, seed=seed)
+        config = DiscoveryConfig("app", n_prompts=n_prompts, seed=seed)
         row = {"case": case, "seed": seed, "task": name}
         rows = [old for old in rows if key_of(old) != (case, seed, name)]
         rows.append(row | measure(bridge, control, config, swept=(seed, name) in without))

@@ -127,7 +127,7 @@ def main(
     """Measure some tasks or all, and write the figures as JSON and as tables."""
     say, bridge, exact = Console(stderr=True).print, load_model(model), references()
     known: dict[str, Any] = kept(out).get("tasks", {})
-    config, prompts = DiscoveryConfig(), Prompts(n_prompts, grid_prompts)
+    config, prompts = DiscoveryConfig("app"), Prompts(n_prompts, grid_prompts)
     measured: dict[str, Any] = {"model": model, "tasks": known}
     for name in task or list_tasks():
         if not part:

@@ -126,7 +126,9 @@ def main(
     known, bridge = kept(out, about).get("tasks", {}), load_model(model)
     measured: dict[str, Any] = {**about, "tasks": known}
     for name in task or list_tasks():
-        known[name] = measure_task(bridge, name, seeds, DiscoveryConfig(n_prompts=n_prompts), runs)
+        known[name] = measure_task(
+            bridge, name, seeds, DiscoveryConfig("app", n_prompts=n_prompts), runs
+        )
         measured["tasks"] = {t: known[t] for t in list_tasks() if t in known}
         publish(measured, out, "", None)
     publish(measured, out, markdown(measured), "seeds table" if write else None)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig, read_settings
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
 from circuits.discovery.session import Session
 from circuits.forward import TransformerBridge
 from circuits.metrics import metric_name
 from circuits.runtime.progress import Progress, Stage
-from circuits.runtime.settings import checked_names, takes_settings
+from circuits.runtime.settings import takes_settings
 from circuits.tasks import Task, get_task
 
 
@@ -79,10 +79,9 @@ def run_discovery(
 
 
 def _config(settings: Mapping[str, Any]) -> DiscoveryConfig:
-    checked_names(DiscoveryConfig, settings)
     given = dict(settings)
     if "metric" in given:
         given["metric"] = metric_name(given["metric"])
     if given.get("selection", ...) is None:
         del given["selection"]
-    return DiscoveryConfig(**given)
+    return read_settings(given)

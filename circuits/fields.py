@@ -29,6 +29,12 @@ def _names(items: frozenset[Any]) -> list[str]:
     return [str(item) for item in sorted(items)]
 
 
+HeadName = Annotated[
+    Head,
+    BeforeValidator(lambda value: Head.parse(value) if isinstance(value, str) else value),
+    PlainSerializer(str),
+]
+"""A head; in JSON its name."""
 HeadSet = Annotated[frozenset[Head], BeforeValidator(_parse_heads), PlainSerializer(_names)]
 """A set of heads; in JSON a sorted list of names."""
 ConnectionSet = Annotated[

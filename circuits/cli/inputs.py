@@ -11,7 +11,7 @@ from circuits.circuit import Circuit
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING
 from circuits.cli.setting_options import read_setting
-from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig, read_settings
 from circuits.errors import FormatError, UnknownNameError
 from circuits.model.catalogue import DEFAULT_MODEL, check_name
 from circuits.pruning.rule import PruningRule
@@ -56,14 +56,14 @@ class ModelSource:
         return bridge
 
 
-def discovery_config(options: Mapping[str, Any]) -> DiscoveryConfig:
+def discovery_config(options: Mapping[str, Any], usual_method: str) -> DiscoveryConfig:
     """Build the settings from the options that were given. Raises SettingError."""
     given = {name: value for name, value in options.items() if value is not None}
     given["selection"] = SelectionRule(**_fields_of(SelectionRule, given))
     if pruning := _fields_of(PruningRule, given):
         by_share = "score_share" in given and "cliff" not in given
         given["pruning"] = PruningRule(**({"cliff": "share"} if by_share else {}), **pruning)
-    return DiscoveryConfig(**_fields_of(DiscoveryConfig, given))
+    return read_settings(_fields_of(DiscoveryConfig, given), usual_method)
 
 
 def read(path: Path) -> Discovery | Circuit:

@@ -40,6 +40,7 @@ class Asked:
 
     task: str
     options: Mapping[str, Any]
+    usual_method: str = "in-context"
 
     @property
     def directory(self) -> Path | None:
@@ -58,7 +59,7 @@ class Asked:
     def config(self) -> DiscoveryConfig:
         """The settings. Raises UsageError."""
         with usage_errors():
-            return discovery_config(self.options)
+            return discovery_config(self.options, self.usual_method)
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -49,13 +50,15 @@ _AROUND: tuple[tuple[str, Any, Any], ...] = (
     ("json", options.Json, False),
 )
 """What every search takes beside its settings: where the model is, and where results go."""
-OF_A_CHOICE = ("keep", "n_validation_prompts", "n_held_out_prompts")
-"""Settings that a search among thresholds has no use for, or its own."""
 
 
-def takes_search_options(*without: str) -> Callable[[Command], Command]:
-    """Give a command all options of a search `without` some; it gets their values as `given`."""
-    settings = of_configs(DiscoveryConfig, SelectionRule, PruningRule, without=without)
+def takes_search_options(*without: str, **usual: Any) -> Callable[[Command], Command]:
+    """Give a command all options of a search `without` some; it gets their values as `given`.
+
+    `usual` has what the command takes, and others do not, where an option is not given.
+    """
+    configs = DiscoveryConfig, SelectionRule, PruningRule
+    settings = of_configs(*configs, without=without, usual=usual)
     return _with([*settings, *(_parameter(*one) for one in _AROUND)])
 
 
@@ -64,10 +67,16 @@ def takes_settings(config: type, *without: str) -> Callable[[Command], Command]:
     return _with(list(of_configs(config, without=without)))
 
 
-def of_configs(*configs: type, without: tuple[str, ...] = ()) -> Iterator[Parameter]:
+def of_configs(
+    *configs: type, without: tuple[str, ...] = (), usual: Mapping[str, Any] | None = None
+) -> Iterator[Parameter]:
     """An option for each setting; None where it is not given."""
     for config in configs:
-        for one in described(config):
+        for described_one in described(config):
+            one = replace(
+                described_one,
+                default=(usual or {}).get(described_one.name, described_one.default),
+            )
             if one.kind in _SIMPLE and one.setting.option != "" and one.name not in without:
                 yield _parameter(one.name, _option(one), None)
 

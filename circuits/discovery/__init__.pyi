@@ -1,5 +1,6 @@
 from .config import DiscoveryConfig
 from .methods import METHODS, Method
+from .origin import FewPromptsWarning
 from .problem import Job, Problem, Provenance
 from .result import Discovery
 from .session import Session
@@ -8,6 +9,7 @@ __all__ = [
     "METHODS",
     "Discovery",
     "DiscoveryConfig",
+    "FewPromptsWarning",
     "Job",
     "Method",
     "Problem",

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, get_args
 
 from circuits.discovery.methods import Method, method_names, method_of, pruning_names
+from circuits.errors import SettingError
 from circuits.metrics.registry import METRICS
 from circuits.patching.estimators import ESTIMATORS
 from circuits.pruning.rule import PruningRule
-from circuits.runtime.settings import Checked, setting
+from circuits.runtime.settings import Checked, checked_names, default_of, in_words, setting
 from circuits.runtime.sizes import parse_bytes
 from circuits.scores.registry import SCORERS, Contrast, ScoreSettings
 from circuits.search.rules import SelectionRule
 from circuits.search.source import SEARCHES, SearchSettings
 
 _KEPT = "Which heads and paths are kept"
+OF_A_CHOICE = ("keep", "n_validation_prompts", "n_held_out_prompts")
+"""Settings of methods that choose heads by what they keep."""
+OF_THRESHOLDS = ("prune_by", "pruning", "contrast", "search", "n_edges")
+"""Settings of methods that prune, or that search by thresholds (as those of `SelectionRule`)."""
+
+
+def _percent(text: str) -> float | None:
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingError(f"keep must be a percentage such as 85, or none; got {text!r}") from None
 
 
 @dataclass(frozen=True)
@@ -30,15 +45,16 @@ class DiscoveryConfig(Checked):
     """
 
     method: str = setting(
-        "app",
-        "app (prune, then patch paths), path-patching (patch all paths), or pruning alone by what "
-        "it is called.",
+        "in-context",
+        "in-context (the smallest set of heads that keeps enough, and the paths among them), app "
+        "(prune, then patch paths), path-patching (patch all paths), or pruning alone by what it "
+        "is called.",
         choices=method_names,
         metavar="METHOD",
     )
     prune_by: str = setting(
         "attribution",
-        "What app prunes by; merged-flap is the published recipe.",
+        "With --method app, what it prunes by; merged-flap is the published recipe.",
         choices=pruning_names,
         metavar="SCORES",
         panel=_KEPT,
@@ -70,24 +86,25 @@ class DiscoveryConfig(Checked):
         choices=METRICS.names,
         metavar="METRIC",
     )
-    keep: float = setting(
+    keep: float | None = setting(
         85.0,
-        "With --method in-context, percent of the metric that the smallest circuit must keep on "
-        "prompts that it was not searched on.",
+        "Percent of the metric that the circuit must keep on prompts that it was not searched on; "
+        "none for the published rule, a threshold (app).",
         above=0,
         metavar="PERCENT",
         panel=_KEPT,
+        parse=_percent,
     )
     n_validation_prompts: int = setting(
         16,
-        "With --method in-context, other prompts that the size is chosen by.",
+        "Other prompts, that the size is chosen by.",
         least=2,
         option="--validation-prompts",
         metavar="N",
     )
     n_held_out_prompts: int = setting(
         32,
-        "With --method in-context, prompts behind these that the circuit is reported on.",
+        "Prompts that neither search nor choice has seen, which the circuit is reported on.",
         least=2,
         option="--held-out-prompts",
         metavar="N",
@@ -98,7 +115,7 @@ class DiscoveryConfig(Checked):
     )
     contrast: Contrast = setting(
         "published",
-        "Contrast of Contrastive-FLAP.",
+        "With Contrastive-FLAP, its contrast.",
         choices=get_args(Contrast),
         metavar="KIND",
         panel=_KEPT,
@@ -134,8 +151,8 @@ class DiscoveryConfig(Checked):
     )
     search: str = setting(
         "grow",
-        "How a circuit is found among effects: grow (from the logits downward), top-n (the "
-        "strongest edges) or connect (all heads that are left).",
+        "With --method app or path-patching, how a circuit is found among effects: grow (from the "
+        "logits downward), top-n (the strongest edges) or connect (all heads that are left).",
         choices=SEARCHES.names,
         metavar="SEARCH",
         panel=_KEPT,
@@ -147,6 +164,47 @@ class DiscoveryConfig(Checked):
         metavar="N",
         panel=_KEPT,
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.method not in method_names():
+            return  # Read from a file, of another package's method.
+        chooses = self.recipe.chooses
+        if chooses and self.keep is None:
+            raise SettingError(
+                f"method {self.method!r} needs keep, the percentage that a circuit must keep; or "
+                "give method 'app', which goes by a threshold"
+            )
+        for name in OF_THRESHOLDS if chooses else OF_A_CHOICE:
+            self._check_unused(name, getattr(self, name), default_of(DiscoveryConfig, name))
+        if chooses:
+            for name, value in vars(self.selection).items():
+                if name != "min_effect":
+                    self._check_unused(name, value, default_of(SelectionRule, name))
+        else:
+            object.__setattr__(self, "keep", None)
+
+    def _check_unused(self, name: str, value: Any, usual: Any) -> None:
+        if value is not None and value != usual:
+            others = "app or path-patching" if self.recipe.chooses else "in-context"
+            raise SettingError(
+                f"method {self.method!r} has no use for {name} (got {in_words(value)}): leave it "
+                f"out, or give method {others}"
+            )
+
+    def with_method(self, method: str) -> DiscoveryConfig:
+        """The same question by another method, without what that has no use for.
+
+        >>> DiscoveryConfig(keep=90.0).with_method("path-patching").keep is None
+        True
+        """
+        if method_of(method).chooses:
+            unused = {"selection": SelectionRule(min_effect=self.selection.min_effect)}
+            names = OF_THRESHOLDS if self.keep else (*OF_THRESHOLDS, "keep")
+        else:
+            unused, names = {}, OF_A_CHOICE
+        usual = {name: default_of(DiscoveryConfig, name) for name in names}
+        return replace(self, method=method, **unused, **usual)
 
     @property
     def recipe(self) -> Method:
@@ -185,3 +243,17 @@ class DiscoveryConfig(Checked):
     def search_settings(self) -> SearchSettings:
         """What searches need to know."""
         return SearchSettings(self.verify, self.n_sampled_paths, self.n_edges, self.seed)
+
+
+def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:
+    """A config of the settings that were given; without `keep` (None) the method is app.
+
+    Raises:
+        SettingError: A setting is unknown or out of range, or the method has no use for it.
+
+    >>> read_settings({"keep": None}).method
+    'app'
+    """
+    checked_names(DiscoveryConfig, given)
+    without = given.get("keep", ...) is None
+    return DiscoveryConfig(**{"method": "app" if without else usual_method, **given})

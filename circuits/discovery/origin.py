@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from weakref import WeakSet
 
 import torch
@@ -12,6 +13,22 @@ from circuits.evaluation import held_out_pairs, sample_size
 from circuits.forward import TransformerBridge
 from circuits.model import tokenizer_of
 from circuits.tasks import PromptPairs, Task, get_task
+
+_OTHERWISE = (
+    "choose and report on fewer (--validation-prompts, --held-out-prompts), or go by a threshold "
+    "(--method app)"
+)
+_FEWEST = 6
+"""Prompts on which a choice, or a report, can rest at all."""
+
+
+class FewPromptsWarning(UserWarning):
+    """A figure rests on so few prompts that others may give another; it says how many would do.
+
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", FewPromptsWarning)
+    """
+
 
 _alive: WeakSet[Task] = WeakSet()
 
@@ -53,11 +70,39 @@ def sample_pairs(
     model: TransformerBridge, task: Task, config: DiscoveryConfig
 ) -> tuple[PromptPairs, PromptPairs]:
     """The prompts of a discovery, and the larger sample of the same task for mean outputs."""
-    n = sample_size(task, config.n_prompts, config.n_mean_prompts)
+    n_others = sum(other_counts(task, config)) if config.recipe.chooses else 0
+    n = sample_size(task, config.n_prompts, config.n_mean_prompts, n_others)
     everything = task.sample(
         tokenizer_of(model), n=n, seed=config.seed, n_templates=config.n_templates
     )
     return everything[: config.n_prompts], everything
+
+
+def other_counts(task: Task, config: DiscoveryConfig) -> tuple[int, int]:
+    """How many prompts there are to choose a size by, and to report on.
+
+    As many as the settings ask for; of a task that has fewer, all that the search leaves, in the
+    same proportion.
+
+    Raises:
+        TaskError: So few are left that no choice could rest on them.
+
+    >>> other_counts(task, DiscoveryConfig())
+    (16, 32)
+    """
+    wanted = config.n_validation_prompts, config.n_held_out_prompts
+    left = sum(wanted) if task.n_pairs is None else task.n_pairs - config.n_prompts
+    if left >= sum(wanted):
+        return wanted
+    n_chosen_by = max(_FEWEST, left * wanted[0] // sum(wanted))
+    if left - n_chosen_by < _FEWEST:
+        raise TaskError(
+            f"task {task.name!r} has {task.n_pairs} prompts; with {config.n_prompts} to search on, "
+            f"at least {2 * _FEWEST} others are needed to choose a circuit that keeps "
+            f"{config.keep:g} % and to report on it: add {2 * _FEWEST - left} rows, search on "
+            "fewer (n_prompts, --prompts), or go by a threshold instead (method app)"
+        )
+    return n_chosen_by, left - n_chosen_by
 
 
 def other_pairs(
@@ -74,9 +119,19 @@ def other_pairs(
     >>> len(validation), len(held_out)
     (16, 32)
     """
-    n_chosen_by = config.n_validation_prompts
-    n = n_chosen_by + config.n_held_out_prompts
-    rest = held_out_pairs(task, tokenizer_of(model), n, config.seed + 1, known.clean_text)
+    n_chosen_by, n_reported = other_counts(task, config)
+    wanted = config.n_validation_prompts + config.n_held_out_prompts
+    if n_chosen_by + n_reported < wanted:
+        warnings.warn(
+            f"task {task.name!r} has {task.n_pairs} prompts: {config.n_prompts} to search on leave "
+            f"{n_chosen_by} to choose by and {n_reported} to report on; "
+            f"{wanted - n_chosen_by - n_reported} more would give as many as were asked for",
+            FewPromptsWarning,
+            stacklevel=4,
+        )
+    n, templates = n_chosen_by + n_reported, frozenset(known.template.tolist())
+    tokenizer, texts = tokenizer_of(model), known.clean_text
+    rest = held_out_pairs(task, tokenizer, n, config.seed + 1, texts, templates, _OTHERWISE)
     chosen_by = torch.arange(n_chosen_by) * n // n_chosen_by
     reported = torch.ones(n, dtype=torch.bool)
     reported[chosen_by] = False

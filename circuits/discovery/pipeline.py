@@ -12,13 +12,14 @@ from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.discovery.choose import Chooser, with_held_out
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.origin import other_pairs
 from circuits.discovery.patcher import EdgePatcher
 from circuits.discovery.prune import prune_heads
+from circuits.discovery.rankings import ONCE, lowest, rank_heads
 from circuits.discovery.result import Discovery
 from circuits.discovery.session import Session
 from circuits.errors import InputError
 from circuits.evaluation import Evaluator
+from circuits.evaluation.contributions import measure_contributions
 from circuits.pruning import merged_candidates
 from circuits.runtime.cost import Cost, CostMeter
 from circuits.runtime.progress import SILENT, Progress
@@ -54,6 +55,9 @@ class Pipeline:
         """Test the model; unless there is no circuit, take mean head outputs, and prune."""
         self.session, self.progress = session, progress
         self.meter = CostMeter(progress)
+        if session.config.recipe.chooses:
+            # A task that has too few prompts is refused before anything is run.
+            _ = session.other_pairs
         if session.replaced:
             progress.note(
                 f"{session.store.directory} holds effects of {session.replaced}: "
@@ -104,22 +108,24 @@ class Pipeline:
 
     def _chosen(self, rule: SelectionRule) -> Discovery:
         """The smallest circuit that keeps enough, its paths, and what it keeps elsewhere."""
-        session = self.session
-        chooser = Chooser(session, self.evaluator, session.config.keep)
+        session, config = self.session, self.session.config
+        assert config.keep is not None
         with self.meter.stage("pruning") as part:
-            orders = chooser.rank(part)
-        validation, held_out = other_pairs(
-            session.bridge, session.task, session.config, session.mean_pairs
-        )
-        with self.meter.stage("validation") as part:
-            sizes = chooser.choose(orders, self.evaluator.on(validation), part)
+            ranked = rank_heads(session, self.evaluator, config.keep, part)
+        self.scores = {ONCE: ranked.scores}
+        validation, held_out = map(self.evaluator.on, session.other_pairs)
+        with self.meter.stage("validation") as progress:
+            first, second = progress.parts(0.7, 0.3)
+            sizes = Chooser(config.keep, self.evaluator, validation).choose(ranked.orders, first)
+            heads = sizes.point.heads
+            worth = measure_contributions(heads, lowest(ranked.scores), validation, second)
         with self.meter.stage("patching") as part:
-            (grown,) = self.patcher(sizes.point.heads).find([rule], part)
+            (grown,) = self.patcher(heads).find([rule], part)
         with self.meter.stage("evaluation") as part:
-            sizes = with_held_out(sizes, self.evaluator.on(held_out), part)
+            sizes = with_held_out(sizes, held_out, part)
         assert sizes.point.held_out is not None
         found = self.discovery(rule, grown, sizes.point.held_out.value)
-        return replace(found, sizes=sizes)
+        return replace(found, sizes=sizes, contributions=worth)
 
     def patch(self, rules: Sequence[SelectionRule]) -> list[Grown]:
         """Find the circuit of every rule; without path patching, the candidates are each one.

@@ -18,6 +18,7 @@ from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.problem import Provenance
 from circuits.errors import FormatError, MissingRunError
+from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import SizeCurve
 from circuits.fields import first_problem
 from circuits.pruning import Pruning
@@ -47,6 +48,7 @@ class RunRecord:
     verification: Verification | None = None
     verdict: Verdict | None = None
     sizes: SizeCurve | None = None
+    contributions: Contributions | None = None
 
 
 RECORD: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)

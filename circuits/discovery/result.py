@@ -29,6 +29,7 @@ from circuits.evaluation import (
     held_out_pairs,
     sample_size,
 )
+from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import SizeCurve
 from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
@@ -65,6 +66,8 @@ class Discovery:
             before there was a verdict.
         sizes: What circuits of every size keep on other prompts, and which was chosen; None for
             methods that choose none.
+        contributions: What each of its heads is worth to the circuit that was chosen, and which
+            others work against the answer; None likewise.
 
     >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
     >>> print(strongest.connection)
@@ -85,6 +88,7 @@ class Discovery:
     verification: Verification | None = None
     verdict: Verdict | None = None
     sizes: SizeCurve | None = None
+    contributions: Contributions | None = None
 
     @property
     def refusal(self) -> str | None:
@@ -111,6 +115,7 @@ class Discovery:
             self.verification,
             self.verdict,
             self.sizes,
+            self.contributions,
         )
 
     def tensors(self) -> dict[str, Tensor]:
@@ -205,6 +210,7 @@ class Discovery:
             circuit=self.circuit.restricted_to(point.heads) | heads_alone,
             performance=math.nan if point.held_out is None else point.held_out.value,
             sizes=replace(self.sizes, chosen=self.sizes.points.index(point)),
+            contributions=self.contributions if point.heads == self.circuit.heads else None,
         )
 
     def check_model(self, bridge: TransformerBridge) -> None:
@@ -261,6 +267,7 @@ class Discovery:
             verification=record.verification,
             verdict=record.verdict,
             sizes=record.sizes,
+            contributions=record.contributions,
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.origin import remember_task, sample_pairs, task_of
+from circuits.discovery.origin import other_pairs, remember_task, sample_pairs, task_of
 from circuits.discovery.problem import Problem, differences
 from circuits.discovery.result import Discovery
 from circuits.discovery.store import Store, owner, prompt_digest
@@ -115,6 +115,11 @@ class Session:
                 "the tokenizer have changed"
             )
         return session
+
+    @cached_property
+    def other_pairs(self) -> tuple[PromptPairs, PromptPairs]:
+        """Prompts to choose a circuit's size by, and prompts to report on."""
+        return other_pairs(self.bridge, self.task, self.config, self.mean_pairs)
 
     @property
     def config(self) -> DiscoveryConfig:

@@ -1,4 +1,5 @@
 from .config import EvaluationConfig
+from .contributions import Contributions, measure_contributions
 from .curve import MIB_SHARES, Curve, CurvePoint, faithfulness_curve
 from .evaluator import Evaluator
 from .measure import evaluate_circuit
@@ -11,6 +12,7 @@ from .sizes import SizeCurve, SizePoint
 __all__ = [
     "EVALUATION_FILE",
     "MIB_SHARES",
+    "Contributions",
     "Curve",
     "CurvePoint",
     "Evaluation",
@@ -27,6 +29,7 @@ __all__ = [
     "evaluate_circuit",
     "faithfulness_curve",
     "held_out_pairs",
+    "measure_contributions",
     "order_heads",
     "sample_size",
 ]

@@ -29,9 +29,15 @@ def sample_size(task: Task, n_prompts: int, n_mean_prompts: int, n_used: int = 0
 
 
 def held_out_pairs(
-    task: Task, tokenizer: Tokenizer, n: int, seed: int, known: Collection[str]
+    task: Task,
+    tokenizer: Tokenizer,
+    n: int,
+    seed: int,
+    known: Collection[str],
+    templates: Collection[int] | None = None,
+    otherwise: str = "evaluate on the prompts of the discovery (--prompts discovery)",
 ) -> PromptPairs:
-    """Sample `n` pairs whose clean prompts are none of the `known` ones.
+    """Sample `n` pairs whose clean prompts are none of the `known` ones, of all templates or some.
 
     Corrupted prompts may recur: a task has few of some (greater-than has one for each century).
 
@@ -50,9 +56,15 @@ def held_out_pairs(
         except TaskError as error:
             raise TaskError(
                 f"{n} prompts that the circuit was not discovered on were asked for, and {error}; "
-                "or evaluate on the prompts of the discovery (--prompts discovery)"
+                f"or {otherwise}"
             ) from error
-        fresh = [row for row, text in enumerate(drawn.clean_text) if text not in known]
+        rows = zip(drawn.clean_text, drawn.template.tolist(), strict=True)
+        fresh = [
+            row
+            for row, (text, template) in enumerate(rows)
+            if text not in known and (templates is None or template in templates)
+        ]
         if len(fresh) >= n:
             return drawn[torch.tensor(fresh[:n])]
-        wanted += n - len(fresh)
+        # Of few templates, or of words, many more may be needed: then not one by one.
+        wanted += max(n - len(fresh), wanted // 2 if templates and task.n_pairs is None else 0)

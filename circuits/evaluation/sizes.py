@@ -57,6 +57,8 @@ class SizeCurve:
         keep: Percent of the metric that was asked for.
         points: By rising size.
         chosen: Which of them was chosen.
+        n_validation: How many prompts sizes were chosen by.
+        n_held_out: How many were reported on.
 
     >>> points = [SizePoint("attribution", frozenset({Head(0, n) for n in range(size)}),
     ...     Estimate(kept, kept - 5, kept + 5)) for size, kept in ((1, 40.0), (2, 86.0), (4, 97.0))]
@@ -68,6 +70,8 @@ class SizeCurve:
     keep: float | int
     points: tuple[SizePoint, ...]
     chosen: int
+    n_validation: int = 0
+    n_held_out: int = 0
 
     @classmethod
     def of(cls, points: Sequence[SizePoint], keep: float | int) -> SizeCurve:

@@ -7,6 +7,7 @@ from .overlap import overlap_figure
 from .pareto import pareto_figure
 from .picture import save_figure
 from .seeds import seeds_figure
+from .sizes import sizes_figure
 from .style import THEMES, Theme
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "receiver_effects_figure",
     "save_figure",
     "seeds_figure",
+    "sizes_figure",
     "sparsity_curve_figure",
 ]

@@ -19,6 +19,7 @@ from circuits.figures import (
     head_scores_figure,
     pareto_figure,
     receiver_effects_figure,
+    sizes_figure,
     sparsity_curve_figure,
 )
 from circuits.pruning import PruningRule
@@ -111,7 +112,9 @@ def _pruning(found: Discovery) -> Iterable[Drawing]:
             lambda theme, name=name, scores=scores, pruning=pruning: head_scores_figure(
                 scores, pruning and pruning.candidates, f"Scores of {name}", theme=theme
             ),
-            f"Scores by {name}; framed heads are kept by it: {kept}.",
+            f"Scores by {name}; framed heads are kept by it: {kept}."
+            if pruning
+            else f"Scores by {name}.",
         )
 
 
@@ -155,7 +158,15 @@ def _evaluation(run: SavedRun) -> Iterable[Drawing]:
 
 
 def _search(run: SavedRun) -> Iterable[Drawing]:
-    search = run.search
+    search, sizes = run.search, run.found.sizes
+    if sizes is not None:
+        yield Drawing.of(
+            "sizes",
+            lambda theme: sizes_figure(sizes, theme=theme),
+            "Every circuit that was tried, by size: what it keeps on the prompts that sizes are "
+            "chosen by, and what the best ones keep on prompts that neither search nor choice has "
+            "seen.",
+        )
     if search is not None:
         yield Drawing.of(
             "search",

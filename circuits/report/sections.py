@@ -11,7 +11,7 @@ from circuits.discovery.result import Discovery, Provenance
 from circuits.errors import TaskError
 from circuits.report.drawing import Drawing, drawings, named
 from circuits.report.saved_run import SavedRun
-from circuits.summary import certainty, settings
+from circuits.summary import certainty, choice, settings
 from circuits.summary import tables as summary
 from circuits.tasks import PromptPair, Task, get_task
 from circuits.tasks.sources import HUB
@@ -89,6 +89,8 @@ class RunSections:
     certainty: summary.NamedValues
     evaluated: Evaluated | None
     how_to_evaluate: str
+    sizes: summary.Table | None
+    contributions: summary.Table | None
     cost: summary.Table
     reproduce: str
     drawings: Mapping[str, tuple[Drawing, ...]]
@@ -112,6 +114,10 @@ class RunSections:
             certainty=certainty.rows(found),
             evaluated=Evaluated.of(run),
             how_to_evaluate=shlex.join(["circuits", "evaluate", run.name]),
+            sizes=choice.sizes(found.sizes) if found.sizes else None,
+            contributions=choice.contributions(found.contributions)
+            if found.contributions
+            else None,
             cost=summary.cost(found.cost),
             reproduce=reproduce,
             drawings={key: tuple(named(one, id) for one in some) for key, some in drawn.items()},

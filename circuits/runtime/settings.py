@@ -156,6 +156,15 @@ def described(config: type) -> tuple[Described, ...]:
     )
 
 
+def default_of(config: type, name: str) -> Any:
+    """What a setting is where it is not given.
+
+    >>> default_of(SelectionRule, "min_effect")
+    0.01
+    """
+    return next(one.default for one in described(config) if one.name == name)
+
+
 class Checked:
     """A config that refuses, when it is made, what its settings do not allow.
 

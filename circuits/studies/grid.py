@@ -151,7 +151,7 @@ def discover_grid(
     >>> [point.selection.threshold for point in grid.points], grid.best in grid.points
     ([0.4, 1.0], True)
     """
-    config = config or DiscoveryConfig()
+    config = config or DiscoveryConfig(method="app")
     rules = grid_rules(config, thresholds, min_effects, keep)
     session = Session.of(model, get_task(task), config, directory, resume=resume)
     run = Pipeline(session, Progress.of(progress))

@@ -28,7 +28,14 @@ from circuits.tasks import Task, get_task
 SEED_STAGES = ("seeds",)
 AGAINST_DIRECTORY = "against"
 Against = str | Reference | Circuit
-_SHARES = {"behaviour": 0.02, "means": 0.04, "pruning": 0.2, "patching": 0.7, "evaluation": 0.04}
+_SHARES = {
+    "behaviour": 0.02,
+    "means": 0.04,
+    "pruning": 0.25,
+    "validation": 0.15,
+    "patching": 0.5,
+    "evaluation": 0.04,
+}
 """Of the time that a discovery takes: for the progress alone."""
 
 
@@ -194,7 +201,7 @@ class _Repeated:
             return self._compared(self._found(session, progress), self.against)
         first, second = progress.parts(1, 1)
         beside = None if directory is None else directory / AGAINST_DIRECTORY
-        other = session.with_config(replace(config, method=self.against), beside)
+        other = session.with_config(config.with_method(self.against), beside)
         against = self._found(other, first)
         found = self._found(replace(session, replaced=None), second)
         return replace(self._compared(found, against.circuit), against=against)
@@ -223,7 +230,7 @@ class _Repeated:
         """Whether there are edges to compare with: for every seed, or for none."""
         if isinstance(self.against, Reference | Circuit):
             return bool(self.against.connections)
-        return self.against is not None and replace(self.config, method=self.against).patches_paths
+        return self.against is not None and self.config.with_method(self.against).patches_paths
 
 
 def _as_one(progress: Progress) -> Progress:

@@ -120,7 +120,7 @@ def discover_study(
     >>> study.n_trials, study.best in study.points, study.found.circuit == study.best.circuit
     (2, True, True)
     """
-    config = config or DiscoveryConfig()
+    config = config or DiscoveryConfig(method="app")
     check_study(config, n_trials, keep)
     # Every cliff is looked for on the same whole curve.
     whole = replace(config, pruning=replace(config.pruning_rule, cliff="first", full_curve=True))

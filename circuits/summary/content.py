@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from circuits.statistics import Estimate
+
 NamedValues = Mapping[str, str]
 """Names and values."""
 
@@ -33,3 +35,8 @@ class Answer:
 
     text: str
     is_warning: bool
+
+
+def interval(value: Estimate, digits: int) -> str:
+    """The ends of an interval."""
+    return f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"

@@ -12,10 +12,10 @@ from circuits.comparison import Agreement
 from circuits.discovery.result import Discovery
 from circuits.evaluation import Curve, Evaluation, Gap, Kept
 from circuits.evaluation.config import Prompts
-from circuits.evaluation.sizes import SizeCurve
 from circuits.runtime.cost import Cost
-from circuits.statistics import Chance, Estimate
-from circuits.summary.content import Answer, NamedValues, Table
+from circuits.statistics import Chance
+from circuits.summary import choice
+from circuits.summary.content import Answer, NamedValues, Table, interval
 from circuits.summary.ranking import strongest
 
 _FLOP_UNITS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1, ""))
@@ -77,35 +77,9 @@ def circuit(found: Discovery) -> NamedValues:
         "sparsity": sparsity(found_circuit),
     }
     if found.sizes is not None:
-        return rows | _choice(found, found.sizes, performance)
+        return rows | choice.rows(found, found.sizes)
     candidates = kept if prunings else f"all {every} heads (nothing pruned)"
     return rows | {"performance": performance, "candidates": candidates}
-
-
-def _choice(found: Discovery, sizes: SizeCurve, performance: str) -> dict[str, str]:
-    """What the circuit keeps on each set of prompts, and why it is the one."""
-    config, point = found.config, sizes.point
-    elsewhere = {
-        "held out": "not run" if point.held_out is None else f"{point.held_out:.1f}%",
-        "validation": f"{point.validation:.1f}%",
-        "search": "not run" if point.search is None else f"{point.search:.1f}%",
-    }
-    counts = config.n_held_out_prompts, config.n_validation_prompts, config.n_prompts
-    prompts = ", ".join(
-        f"{kept} of {n} {name}" for (name, kept), n in zip(elsewhere.items(), counts, strict=True)
-    )
-    reason = (
-        f"the smallest of {len(sizes.points)} circuits that keeps {sizes.keep:g}%"
-        if sizes.reaches
-        else f"none of {len(sizes.points)} circuits keeps {sizes.keep:g}%: the one that keeps most"
-    )
-    above = {"above 100%": "heads that work against the answer are left out"}
-    return {
-        "performance": f"{performance}, on prompts that it was not found on",
-        "prompts": prompts,
-        "chosen": f"{reason} where it was searched and on validation prompts",
-        **(above if found.performance > 100 else {}),
-    }
 
 
 def sparsity(of: Circuit) -> str:
@@ -129,8 +103,18 @@ def cost(spent: Cost) -> Table:
             )
             for name, flops, seconds, memory in rows
         ),
+        _on_other_prompts(spent),
         has_total=True,
     )
+
+
+def _on_other_prompts(spent: Cost) -> str:
+    """What of it was spent on the search's own prompts, where a size was chosen on others."""
+    if all(stage.stage != "validation" for stage in spent.stages):
+        return ""
+    others = sum(spent.of(name).flops for name in ("validation", "evaluation"))
+    on_search = (spent.flops - others) / spent.forward_pass_flops
+    return f"{on_search:,.1f} of the forward passes are the search's, the others test circuits"
 
 
 def evaluated_on(evaluation: Evaluation, prompts: Prompts | None) -> str:
@@ -225,11 +209,6 @@ def edges(of: Circuit, most: int | None = None) -> Table:
     rows = tuple((str(e.sender), f"→ {e.receiver}", f"{e.effect:+.3f}") for e in ranked)
     legend = "effect of corrupting it: -1 undoes the task; above 0 the path hurts the answer"
     return Table(("sender", "receiver", ">effect"), rows, legend)
-
-
-def interval(value: Estimate, digits: int) -> str:
-    """The ends of an interval."""
-    return f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
 
 
 def percent(value: float, digits: int = 0) -> str:

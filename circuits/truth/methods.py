@@ -42,7 +42,7 @@ class Contestant:
         config = DiscoveryConfig(
             method=self.method, prune_by=self.prune_by, engine=self.engine, seed=seed
         )
-        if self.default_rules:
+        if self.default_rules or config.recipe.chooses:
             return config
         return replace(
             config,

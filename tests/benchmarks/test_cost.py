@@ -18,6 +18,7 @@ from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
 
 CONFIG = DiscoveryConfig(
+    method="app",
     n_prompts=3,
     n_mean_prompts=6,
     selection=SelectionRule(threshold=0.8, logits_threshold=0.6, min_effect=0.001),

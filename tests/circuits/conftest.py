@@ -100,11 +100,12 @@ def found(toy):
 
 def toy_discovery(bridge, task, **settings) -> Discovery:
     """A discovery small enough for tests, with settings that let something through."""
-    settings = {
-        "n_prompts": 4,
-        "n_mean_prompts": 10,
-        "selection": RULE,
-        "pruning": PruningRule("biggest", 0.2, 0.6, 0.05),
-        **settings,
-    }
+    if settings.get("method") != "in-context":
+        by_threshold = {
+            "method": "app",
+            "selection": RULE,
+            "pruning": PruningRule("biggest", 0.2, 0.6, 0.05),
+        }
+        settings = by_threshold | settings
+    settings = {"n_prompts": 4, "n_mean_prompts": 10, **settings}
     return discover_circuit(bridge, task, **settings)

@@ -10,7 +10,8 @@ import typer
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
-from circuits.cli.setting_options import OF_A_CHOICE, takes_search_options
+from circuits.cli.setting_options import takes_search_options
+from circuits.discovery.config import OF_A_CHOICE
 
 PANEL = "Which heads and paths are kept"
 Thresholds = Annotated[
@@ -39,7 +40,7 @@ Keep = Annotated[
 ]
 
 
-@takes_search_options("threshold", "min_effect", *OF_A_CHOICE)
+@takes_search_options("threshold", "min_effect", *OF_A_CHOICE, method="app")
 def grid(
     task: TaskName,
     *,
@@ -49,7 +50,7 @@ def grid(
     given: dict[str, Any],
 ) -> None:
     """Find a circuit for every combination of thresholds, and choose the smallest good one."""
-    asked = Asked(task, given)
+    asked = Asked(task, given, "app")
     config, known = asked.config(), check_asked(asked)
     varied = _numbers("--thresholds", thresholds), _numbers("--min-effects", min_effects)
     from circuits.cli.as_json import results as as_json

@@ -11,7 +11,8 @@ from circuits.cli.commands.grid import Keep
 from circuits.cli.errors import usage_errors
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
-from circuits.cli.setting_options import OF_A_CHOICE, takes_search_options
+from circuits.cli.setting_options import takes_search_options
+from circuits.discovery.config import OF_A_CHOICE
 
 TrialCount = Annotated[
     int, typer.Option("--trials", metavar="N", help="Combinations of settings to try.")
@@ -26,12 +27,13 @@ TrialCount = Annotated[
     "score_share",
     "full_curve",
     *OF_A_CHOICE,
+    method="app",
 )
 def study(
     task: TaskName, *, trials: TrialCount = 50, keep: Keep = 75.0, given: dict[str, Any]
 ) -> None:
     """Search thresholds and pruning with Optuna, and choose the smallest good circuit."""
-    asked = Asked(task, given)
+    asked = Asked(task, given, "app")
     config, known = asked.config(), check_asked(asked)
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import searches as tables

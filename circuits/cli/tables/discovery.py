@@ -13,7 +13,7 @@ from circuits.circuit import Circuit
 from circuits.cli.tables.basics import bar, figures, names, section, table
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.result import Discovery
-from circuits.summary import certainty
+from circuits.summary import certainty, choice
 from circuits.summary import tables as summary
 from circuits.summary.ranking import strongest
 
@@ -41,9 +41,11 @@ def _no_circuit(refusal: str) -> list[RenderableType]:
 
 
 def _found_circuit(found: Discovery) -> list[RenderableType]:
-    certain = certainty.rows(found)
+    certain, worth = certainty.rows(found), found.contributions
     return [
         *section("Circuit", figures(summary.circuit(found))),
+        *(section("Sizes", table(choice.sizes(found.sizes))) if found.sizes else ()),
+        *(section("Worth of heads", table(choice.contributions(worth))) if worth else ()),
         *(section("Verification", figures(certain)) if certain else ()),
         *section("Heads by layer", _heads_by_layer(found.circuit)),
         *section(*_strongest_edges(found.circuit)),

@@ -11,6 +11,8 @@ from circuits.cli import app
 
 FEW = ("--n-prompts", "4", "--n-mean-prompts", "8")
 LOW = (
+    "--method",
+    "app",
     "--threshold",
     "0.4",
     "--logits-threshold",

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from circuits import Discovery, discover_circuit
-from circuits.discovery.choose import IN_CONTEXT, ONCE, Chooser
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.origin import other_pairs
+from circuits.discovery.rankings import IN_CONTEXT, ONCE, rank_heads
 from circuits.discovery.session import Session
 from circuits.errors import InputError
 from circuits.evaluation import Evaluator
@@ -51,7 +51,7 @@ class TestPrompts:
 
 def test_each_ranking_is_an_order_of_the_same_heads(toy) -> None:
     session = Session.of(*toy, CONFIG)
-    orders = Chooser(session, session.evaluator(), 70).rank()
+    orders = rank_heads(session, session.evaluator(), 70).orders
     assert list(orders) == [IN_CONTEXT, ONCE]
     once, again = (orders[name] for name in (ONCE, IN_CONTEXT))
     assert len(set(once)) == len(once)

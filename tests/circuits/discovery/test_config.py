@@ -14,7 +14,7 @@ from circuits.search import SEARCHES, SearchSettings, SelectionRule
 
 def test_defaults() -> None:
     config = DiscoveryConfig()
-    assert (config.method, config.engine, config.seed) == ("app", "sweep", 0)
+    assert (config.method, config.engine, config.seed) == ("in-context", "sweep", 0)
     assert (config.search, config.n_edges) == ("grow", 100)
 
 
@@ -47,13 +47,13 @@ def test_what_a_method_does(method, prunings, patches: bool) -> None:
 
 
 def test_what_app_prunes_by() -> None:
-    published = DiscoveryConfig(prune_by="merged-flap")
+    published = DiscoveryConfig(method="app", prune_by="merged-flap")
     assert published.scorers == ("flap", "contrastive-flap")
     assert published.pruning_rule == PruningRule("first")
-    assert DiscoveryConfig().pruning_rule == PruningRule("share")
+    assert DiscoveryConfig(method="app").pruning_rule == PruningRule("share")
     assert DiscoveryConfig(method="merged-flap").pruning_rule == PruningRule("first")
     asked = PruningRule("biggest")
-    assert DiscoveryConfig(pruning=asked).pruning_rule == asked
+    assert DiscoveryConfig(method="app", pruning=asked).pruning_rule == asked
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,9 @@ def test_an_unknown_contrast(without_type_checks) -> None:
 
 
 def test_what_scores_and_searches_get() -> None:
-    config = DiscoveryConfig(contrast="paired", seed=3, verify=False, n_sampled_paths=5, n_edges=7)
+    config = DiscoveryConfig(
+        method="app", contrast="paired", seed=3, verify=False, n_sampled_paths=5, n_edges=7
+    )
     assert config.score_settings == ScoreSettings("paired", 3)
     assert config.search_settings == SearchSettings(False, 5, 7, 3)
 

@@ -32,6 +32,7 @@ from tests.circuits.flops import flops_of_search
 from tests.circuits.prompts import word_tokenizer
 
 SWEPT = DiscoveryConfig(
+    method="app",
     n_prompts=3,
     n_mean_prompts=6,
     selection=RULE,

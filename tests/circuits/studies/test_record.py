@@ -13,6 +13,7 @@ from circuits.studies.record import SearchRecord
 from tests.circuits.conftest import RULE
 
 CONFIG = DiscoveryConfig(
+    method="app",
     n_prompts=4,
     n_mean_prompts=10,
     selection=RULE,

@@ -17,6 +17,7 @@ from tests.circuits.conftest import RULE
 from tests.circuits.prompts import ToyTask
 
 CONFIG = DiscoveryConfig(
+    method="app",
     n_prompts=2,
     n_mean_prompts=4,
     n_sampled_paths=4,

@@ -22,6 +22,7 @@ from tests.circuits.prompts import ToyTask
 
 KEEP = 60.0
 CONFIG = DiscoveryConfig(
+    method="app",
     n_prompts=4,
     n_mean_prompts=10,
     selection=replace(RULE, threshold=THRESHOLDS[0], logits_threshold=1.0),

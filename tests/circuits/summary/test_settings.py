@@ -12,7 +12,7 @@ from tests.circuits.report.conftest import HOSTILE
 def test_every_setting_has_a_row():
     rows = dict(
         settings.rows(
-            DiscoveryConfig(selection=SelectionRule(threshold=1.75), pruning=PruningRule())
+            DiscoveryConfig("app", selection=SelectionRule(threshold=1.75), pruning=PruningRule())
         )
     )
     assert rows["method"] == "app"

@@ -1,0 +1,130 @@
+"""Rankings of heads, proposed on the prompts of the search."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count, takewhile
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.ablation import ablated_metric, kept_mask, weighted_gradients
+from circuits.components import Head
+from circuits.discovery.session import Session
+from circuits.evaluation import Evaluator
+from circuits.runtime.progress import SILENT, Progress
+from circuits.scores import mask_scores
+from circuits.search.in_context import thinned
+
+IN_CONTEXT, ONCE = "in-context", "mask-attribution"
+_WEIGHT = 0.75
+"""Where slopes are taken in a circuit: near its own heads, short of where they saturate."""
+_FEW = 40
+"""So many heads are left out one by one; among more, slopes say what leaving each out costs."""
+_RUNS = 64
+"""Prompts times heads that are run in a round of those."""
+_LEAST = 3
+_MARGIN, _MORE = 1.1, 1.5
+"""The heads to begin with: this many times those that keep so much more than is asked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rankings:
+    """Orders of heads, the best first, and the scores of all heads that they come from.
+
+    Attributes:
+        orders: By name; the first is the one to rely on.
+        scores: What each head adds on the way from all heads ablated to all of them.
+
+    """
+
+    orders: dict[str, tuple[Head, ...]]
+    scores: Float[Tensor, "layer head"]
+
+
+def rank_heads(
+    session: Session, evaluator: Evaluator, keep: float | int, progress: Progress = SILENT
+) -> Rankings:
+    """Rank heads once, and again in ever smaller company, as far as circuits can need them.
+
+    Args:
+        session: The model on the prompts of the search.
+        evaluator: The same, with mean head outputs.
+        keep: Percent of the metric that the circuit is to keep.
+        progress: Hears of the fraction done.
+
+    >>> session = Session.of(model, task, config)
+    >>> list(rank_heads(session, session.evaluator(), keep=70).orders)
+    ['in-context', 'mask-attribution']
+    """
+    once, rounds = progress.parts(0.4, 0.6)
+    company = _Company(session, evaluator)
+    scores = mask_scores(session.activations, evaluator.means).mean
+    by_head = {head: float(scores[head.layer, head.index]) for head in session.graph.heads}
+    best = sorted(by_head, key=lambda head: (-by_head[head], head))
+    begin = best[: _n_to_begin_with(best, evaluator, keep)]
+    once(1.0)
+
+    def scores_among(heads: tuple[Head, ...], round_number: int) -> Sequence[float]:
+        rounds(1 - len(heads) / len(begin))
+        return company.scores(heads, round_number)
+
+    first, least = {head: by_head[head] for head in begin}, min(_LEAST, len(begin))
+    orders = {IN_CONTEXT: thinned(first, scores_among, least=least), ONCE: tuple(begin)}
+    return Rankings(orders, scores)
+
+
+def _n_to_begin_with(best: Sequence[Head], evaluator: Evaluator, keep: float | int) -> int:
+    """Some more heads than the scores alone would need."""
+    n_heads = len(best)
+    for n in takewhile(lambda n: n < n_heads, (round(12 * 1.5**step) for step in count())):
+        if evaluator.performance(frozenset(best[:n])) >= _MARGIN * keep:
+            return min(n_heads, round(_MORE * n))
+    return n_heads
+
+
+@dataclass(frozen=True, eq=False)
+class _Company:
+    """What each head of a circuit adds to it."""
+
+    session: Session
+    evaluator: Evaluator
+
+    def scores(self, heads: tuple[Head, ...], round_number: int) -> list[float]:
+        many = len(heads) > _FEW
+        return self._slopes(heads) if many else self._removals(heads, round_number)
+
+    def _slopes(self, heads: tuple[Head, ...]) -> list[float]:
+        model, metric = self.evaluator.model, self.session.metric
+        (kept,) = kept_mask([frozenset(heads)], model.n_layers, model.n_heads)
+        total = torch.zeros(kept.shape, dtype=torch.float64)
+        for batch in self.session.activations.batches:
+            means = self.evaluator.means
+            run = weighted_gradients(model, batch.pairs, means, kept, _WEIGHT, metric)
+            total += run.gradients.double().sum(0)
+        return [float(total[h.layer, h.index]) / len(self.session.pairs) for h in heads]
+
+    def _removals(self, heads: tuple[Head, ...], round_number: int) -> list[float]:
+        pairs, together = self.session.pairs, frozenset(heads)
+        n = min(len(pairs), max(2, _RUNS // len(heads)))
+        rows = torch.arange(n).add(round_number * n).remainder(len(pairs))
+        circuits = [together, *(together - {head} for head in heads)]
+        model, means = self.evaluator.model, self.evaluator.means
+        found = ablated_metric(model, pairs[rows], means, circuits, self.session.metric)
+        kept = found.double().mean(1)
+        return (kept[0] - kept[1:]).tolist()
+
+
+def lowest(scores: Float[Tensor, "layer head"], n: int = 8) -> tuple[Head, ...]:
+    """The heads of the lowest scores below 0: those that may work against the answer.
+
+    >>> [str(head) for head in lowest(torch.tensor([[0.5, -0.1], [-0.3, 0.0]]))]
+    ['1.0', '0.1']
+    """
+    n_heads = scores.shape[1]
+    worst = scores.flatten().argsort()[:n].tolist()
+    return tuple(
+        Head(*divmod(place, n_heads)) for place in worst if float(scores.flatten()[place]) < 0
+    )

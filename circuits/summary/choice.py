@@ -1,0 +1,87 @@
+"""A circuit whose size was chosen, in words: what it keeps where, and what its heads are worth."""
+
+from __future__ import annotations
+
+from math import ceil, isfinite
+
+from circuits.discovery.result import Discovery
+from circuits.evaluation.contributions import Contributions
+from circuits.evaluation.sizes import SizeCurve
+from circuits.statistics import Estimate
+from circuits.summary.content import Table, interval
+
+_WIDE, _ENOUGH = 10.0, 5.0
+"""Points: an interval that is wider than ± the one is said to be; the other is aimed at."""
+
+
+def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
+    """What the circuit keeps on each set of prompts, and why it is the one."""
+    config, point = found.config, sizes.point
+    held_out = "not run" if point.held_out is None else f"{point.held_out:.1f}%"
+    search = "not run" if point.search is None else f"{point.search:.1f}%"
+    reason = (
+        f"the smallest of {len(sizes.points)} circuits that keeps {sizes.keep:g}%"
+        if sizes.reaches
+        else f"none of {len(sizes.points)} circuits keeps {sizes.keep:g}%: the one that keeps most"
+    )
+    told = {
+        "performance": f"{held_out} of the model's {config.metric} on {sizes.n_held_out} prompts "
+        "that neither search nor choice has seen",
+        "elsewhere": f"{search} on {config.n_prompts} prompts of the search, "
+        f"{point.validation:.1f}% on {sizes.n_validation} that the size was chosen by",
+        "chosen": f"{reason} of both",
+    }
+    if found.performance > 100:
+        told["above 100%"] = "heads that work against the answer are left out"
+    if needed := more_prompts(point.held_out, sizes.n_held_out):
+        told["few prompts"] = f"for an interval of ±5 points, report on {needed}"
+    return told | (_worth(found.contributions) if found.contributions else {})
+
+
+def _worth(worth: Contributions) -> dict[str, str]:
+    """Which heads oppose the answer, and of which it is not shown that they are needed."""
+    opposing = [f"{head} (-{lost.value:.0f} points)" for head, lost in worth.opposing.items()]
+    named = {
+        "work against it": opposing,
+        "not shown to be needed": [str(head) for head in worth.not_shown],
+    }
+    return {name: " ".join(heads) for name, heads in named.items() if heads}
+
+
+def more_prompts(kept: Estimate | None, n_prompts: int) -> int | None:
+    """How many prompts an interval of ±5 points takes; None where it is less than ±10 wide.
+
+    >>> more_prompts(Estimate(90.0, 75.0, 105.0), n_prompts=32)
+    288
+    """
+    if kept is None or not isfinite(kept.high - kept.low):
+        return None
+    half = (kept.high - kept.low) / 2
+    return None if half <= _WIDE else ceil(n_prompts * (half / _ENOUGH) ** 2)
+
+
+def sizes(of: SizeCurve) -> Table:
+    """The best circuit of each size, where the size was chosen and on other prompts."""
+    cells = tuple(
+        (
+            str(len(point)),
+            point.ranking,
+            f"{point.validation:.1f}",
+            "" if point.held_out is None else f"{point.held_out:.1f}",
+            "chosen" if point is of.point else "",
+        )
+        for point in of.points
+        if point in of.front or point is of.point
+    )
+    legend = f"% of the model's metric, on {of.n_validation} and {of.n_held_out} prompts"
+    return Table((">heads", "ranked", ">validation", ">held out", ""), cells, legend)
+
+
+def contributions(worth: Contributions) -> Table:
+    """What leaving out a head of the circuit costs, and adding one that opposes it."""
+    ranked = sorted(worth.kept.items(), key=lambda item: -item[1].value)
+    changes = [(head, "left out", lost) for head, lost in ranked]
+    changes += [(head, "added", lost) for head, lost in worth.opposing.items()]
+    cells = [(str(h), how, f"{lost.value:.1f}", interval(lost, 1)) for h, how, lost in changes]
+    legend = f"points of performance, on {worth.n_prompts} prompts that the size was chosen by"
+    return Table(("head", "", ">points lost", ""), tuple(cells), legend)
