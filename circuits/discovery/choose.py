@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from jaxtyping import Float
 
 from circuits.components import Head
 from circuits.evaluation import Evaluator
@@ -12,9 +16,9 @@ from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
 
 _LEFT_OUT = 12
-"""Of how many heads it is tried whether a circuit that was chosen does without them."""
-_STEP = 1.35
-_MOST_REPORTED = 12
+"""Of how many heads it is tried first whether a circuit that was chosen does without them."""
+_STEP = 1.5
+_MOST_REPORTED = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,89 +38,133 @@ class Chooser:
     keep: float | int
     search: Evaluator
     validation: Evaluator
+    _tried: dict[frozenset[Head], SizePoint] = field(default_factory=dict, init=False)
 
     def choose(
         self, orders: Mapping[str, Sequence[Head]], progress: Progress = SILENT
     ) -> SizeCurve:
-        """Try circuits of every size on validation prompts; the smallest that keeps enough.
+        """Try circuits of every size; choose the smallest that keeps enough (`SizePoint.keeps`).
 
-        Of rankings behind the first no circuit is tried that is as large as what was found by then.
-        What is chosen must keep enough on the prompts of the search, too; and of it, heads are left
-        out one by one as long as it does without them.
+        Of the first ranking, circuits of some sizes are tried. The smallest that keeps enough is
+        looked for in each ranking by halving, as if more heads always kept more, and only among
+        those smaller than what was found by then. Of what is found, heads are left out one by one
+        as long as it does without them.
         """
-        points: list[SizePoint] = []
-        for (name, order), part in progress.each(list(orders.items())):
-            found = [len(point) for point in points if point.keeps(self.keep)]
-            points += self._along(name, order[: min(found, default=len(order) + 1) - 1], part)
-        curve = self._checked(points)
-        while True:
-            size = len(curve.point)
-            curve = self._checked([*curve.points, *self._smaller(curve.point, orders)])
-            if len(curve.point) == size:
-                return replace(curve, n_validation=len(self.validation.pairs))
+        along, halving, without = progress.parts(0.5, 0.2, 0.3)
+        (first, order), *others = orders.items()
+        best = self.along(first, order, along)
+        for (name, order), part in halving.each(others):
+            below = len(order) + 1 if best is None else len(best)
+            best = self._smallest(name, order[: below - 1]) or best
+            part(1.0)
+        if best is not None:
+            self._thin(best, orders[best.ranking])
+        without(1.0)
+        return self.curve
 
-    def _along(self, name: str, order: Sequence[Head], progress: Progress) -> list[SizePoint]:
-        """Circuits of a ranking: some of every size, and all about the size that is needed."""
-        coarse = _sizes(len(order))
-        first, second = progress.parts(0.8, 0.2)
-        points = self._tried(name, [frozenset(order[:n]) for n in coarse], first)
-        enough = next((len(point) for point in points if point.keeps(self.keep)), None)
-        if enough is None:
-            return points
-        below = max((n for n in coarse if n < enough), default=0)
-        between = [frozenset(order[:n]) for n in range(below + 1, enough)]
-        return points + self._tried(name, between, second)
+    @property
+    def curve(self) -> SizeCurve:
+        """All circuits that were tried."""
+        curve = SizeCurve.of(list(self._tried.values()), self.keep)
+        return replace(curve, n_validation=len(self.validation.pairs))
 
-    def _smaller(self, point: SizePoint, orders: Mapping[str, Sequence[Head]]) -> list[SizePoint]:
-        """The circuit without each of its heads, of many those that come last."""
-        worst = [head for head in reversed(orders[point.ranking]) if head in point.heads]
-        circuits = [point.heads - {head} for head in worst[:_LEFT_OUT] if len(point) > 1]
-        return self._tried(point.ranking, circuits, SILENT)
+    def along(
+        self, name: str, order: Sequence[Head], progress: Progress = SILENT
+    ) -> SizePoint | None:
+        """Circuits of some sizes of a ranking, and the smallest that keeps enough; None: none."""
+        first, second = progress.parts(0.7, 0.3)
+        self.tried(name, [frozenset(order[:n]) for n in _sizes(len(order))], first)
+        found = self._smallest(name, order)
+        second(1.0)
+        return found
 
-    def _tried(
-        self, name: str, circuits: list[frozenset[Head]], progress: Progress
+    def tried(
+        self, name: str, circuits: Sequence[frozenset[Head]], progress: Progress = SILENT
     ) -> list[SizePoint]:
-        kept = _kept(circuits, self.validation, progress)
-        return [SizePoint(name, *row) for row in zip(circuits, kept, strict=True)]
+        """Circuits on the prompts of the search and on those of validation."""
+        new = [heads for heads in circuits if heads not in self._tried]
+        first, second = progress.parts(0.5, 0.5)
+        runs = [_runs(new, self.search, first), _runs(new, self.validation, second)]
+        columns = [_kept(*runs[:1]), _kept(*runs[1:]), _kept(*runs)]
+        for heads, *kept in zip(new, *columns, strict=True):
+            self._tried[heads] = SizePoint(name, heads, *kept)
+        return [self._tried[heads] for heads in circuits]
 
-    def _checked(self, points: Sequence[SizePoint]) -> SizeCurve:
-        """The choice, once it holds on the prompts of the search."""
-        curve = SizeCurve.of(points, self.keep)
-        while curve.point.search is None:
-            search = self.search.performance(curve.point.heads)
-            points = [
-                replace(one, search=search) if one is curve.point else one for one in curve.points
-            ]
-            curve = SizeCurve.of(points, self.keep)
-        return curve
+    def _smallest(self, name: str, order: Sequence[Head]) -> SizePoint | None:
+        """The smallest circuit of the best heads of a ranking that keeps enough; None: none."""
+
+        def keeps(n: int) -> bool:
+            return self.tried(name, [frozenset(order[:n])])[0].keeps(self.keep)
+
+        if not order or not keeps(len(order)):
+            return None
+        n = bisect_left(range(len(order)), True, lo=1, key=keeps)
+        return self._tried[frozenset(order[:n])]
+
+    def _thin(self, point: SizePoint, order: Sequence[Head]) -> None:
+        """Leave out heads as long as enough is kept: those that come last, then whichever."""
+        for n_worst in (_LEFT_OUT, len(point)):
+            while (smaller := self._smaller(point, order, n_worst)) is not None:
+                point = smaller
+
+    def _smaller(self, point: SizePoint, order: Sequence[Head], n_worst: int) -> SizePoint | None:
+        """The circuit without one of the heads that come last, if it keeps enough; else None.
+
+        Which one, validation prompts say.
+        """
+        worst = [head for head in reversed(order) if head in point.heads][:n_worst]
+        if len(point) == 1:
+            return None
+        circuits = [point.heads - {head} for head in worst]
+        kept = self.validation.performances(circuits)
+        best = circuits[kept.index(max(kept))]
+        (found,) = self.tried(point.ranking, [best])
+        return found if found.keeps(self.keep) else None
 
 
 def with_held_out(sizes: SizeCurve, on: Evaluator, progress: Progress = SILENT) -> SizeCurve:
     """The same with what the best circuits of some sizes keep on other prompts.
 
     >>> kept = Estimate(91.0, 84.0, 96.0)
-    >>> sizes = SizeCurve.of([SizePoint("attribution", circuit.heads, kept)], keep=85)
+    >>> point = SizePoint("attribution", circuit.heads, kept, kept, kept)
+    >>> sizes = SizeCurve.of([point], keep=85)
     >>> with_held_out(sizes, evaluator).point.held_out is None
     False
     """
     front = sizes.front
     spread = {front[i * (len(front) - 1) // (_MOST_REPORTED - 1)] for i in range(_MOST_REPORTED)}
     best = [point for point in sizes.points if point in spread or point is sizes.point]
-    kept = iter(_kept([point.heads for point in best], on, progress))
+    kept = iter(kept_on([point.heads for point in best], on, progress))
     points = [replace(one, held_out=next(kept)) if one in best else one for one in sizes.points]
     return replace(sizes, points=tuple(points), n_held_out=len(on.pairs))
 
 
-def _kept(circuits: list[frozenset[Head]], on: Evaluator, progress: Progress) -> list[Estimate]:
-    """Percent of the metric, with intervals over the prompts."""
-    if not circuits:
-        return []
-    runs = on.metrics([on.everything, *circuits], progress=progress).numpy()
-    return Bootstrap().estimates(lambda means: 100 * means[1:] / means[:1], runs)
+def kept_on(
+    circuits: Sequence[frozenset[Head]], on: Evaluator, progress: Progress = SILENT
+) -> list[Estimate]:
+    """Percent of the metric that circuits keep on some prompts, with intervals over these.
+
+    >>> [one.value for one in kept_on([evaluator.everything], evaluator)]
+    [100.0]
+    """
+    return _kept(_runs(circuits, on, progress))
+
+
+def _runs(
+    circuits: Sequence[frozenset[Head]], on: Evaluator, progress: Progress = SILENT
+) -> Float[np.ndarray, "run prompt"]:
+    """The metric of the model itself, and of circuits."""
+    return on.metrics([on.everything, *circuits], progress=progress).numpy()
+
+
+def _kept(*runs: Float[np.ndarray, "run _"]) -> list[Estimate]:
+    """Percent of the metric over all prompts together, with intervals."""
+    together = np.concatenate(runs, axis=1)
+    return Bootstrap().estimates(lambda means: 100 * means[1:] / means[:1], together)
 
 
 def _sizes(most: int) -> list[int]:
-    """Every small number of heads, and about every third more of large ones."""
+    """Every small number of heads, and about every second more of large ones."""
     sizes = [min(1, most)]
     while sizes[-1] < most:
         sizes.append(min(most, max(sizes[-1] + 1, round(sizes[-1] * _STEP))))

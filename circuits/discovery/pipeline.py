@@ -118,7 +118,8 @@ class Pipeline:
             first, second = progress.parts(0.7, 0.3)
             sizes = Chooser(config.keep, self.evaluator, validation).choose(ranked.orders, first)
             heads = sizes.point.heads
-            worth = measure_contributions(heads, lowest(ranked.scores), validation, second)
+            opposing = lowest(ranked.scores)
+            worth = measure_contributions(heads, opposing, validation, self.evaluator, second)
         with self.meter.stage("patching") as part:
             (grown,) = self.patcher(heads).find([rule], part)
         with self.meter.stage("evaluation") as part:

@@ -47,7 +47,7 @@ class Rankings:
 def rank_heads(
     session: Session, evaluator: Evaluator, keep: float | int, progress: Progress = SILENT
 ) -> Rankings:
-    """Rank heads once, and again in ever smaller company, as far as circuits can need them.
+    """Rank all heads once, and again in ever smaller company those that a circuit can need.
 
     Args:
         session: The model on the prompts of the search.
@@ -72,7 +72,7 @@ def rank_heads(
         return company.scores(heads, round_number)
 
     first, least = {head: by_head[head] for head in begin}, min(_LEAST, len(begin))
-    orders = {IN_CONTEXT: thinned(first, scores_among, least=least), ONCE: tuple(begin)}
+    orders = {IN_CONTEXT: thinned(first, scores_among, least=least), ONCE: tuple(best)}
     return Rankings(orders, scores)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+
+import numpy as np
 
 from circuits.components import Head
 from circuits.evaluation.evaluator import Evaluator
@@ -17,7 +19,8 @@ class Contributions:
     """Points of performance that single heads are worth, with intervals over paired prompts.
 
     Attributes:
-        kept: Of each head of the circuit, what is lost without it.
+        kept: Of each head of the circuit, what is lost without it (where the interval would hold 0,
+            over more prompts than `n_prompts`).
         opposing: Of heads outside, what is lost where one is added: those alone whose interval is
             above 0, so that they work against the answer.
         n_prompts: Over how many prompts.
@@ -41,6 +44,7 @@ def measure_contributions(
     heads: frozenset[Head],
     others: Collection[Head],
     on: Evaluator,
+    more: Evaluator | None = None,
     progress: Progress = SILENT,
 ) -> Contributions:
     """Leave out each head of a circuit, and add each of some others.
@@ -49,20 +53,38 @@ def measure_contributions(
         heads: Of the circuit.
         others: Heads outside that may work against the answer.
         on: The prompts.
+        more: Other prompts; heads that nothing is shown to be lost without are tried on these, too.
         progress: Hears of the fraction done.
 
     >>> worth = measure_contributions(circuit.heads, [], Evaluator(model, pairs))
     >>> worth.opposing
     {}
     """
-    inside = sorted(heads)
-    outside = sorted(set(others) - heads)
-    changed = [*(heads - {head} for head in inside), *(heads | {head} for head in outside)]
-    runs = on.metrics([on.everything, heads, *changed], progress=progress).numpy()
-    lost = Bootstrap().estimates(lambda means: 100 * (means[1:2] - means[2:]) / means[:1], runs)
-    costs = dict(zip((*inside, *outside), lost, strict=True))
-    return Contributions(
-        {head: costs[head] for head in inside},
-        {head: costs[head] for head in outside if costs[head].low > 0},
-        len(on.pairs),
+    first, second = progress.parts(0.7, 0.3)
+    kept = _lost({head: heads - {head} for head in sorted(heads)}, heads, [on], first)
+    if more is not None:
+        open_ = {head: heads - {head} for head, lost in kept.items() if not lost.low > 0}
+        kept |= _lost(open_, heads, [on, more], second)
+    added = {head: heads | {head} for head in sorted(set(others) - heads)}
+    lost = _lost(added, heads, [on], second)
+    opposing = {head: points for head, points in lost.items() if points.low > 0}
+    return Contributions(kept, opposing, len(on.pairs))
+
+
+def _lost(
+    changed: Mapping[Head, frozenset[Head]],
+    heads: frozenset[Head],
+    on: Sequence[Evaluator],
+    progress: Progress,
+) -> dict[Head, Estimate]:
+    """By what each change was of, points lost by it over the prompts of all evaluators."""
+    if not changed:
+        return {}
+    runs = [
+        one.metrics([one.everything, heads, *changed.values()], progress=progress).numpy()
+        for one in on
+    ]
+    lost = Bootstrap().estimates(
+        lambda means: 100 * (means[1:2] - means[2:]) / means[:1], np.concatenate(runs, axis=1)
     )
+    return dict(zip(changed, lost, strict=True))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,6 +9,9 @@ from functools import cached_property
 from circuits.errors import InputError
 from circuits.fields import HeadSet
 from circuits.statistics.intervals import Estimate
+
+_ERRORS_WIDE = 3.92
+"""A 95 % interval, in standard errors."""
 
 
 @dataclass(frozen=True)
@@ -19,34 +21,37 @@ class SizePoint:
     Attributes:
         ranking: What proposed it.
         heads: Its heads.
-        validation: Percent of the model's metric that it keeps on the prompts that sizes are chosen
-            by.
-        search: The same on the prompts it was searched on; None where that was not measured.
-        held_out: The same on prompts that neither search nor choice has seen; None likewise.
+        search: Percent of the model's metric that it keeps on the prompts it was searched on.
+        validation: The same on the prompts that sizes are chosen by.
+        both: The same on both together.
+        held_out: The same on prompts that neither search nor choice has seen; None where that was
+            not measured.
 
-    >>> point = SizePoint("attribution", circuit.heads, Estimate(91.0, 84.0, 96.0))
-    >>> len(point) == len(circuit), point.keeps(85), point.held_out is None
-    (True, True, True)
+    >>> kept = Estimate(91.0, 84.0, 96.0)
+    >>> point = SizePoint("attribution", circuit.heads, kept, kept, kept)
+    >>> len(point) == len(circuit), point.keeps(85), point.keeps(90), point.held_out is None
+    (True, True, False, True)
     """
 
     ranking: str
     heads: HeadSet
+    search: Estimate
     validation: Estimate
-    search: float | None = None
+    both: Estimate
     held_out: Estimate | None = None
 
     def __len__(self) -> int:
         """How many heads it has."""
         return len(self.heads)
 
-    def keeps(self, percent: float | int) -> bool:
-        """Whether it holds so much, wherever that was measured before the choice."""
-        return self.least >= percent
-
     @property
-    def least(self) -> float:
-        """What it keeps on validation prompts, or on those of the search where that is less."""
-        return min(self.validation.value, math.inf if self.search is None else self.search)
+    def surely(self) -> float:
+        """What it keeps on both sets of prompts, less one standard error of that."""
+        return self.both.value - (self.both.high - self.both.low) / _ERRORS_WIDE
+
+    def keeps(self, percent: float | int) -> bool:
+        """Whether it holds so much, with a standard error to spare."""
+        return self.surely >= percent
 
 
 @dataclass(frozen=True)
@@ -60,8 +65,10 @@ class SizeCurve:
         n_validation: How many prompts sizes were chosen by.
         n_held_out: How many were reported on.
 
-    >>> points = [SizePoint("attribution", frozenset({Head(0, n) for n in range(size)}),
-    ...     Estimate(kept, kept - 5, kept + 5)) for size, kept in ((1, 40.0), (2, 86.0), (4, 97.0))]
+    >>> points = []
+    >>> for size, kept in ((1, 40.0), (2, 88.0), (4, 98.0)):
+    ...     heads, around = {Head(0, n) for n in range(size)}, Estimate(kept, kept - 5, kept + 5)
+    ...     points.append(SizePoint("attribution", frozenset(heads), around, around, around))
     >>> curve = SizeCurve.of(points, keep=85)
     >>> len(curve.point), len(curve.at(keep=95)), len(curve.at(heads=3))
     (2, 4, 2)
@@ -76,7 +83,7 @@ class SizeCurve:
     @classmethod
     def of(cls, points: Sequence[SizePoint], keep: float | int) -> SizeCurve:
         """Choose the smallest circuit that keeps so much; without any, the one that keeps most."""
-        rising = tuple(sorted(points, key=lambda point: (len(point), -point.validation.value)))
+        rising = tuple(sorted(points, key=lambda point: (len(point), -point.surely)))
         return cls(keep, rising, rising.index(_smallest(rising, keep)))
 
     @property
@@ -91,10 +98,10 @@ class SizeCurve:
 
     @cached_property
     def front(self) -> tuple[SizePoint, ...]:
-        """The circuits than which no smaller one keeps as much on validation prompts."""
+        """The circuits than which no smaller one surely keeps as much."""
         found: list[SizePoint] = []
         for point in self.points:
-            if not found or point.validation.value > found[-1].validation.value:
+            if not found or point.surely > found[-1].surely:
                 found.append(point)
         return tuple(found)
 
@@ -102,7 +109,7 @@ class SizeCurve:
         """Another circuit of those that were tried.
 
         Args:
-            keep: The smallest that keeps so many percent.
+            keep: The smallest that keeps so many percent, with a standard error to spare.
             heads: The one of at most so many heads that keeps most.
 
         Raises:
@@ -114,10 +121,10 @@ class SizeCurve:
         if keep is not None:
             point = _smallest(self.points, keep)
             if not point.keeps(keep):
-                most = max(point.least for point in self.points)
+                most = max(point.surely for point in self.points)
                 raise InputError(
-                    f"no circuit that was tried keeps {keep:g} %: the most is {most:.1f} %, with "
-                    f"{len(point)} heads; ask for less, or discover with a larger keep"
+                    f"no circuit that was tried surely keeps {keep:g} %: the most is {most:.1f} %, "
+                    f"with {len(point)} heads; ask for less, or discover with a larger keep"
                 )
             return point
         few = [point for point in self.front if heads is not None and len(point) <= heads]
@@ -132,5 +139,5 @@ class SizeCurve:
 
 def _smallest(rising: Sequence[SizePoint], keep: float | int) -> SizePoint:
     enough = next((point for point in rising if point.keeps(keep)), None)
-    most = max(rising, key=lambda point: point.least)
+    most = max(rising, key=lambda point: point.surely)
     return most if enough is None else enough

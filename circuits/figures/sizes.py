@@ -24,10 +24,10 @@ def sizes_figure(
     Raises:
         UnknownNameError: The theme is unknown.
 
-    >>> points = [SizePoint("attribution", frozenset({Head(0, n) for n in range(size)}),
-    ...     Estimate(kept, kept - 5, kept + 5)) for size, kept in ((1, 40.0), (2, 86.0))]
-    >>> sizes_figure(SizeCurve.of(points, keep=85)).layout.title.text
-    'Size against performance of 2 circuits'
+    >>> kept = Estimate(91.0, 84.0, 96.0)
+    >>> point = SizePoint("attribution", circuit.heads, kept, kept, kept)
+    >>> sizes_figure(SizeCurve.of([point], keep=85)).layout.title.text
+    'Size against performance of 1 circuit'
     """
     palette = palette_of(theme)
     figure = go.Figure()
@@ -36,14 +36,13 @@ def sizes_figure(
         behind = [p for p in sizes.points if p.ranking == ranking and p not in sizes.front]
         symbol = ("circle-open", "square-open", "diamond-open")[number % 3]
         name = f"other circuits, ranked {ranking}"
-        values = [point.validation for point in behind]
+        values = [point.both for point in behind]
         figure.add_trace(_markers(behind, values, name, palette.muted, symbol))
-    front = _markers(
-        sizes.front, [p.validation for p in sizes.front], "validation", palette.series[0], "circle"
-    )
+    kept = [point.both for point in sizes.front]
+    front = _markers(sizes.front, kept, "search and validation", palette.series[0], "circle")
     figure.add_trace(front.update(mode="lines+markers", line={"shape": "hv", "width": 2}))
     _add_held_out(figure, sizes, palette)
-    chosen = _markers([sizes.point], [sizes.point.validation], "chosen", palette.series[1], "")
+    chosen = _markers([sizes.point], [sizes.point.both], "chosen", palette.series[1], "")
     ring = {"size": 18, "symbol": "circle-open", "line": {"width": 2.5}}
     figure.add_trace(chosen.update(marker=ring))
     n_circuits = len(sizes.points)
@@ -88,8 +87,8 @@ def _markers(
 
 def _describe(point: SizePoint) -> str:
     held_out = "not run" if point.held_out is None else f"{point.held_out:.1f} %"
-    search = "not run" if point.search is None else f"{point.search:.1f} %"
     return (
         f"<b>{len(point)} heads</b>, ranked {plain(point.ranking)}"
-        f"<br>search {search}<br>validation {point.validation:.1f} %<br>held out {held_out}"
+        f"<br>search {point.search:.1f} %<br>validation {point.validation:.1f} %"
+        f"<br>held out {held_out}"
     )

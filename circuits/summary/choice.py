@@ -18,7 +18,6 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
     """What the circuit keeps on each set of prompts, and why it is the one."""
     config, point = found.config, sizes.point
     held_out = "not run" if point.held_out is None else f"{point.held_out:.1f}%"
-    search = "not run" if point.search is None else f"{point.search:.1f}%"
     reason = (
         f"the smallest of {len(sizes.points)} circuits that keeps {sizes.keep:g}%"
         if sizes.reaches
@@ -27,9 +26,9 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
     told = {
         "performance": f"{held_out} of the model's {config.metric} on {sizes.n_held_out} prompts "
         "that neither search nor choice has seen",
-        "elsewhere": f"{search} on {config.n_prompts} prompts of the search, "
-        f"{point.validation:.1f}% on {sizes.n_validation} that the size was chosen by",
-        "chosen": f"{reason} of both",
+        "elsewhere": f"{point.search:.1f}% on {config.n_prompts} prompts of the search, "
+        f"{point.validation:.1f}% on {sizes.n_validation} others that the size was chosen by",
+        "chosen": f"{reason} of these, with a standard error to spare",
     }
     if found.performance > 100:
         told["above 100%"] = "heads that work against the answer are left out"
@@ -66,15 +65,17 @@ def sizes(of: SizeCurve) -> Table:
         (
             str(len(point)),
             point.ranking,
-            f"{point.validation:.1f}",
-            "" if point.held_out is None else f"{point.held_out:.1f}",
+            f"{point.search.value:.1f}",
+            f"{point.validation.value:.1f}",
+            "" if point.held_out is None else f"{point.held_out.value:.1f}",
+            "" if point.held_out is None else interval(point.held_out, 1),
             "chosen" if point is of.point else "",
         )
         for point in of.points
         if point in of.front or point is of.point
     )
-    legend = f"% of the model's metric, on {of.n_validation} and {of.n_held_out} prompts"
-    return Table((">heads", "ranked", ">validation", ">held out", ""), cells, legend)
+    legend = f"% of the model's metric, with a 95 % interval on {of.n_held_out} held-out prompts"
+    return Table((">heads", "ranked", ">search", ">validation", ">held out", "", ""), cells, legend)
 
 
 def contributions(worth: Contributions) -> Table:
@@ -83,5 +84,8 @@ def contributions(worth: Contributions) -> Table:
     changes = [(head, "left out", lost) for head, lost in ranked]
     changes += [(head, "added", lost) for head, lost in worth.opposing.items()]
     cells = [(str(h), how, f"{lost.value:.1f}", interval(lost, 1)) for h, how, lost in changes]
-    legend = f"points of performance, on {worth.n_prompts} prompts that the size was chosen by"
+    legend = (
+        f"points of performance, on {worth.n_prompts} prompts that the size was chosen by (and "
+        "those of the search, where these leave it open)"
+    )
     return Table(("head", "", ">points lost", ""), tuple(cells), legend)

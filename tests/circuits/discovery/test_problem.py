@@ -28,6 +28,7 @@ from tests.circuits.conftest import toy_discovery
 from tests.circuits.prompts import ToyTask
 
 SETTINGS = {
+    "method": "app",
     "n_prompts": 3,
     "n_mean_prompts": 4,
     "n_sampled_paths": 2,

@@ -204,7 +204,7 @@ def test_elsewhere_it_is_unknown() -> None:
 def test_where_it_is_not_registered_it_is_refused(toy) -> None:
     for name, value in TOY.items():
         with pytest.raises(SettingError, match=f"unknown {name} '{value}'"):
-            discover_circuit(*toy, **{name: value})
+            discover_circuit(*toy, **{"method": "app", name: value})
 
 
 def test_its_runs_are_read_where_it_is_not(toy, registered, tmp_path) -> None:

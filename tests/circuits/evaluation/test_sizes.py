@@ -13,10 +13,11 @@ from circuits.evaluation.sizes import SizeCurve, SizePoint
 from circuits.statistics.intervals import Estimate
 
 
-def point(size, validation, search=100.0, ranking="one") -> SizePoint:
-    heads = frozenset(Head(0, index) for index in range(size))
-    kept = Estimate(validation, validation - 3, validation + 3)
-    return SizePoint(ranking, heads, kept, search)
+def point(size, surely, ranking="one", error=2.0) -> SizePoint:
+    """A circuit that keeps a standard error more than it surely does."""
+    heads, value = frozenset(Head(0, index) for index in range(size)), surely + error
+    kept = Estimate(value, value - 1.96 * error, value + 1.96 * error)
+    return SizePoint(ranking, heads, Estimate(1.0, 0.0, 2.0), Estimate(3.0, 2.0, 4.0), kept)
 
 
 POINTS = [point(8, 99.0), point(2, 60.0), point(5, 88.0), point(4, 86.0, ranking="two")]
@@ -30,8 +31,9 @@ class TestTheChoice:
         assert curve.reaches
         assert [len(one) for one in curve.points] == [2, 4, 5, 8]
 
-    def test_it_must_hold_on_the_prompts_of_the_search_too(self) -> None:
-        lucky = point(3, 90.0, search=70.0)
+    def test_it_must_keep_it_with_a_standard_error_to_spare(self) -> None:
+        lucky = point(3, 84.9, error=10.0)
+        assert lucky.both.value > 94
         assert len(SizeCurve.of([*POINTS, lucky], keep=85).point) == 4
 
     def test_of_one_size_the_one_that_keeps_more(self) -> None:
@@ -43,10 +45,11 @@ class TestTheChoice:
         assert len(curve.point) == 8
         assert not curve.reaches
 
-    @given(st.lists(st.tuples(st.integers(1, 9), percents, percents), min_size=1), percents)
+    @given(st.lists(st.tuples(st.integers(1, 9), percents), min_size=1), percents)
     def test_never_larger_than_any_that_would_do(self, rows, keep) -> None:
-        curve = SizeCurve.of([point(*row) for row in rows], keep)
-        enough = [size for size, validation, search in rows if min(validation, search) >= keep]
+        points = [point(*row) for row in rows]
+        curve = SizeCurve.of(points, keep)
+        enough = [len(one) for one in points if one.surely >= keep]
         assert curve.reaches == bool(enough)
         if enough:
             assert len(curve.point) == min(enough)
@@ -55,7 +58,7 @@ class TestTheChoice:
 class TestOthers:
     curve = SizeCurve.of(POINTS, keep=85)
 
-    @pytest.mark.parametrize(("keep", "size"), [(50, 2), (86, 4), (87, 5), (95, 8)])
+    @pytest.mark.parametrize(("keep", "size"), [(50, 2), (85.9, 4), (87, 5), (95, 8)])
     def test_by_what_it_keeps(self, keep, size) -> None:
         assert len(self.curve.at(keep=keep)) == size
 
@@ -69,7 +72,7 @@ class TestOthers:
         assert [len(one) for one in curve.front] == [2, 4, 5, 8]
 
     def test_what_was_not_tried_is_refused(self) -> None:
-        with pytest.raises(InputError, match=r"keeps 99.5 %: the most is 99.0 %, with 8 heads"):
+        with pytest.raises(InputError, match=r"surely keeps 99.5 %: the most is 99.0 %"):
             self.curve.at(keep=99.5)
         with pytest.raises(InputError, match="at most 1 heads was tried: the smallest has 2"):
             self.curve.at(heads=1)

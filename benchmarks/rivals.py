@@ -1,0 +1,156 @@
+"""The default against other ways to choose heads: sizes, and what they keep on unseen prompts.
+
+python -m benchmarks.rivals [--task ioi] [--seeds 10] [--write]
+
+For every task and seed: 16 prompts to find on, 16 others to choose by, 64 more to report on, the
+same for all. Every way must keep the same percentage by the default's own test (`SizePoint.keeps`);
+one that has no circuit that does is reported with the one that keeps most. What was measured is
+kept, so that the benchmark goes on where it was stopped.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+from random import Random
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from torch import Tensor
+
+from benchmarks.input_gradients import input_gradient_scores
+from benchmarks.machine import describe_machine
+from benchmarks.publish import Write, kept, publish
+from benchmarks.rivals_table import markdown
+from circuits import DiscoveryConfig, discover_grid, load_model
+from circuits.components import Head
+from circuits.discovery.choose import Chooser, kept_on
+from circuits.discovery.pipeline import Pipeline
+from circuits.discovery.session import Session
+from circuits.evaluation import Evaluator, SizeCurve, SizePoint
+from circuits.forward import TransformerBridge
+from circuits.model import DEFAULT_MODEL
+from circuits.scores import attribution_scores
+from circuits.statistics import Estimate
+from circuits.tasks import get_task, list_tasks
+
+RESULTS = Path(__file__).parent / "results" / "rivals.json"
+KEPT = (50.0, 70.0, 85.0, 95.0)
+"""Percentages whose smallest circuits are run on held-out prompts, for a front."""
+N_RANDOM, N_TRIED_ON = 200, 4
+Row = dict[str, Any]
+
+
+def measure(bridge: TransformerBridge, task: str, seed: int, *, rivals: bool) -> Row:
+    """Figures of the default, and of its rivals on the same prompts."""
+    config = DiscoveryConfig(seed=seed, n_held_out_prompts=64)
+    session = Session.of(bridge, get_task(task), config)
+    run = Pipeline(session)
+    found = run.discover()
+    search = run.evaluator
+    validation, held_out = map(search.on, session.other_pairs)
+    assert found.sizes is not None
+    assert config.keep is not None
+    per_pass = found.cost.forward_pass_flops
+    row = {
+        "edges": len(found.circuit.edges),
+        "passes": {stage.stage: stage.flops / per_pass for stage in found.cost.stages},
+        "seconds": found.cost.seconds,
+        "ways": {"default": _reported(found.sizes, held_out)},
+    }
+    if not rivals:
+        return row
+    rankings = {
+        "top-n by attribution": attribution_scores(session.activations),
+        "heads by EAP-IG": input_gradient_scores(session.activations),
+    }
+    chooser = Chooser(config.keep, search, validation)
+    for name, scores in rankings.items():
+        own = replace(chooser)
+        own.along(name, _ranked(scores))
+        row["ways"][name] = _reported(own.curve, held_out)
+    plain = DiscoveryConfig("app", seed=seed, verify=False)
+    grid = discover_grid(bridge, task, config=plain)
+    for name, points in {
+        "threshold rule (app)": [p for p in grid.points if p.selection == plain.selection],
+        "grid of 16 thresholds": grid.points,
+    }.items():
+        own = replace(chooser)
+        own.tried(name, [p.circuit.heads for p in points])
+        row["ways"][name] = _reported(own.curve, held_out)
+    n_heads = len(found.circuit)
+    row["ways"][f"best of {N_RANDOM} random"] = _random(chooser, n_heads, seed, held_out)
+    return row
+
+
+def _ranked(scores: Tensor) -> list[Head]:
+    order = scores.flatten().argsort(descending=True, stable=True).tolist()
+    return [Head(*divmod(place, scores.shape[1])) for place in order]
+
+
+def _random(chooser: Chooser, n_heads: int, seed: int, held_out: Evaluator) -> Row:
+    """The one that keeps most on some prompts of the search, of many circuits of one size."""
+    search, draw = chooser.search, Random(seed)
+    heads = sorted(search.everything)
+    circuits = [frozenset(draw.sample(heads, n_heads)) for _ in range(N_RANDOM)]
+    tried = search.on(search.pairs[:N_TRIED_ON]).performances(circuits)
+    best = circuits[tried.index(max(tried))]
+    own = replace(chooser)
+    own.tried("random", [best])
+    return _reported(own.curve, held_out)
+
+
+def _reported(sizes: SizeCurve, held_out: Evaluator) -> Row:
+    """The chosen circuit, and the smallest ones that keep less and more, on held-out prompts."""
+    at = [sizes.point, *(p for keep in KEPT if (p := _at(sizes, keep)) is not None)]
+    points = list(dict.fromkeys(at))
+    kept = kept_on([point.heads for point in points], held_out)
+    rows = [_row(*pair) for pair in zip(points, kept, strict=True)]
+    return rows[0] | {"reaches": sizes.reaches, "front": rows}
+
+
+def _at(sizes: SizeCurve, keep: float) -> SizePoint | None:
+    return next((point for point in sizes.points if point.keeps(keep)), None)
+
+
+def _row(point: SizePoint, kept: Estimate) -> Row:
+    return {
+        "ranking": point.ranking,
+        "heads": [str(head) for head in sorted(point.heads)],
+        "search": point.search.value,
+        "validation": point.validation.value,
+        "held_out": [kept.value, kept.low, kept.high],
+    }
+
+
+def main(
+    task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
+    model: str = DEFAULT_MODEL,
+    seeds: int = 10,
+    rival_seeds: Annotated[int, typer.Option(help="Of how many seeds rivals are run.")] = 10,
+    out: Path = RESULTS,
+    write: Write = False,
+) -> None:
+    """Measure what is not known yet, and write the figures as JSON and as a table."""
+    say, bridge = Console(stderr=True).print, load_model(model)
+    about = {"model": model}
+    rows: dict[str, Row] = kept(out, about).get("rows", {})
+    for seed in range(seeds):
+        for name in task or list_tasks():
+            known, rivals = rows.get(f"{name} {seed}"), seed < rival_seeds
+            if known is not None and (len(known["ways"]) > 1 or not rivals):
+                continue
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                row = measure(bridge, name, seed, rivals=rivals)
+            rows[f"{name} {seed}"] = row | {"machine": describe_machine()}
+            sizes = {way: len(one["heads"]) for way, one in row["ways"].items()}
+            say(f"{name}, seed {seed}: {sizes}")
+            publish({**about, "rows": rows}, out, "", None)
+    publish({**about, "rows": rows}, out, markdown(rows), "rivals table" if write else None)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,57 @@
+"""What `benchmarks.rivals` measured, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from statistics import fmean
+from typing import Any
+
+from benchmarks.tables import spread, table
+
+Row = Mapping[str, Any]
+DEFAULT = "default"
+
+
+def by_task(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
+    """Rows of each task, by rising seed."""
+    found: dict[str, list[Row]] = {}
+    for key in sorted(rows, key=lambda key: int(key.split()[1])):
+        found.setdefault(key.split()[0], []).append(rows[key])
+    return found
+
+
+def markdown(rows: Mapping[str, Row]) -> str:
+    """For each task and way: size, and what it keeps on held-out prompts."""
+    lines = []
+    for task, of_task in by_task(rows).items():
+        for way in dict.fromkeys(way for row in of_task for way in row["ways"]):
+            ways = [row["ways"][way] for row in of_task if way in row["ways"]]
+            lines.append((task if way == DEFAULT else "", way, *_cells(ways)))
+    titles = (
+        "task",
+        "heads chosen by",
+        "seeds",
+        "heads",
+        "% held out",
+        "least",
+        "reach 85 %",
+    )
+    machines = [row["machine"] for row in rows.values()]
+    commits = ", ".join(sorted({machine["commit"] for machine in machines}))
+    return (
+        f"{table(titles, lines, n_left=2)}\n\n"
+        "Mean ± SD over seeds; 16 prompts to find on, 16 to choose by, 64 to report on. "
+        f"{machines[0]['processor']}, torch {machines[0]['torch']}, commit {commits}."
+    )
+
+
+def _cells(ways: list[Row]) -> tuple[str, ...]:
+    held_out = [way["held_out"][0] for way in ways]
+    reached = fmean(way["reaches"] for way in ways)
+    return (
+        str(len(ways)),
+        spread([len(way["heads"]) for way in ways], "{:.1f}"),
+        spread(held_out, "{:.0f}"),
+        f"{min(held_out):.0f}",
+        f"{reached:.0%}",
+    )
