@@ -56,7 +56,9 @@ class ModelSource:
         return bridge
 
 
-def discovery_config(options: Mapping[str, Any], usual_method: str) -> DiscoveryConfig:
+def discovery_config(
+    options: Mapping[str, Any], usual_method: str = "in-context"
+) -> DiscoveryConfig:
     """Build the settings from the options that were given. Raises SettingError."""
     given = {name: value for name, value in options.items() if value is not None}
     given["selection"] = SelectionRule(**_fields_of(SelectionRule, given))

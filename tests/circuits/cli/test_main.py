@@ -146,7 +146,7 @@ def test_help_names_every_choice_and_default():
 def test_options_reach_the_settings():
     options = {"n_prompts": 3, "threshold": 1.5, "full_curve": True, "memory_bytes": "2MB"}
     options |= {"verify": False, "n_sampled_paths": 5, "ignore_behaviour": True}
-    options |= {"kind": "significance", "false_discovery_rate": 0.1}
+    options |= {"kind": "significance", "false_discovery_rate": 0.1, "method": "app"}
     config = inputs.discovery_config({**options, "alpha": None, "task": "ioi"})
     assert config.n_prompts == 3
     assert config.ignore_behaviour
@@ -155,7 +155,8 @@ def test_options_reach_the_settings():
     assert config.pruning == PruningRule(full_curve=True)
     assert config.memory_bytes == 2_000_000
     assert inputs.discovery_config({"full_curve": None}).pruning is None
-    by_share = inputs.discovery_config({"score_share": 0.8})
+    by_share = inputs.discovery_config({"score_share": 0.8, "keep": "none"})
+    assert (by_share.method, by_share.keep) == ("app", None)
     assert by_share.pruning == PruningRule("share", score_share=0.8)
     assert not config.verify
     assert config.n_sampled_paths == 5
@@ -164,7 +165,7 @@ def test_options_reach_the_settings():
 def test_discover_prints_everything_and_writes_nothing(tiny, empty_directory):
     result = circuits("discover", "ioi", "--model", tiny, *FEW)
     assert result.exit_code == 0
-    parts = ("Circuit", "sparsity", "candidates", "Verification", "Heads by layer", "peak memory")
+    parts = ("Circuit", "sparsity", "chosen", "Sizes", "Verification", "Heads by layer", "peak mem")
     for part in parts:
         assert part in result.stdout
     assert "Not saved; --out DIRECTORY keeps a run, for example --out runs/ioi" in result.stdout

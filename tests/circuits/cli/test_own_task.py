@@ -98,7 +98,7 @@ def test_rows_that_only_this_tokenizer_cannot_use(file, tiny, tmp_path):
     path = tmp_path / "names.jsonl"
     row = {**json.loads(file.read_text().splitlines()[0]), "correct": " two words"}
     path.write_text(json.dumps(row))
-    refused = error_of("discover", path, "--model", tiny, code=1)
+    refused = error_of("discover", path, "--model", tiny, *LOW, code=1)
     assert "names: 1 of 1 rows cannot be used: row 1: the answer ' two words' is not" in refused
 
 

@@ -117,7 +117,7 @@ class TestCommands:
         )
         for mine, usual in ((strange, DiscoveryConfig()), (strange.selection, SelectionRule())):
             same = {n for n, value in vars(usual).items() if getattr(mine, n) == value}
-            assert same <= {"memory_bytes"}
+            assert same <= {"memory_bytes", "n_validation_prompts", "n_held_out_prompts"}
         _, options = told(self.with_config(saved, strange))
         assert inputs.discovery_config(options) == strange
 
@@ -134,7 +134,8 @@ class TestCommands:
         assert name == "grid"
         assert (options["thresholds"], options["min_effects"]) == ("1.5,2.0", "0.0,0.01")
         assert options["keep"] == 90.0
-        given = Asked("ioi", {**options, "threshold": None, "min_effect": None}).config()
+        own = ("threshold", "min_effect", "keep")
+        given = Asked("ioi", {**options, **dict.fromkeys(own)}, "app").config()
         assert given.n_prompts == saved.found.config.n_prompts
 
     def test_a_study_that_was_refused_tried_nothing(self, saved):

@@ -96,8 +96,8 @@ def test_a_histogram_fits_a_line():
     ("arguments", "message"),
     [
         (("--seeds", "0"), "seeds must be at least 1"),
-        (("--against", "app"), "cannot be compared with itself"),
-        (("--against", "magic"), "methods to compare with: app, path-patching"),
+        (("--against", "in-context"), "cannot be compared with itself"),
+        (("--against", "magic"), "methods to compare with: in-context, app, path-patching"),
         (("--against", "no/such/run"), "no/such/run"),
         (("--resume",), "add --out DIRECTORY"),
         (("--templates", "0"), "n_templates must be at least 1"),

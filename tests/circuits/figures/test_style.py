@@ -12,7 +12,7 @@ from circuits import Circuit, Discovery, DiscoveryConfig, Head, Receiver
 from circuits.behaviour import Behaviour
 from circuits.discovery.problem import Provenance
 from circuits.errors import UnknownNameError
-from circuits.evaluation import Curve, CurvePoint
+from circuits.evaluation import Curve, CurvePoint, SizeCurve, SizePoint
 from circuits.figures import (
     THEMES,
     attention_figure,
@@ -24,6 +24,7 @@ from circuits.figures import (
     pareto_figure,
     receiver_effects_figure,
     seeds_figure,
+    sizes_figure,
     sparsity_curve_figure,
 )
 from circuits.figures.style import palette_of
@@ -148,6 +149,10 @@ DISCOVERY = Discovery(
 )
 
 
+KEPT = Estimate(91.0, 84.0, 96.0)
+POINT = SizePoint(TAG, frozenset({Head(0, 0)}), KEPT, KEPT, KEPT, KEPT)
+
+
 def study_of(*found: Discovery) -> SeedStudy:
     return SeedStudy(tuple(map(SeedRun, found)), reported=0)
 
@@ -179,6 +184,7 @@ EVERY_FIGURE = {
     "scores": lambda theme: head_scores_figure(np.eye(2), HEADS.heads, TAG, theme=theme),
     "seeds": lambda theme: seeds_figure(study_of(DISCOVERY), TAG, theme=theme),
     "no seeds": lambda theme: seeds_figure(study_of(), TAG, theme=theme),
+    "sizes": lambda theme: sizes_figure(SizeCurve.of([POINT], 85), TAG, theme=theme),
     "sweep": lambda theme: sparsity_curve_figure(
         {TAG: Pruning(HEADS.heads, (0.5,), (90.0,), 0)}, TAG, theme=theme
     ),
