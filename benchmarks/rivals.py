@@ -20,7 +20,6 @@ import typer
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.input_gradients import input_gradient_scores
 from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, kept, publish
 from benchmarks.rivals_table import markdown
@@ -32,7 +31,7 @@ from circuits.discovery.session import Session
 from circuits.evaluation import Evaluator, SizeCurve, SizePoint
 from circuits.forward import TransformerBridge
 from circuits.model import DEFAULT_MODEL
-from circuits.scores import attribution_scores
+from circuits.scores import attribution_scores, input_gradient_scores
 from circuits.statistics import Estimate
 from circuits.tasks import get_task, list_tasks
 

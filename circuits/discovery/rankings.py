@@ -15,10 +15,12 @@ from circuits.components import Head
 from circuits.discovery.session import Session
 from circuits.evaluation import Evaluator
 from circuits.runtime.progress import SILENT, Progress
-from circuits.scores import mask_scores
+from circuits.scores import input_gradient_scores, mask_scores
 from circuits.search.in_context import thinned
 
-IN_CONTEXT, ONCE = "in-context", "mask-attribution"
+IN_CONTEXT, ONCE, INPUTS = "in-context", "mask-attribution", "eap-ig"
+_SMALL = 12
+"""Heads: where so many do not do, circuits are large, and another ranking is worth its price."""
 _WEIGHT = 0.75
 """Where slopes are taken in a circuit: near its own heads, short of where they saturate."""
 _FEW = 40
@@ -49,6 +51,8 @@ def rank_heads(
 ) -> Rankings:
     """Rank all heads once, and again in ever smaller company those that a circuit can need.
 
+    Where the best few do not keep enough, EAP-IG ranks all heads, too.
+
     Args:
         session: The model on the prompts of the search.
         evaluator: The same, with mean head outputs.
@@ -63,7 +67,7 @@ def rank_heads(
     company = _Company(session, evaluator)
     scores = mask_scores(session.activations, evaluator.means).mean
     by_head = {head: float(scores[head.layer, head.index]) for head in session.graph.heads}
-    best = sorted(by_head, key=lambda head: (-by_head[head], head))
+    best = _best_first(scores)
     begin = best[: _n_to_begin_with(best, evaluator, keep)]
     once(1.0)
 
@@ -72,8 +76,15 @@ def rank_heads(
         return company.scores(heads, round_number)
 
     first, least = {head: by_head[head] for head in begin}, min(_LEAST, len(begin))
-    orders = {IN_CONTEXT: thinned(first, scores_among, least=least), ONCE: tuple(best)}
+    orders = {IN_CONTEXT: thinned(first, scores_among, least=least), ONCE: best}
+    if evaluator.performance(frozenset(orders[IN_CONTEXT][:_SMALL])) < keep:
+        orders[INPUTS] = _best_first(input_gradient_scores(session.activations))
     return Rankings(orders, scores)
+
+
+def _best_first(scores: Float[Tensor, "layer head"]) -> tuple[Head, ...]:
+    order = scores.flatten().argsort(descending=True, stable=True).tolist()
+    return tuple(Head(*divmod(place, scores.shape[1])) for place in order)
 
 
 def _n_to_begin_with(best: Sequence[Head], evaluator: Evaluator, keep: float | int) -> int:
@@ -118,13 +129,10 @@ class _Company:
 
 
 def lowest(scores: Float[Tensor, "layer head"], n: int = 8) -> tuple[Head, ...]:
-    """The heads of the lowest scores below 0: those that may work against the answer.
+    """The heads of the lowest scores below 0, worst first: they may work against the answer.
 
     >>> [str(head) for head in lowest(torch.tensor([[0.5, -0.1], [-0.3, 0.0]]))]
     ['1.0', '0.1']
     """
-    n_heads = scores.shape[1]
-    worst = scores.flatten().argsort()[:n].tolist()
-    return tuple(
-        Head(*divmod(place, n_heads)) for place in worst if float(scores.flatten()[place]) < 0
-    )
+    worst = reversed(_best_first(scores)[-n:])
+    return tuple(head for head in worst if float(scores[head.layer, head.index]) < 0)

@@ -76,6 +76,7 @@ SCORERS: Registry[NodeScorer] = Registry(
     {
         "attribution": "circuits.scores.attribution:ATTRIBUTION",
         "mask-attribution": "circuits.scores.mask_attribution:MASK_ATTRIBUTION",
+        "eap-ig": "circuits.scores.input_gradients:EAP_IG",
         "flap": "circuits.scores.flap:FLAP",
         "contrastive-flap": "circuits.scores.flap:CONTRASTIVE_FLAP",
     },

@@ -19,7 +19,7 @@ def test_defaults() -> None:
 
 
 def test_names() -> None:
-    alone = ("attribution", "mask-attribution", "flap", "contrastive-flap")
+    alone = ("attribution", "mask-attribution", "eap-ig", "flap", "contrastive-flap")
     assert METHODS.names() == ("in-context", "app", "path-patching", "merged-flap")
     assert method_names() == (*METHODS.names(), *alone)
     assert pruning_names() == ("merged-flap", *alone)

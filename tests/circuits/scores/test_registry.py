@@ -14,6 +14,7 @@ from circuits.scores import (
     ScoreSettings,
     attribution_scores,
     head_scores,
+    input_gradient_scores,
     mask_scores,
 )
 
@@ -28,6 +29,7 @@ def test_each_name_is_its_formula(llama, pairs, activations, contrast) -> None:
     expected = {
         "attribution": attribution_scores(activations),
         "mask-attribution": mask_scores(activations).mean,
+        "eap-ig": input_gradient_scores(activations),
         "flap": head_scores(llama, pairs, "WIFV", None),
         "contrastive-flap": head_scores(llama, pairs, "WIFN", contrast),
     }

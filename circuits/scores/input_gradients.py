@@ -1,7 +1,8 @@
 """EAP-IG's scores of heads: gradients averaged on the way from corrupted inputs to clean ones.
 
-Hanna, Pezzelle and Belinkov 2024 (arXiv 2403.17806), EAP-IG-inputs, for nodes: a head's change
-between the two prompts times the mean gradient at embeddings 1/m, 2/m, ... m/m of the way.
+A head's change from the corrupted prompt to the clean one, times the mean gradient of the metric at
+its output with embeddings 1/m, 2/m, ... m/m of the way (Hanna, Pezzelle and Belinkov 2024, arXiv
+2403.17806, with inputs interpolated; there for edges, here for heads).
 """
 
 from __future__ import annotations
@@ -11,16 +12,30 @@ from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
+from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import metric_above, read_tokens
+from circuits.scores.scorer import Scorer
 
-STEPS = 5
 
+def input_gradient_scores(activations: Activations, steps: int = 5) -> Float[Tensor, "layer head"]:
+    """Mean over prompts, in units of the metric: above 0 where a head helps the answer.
 
-def input_gradient_scores(
-    activations: Activations, steps: int = STEPS
-) -> Float[Tensor, "layer head"]:
-    """Mean over prompts, in units of the metric: above 0 where a head helps the answer."""
+    Args:
+        activations: The model on the prompts.
+        steps: How many gradients are averaged.
+
+    Raises:
+        InputError: There is no prompt, or no step.
+
+    >>> input_gradient_scores(Activations(model, pairs)).shape
+    torch.Size([3, 4])
+    """
+    if steps < 1 or not activations.batches:
+        raise InputError(
+            f"EAP-IG needs at least one prompt pair and one step, got {len(activations.pairs)} and "
+            f"{steps}"
+        )
     per_prompt = torch.cat([_scores(batch, steps) for batch in activations.batches])
     return per_prompt.mean(0).float().cpu()
 
@@ -52,3 +67,10 @@ def _gradients(batch: Batch, share: float) -> tuple[Float[Tensor, "read_token he
     start = tokens.pack(torch.lerp(corrupted, clean, share))
     with torch.enable_grad():
         return torch.autograd.grad(metric_above(run, 0, start, tokens, keep).sum(), outputs)
+
+
+EAP_IG = Scorer(
+    "eap-ig",
+    "what each head's change is worth, by gradients on the way from corrupted inputs to clean ones",
+    lambda activations, settings: input_gradient_scores(activations),
+)
