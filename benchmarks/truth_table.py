@@ -28,7 +28,7 @@ from circuits.truth.methods import by_default_rules
 
 RESULTS = Path(__file__).parent / "results" / "truth.json"
 KEPT = Path("runs/truth")
-_EXACT = ("app-exact", "app-merged-flap-exact", "path-patching-exact")
+_MOST = ("in-context", "app-exact", "app-merged-flap-exact", "path-patching-exact")
 
 
 def by_model(rows: Sequence[TruthRow]) -> str:
@@ -103,11 +103,11 @@ def main(
     """Run every method on every model, and write the figures as JSON and as a table."""
     progress = _progress()
     rows = run_truth(list_truths(), directory, seed=seed, progress=progress)
-    exact = [contestant for contestant in contestants() if contestant.name in _EXACT]
+    most = [contestant for contestant in contestants() if contestant.name in _MOST]
     others: list[dict[str, Any]] = []
     for data in unseen or ():
         where, names = directory / data.name, list_truths(data)
-        found = run_truth(names, where, methods=exact, seed=seed, progress=progress, data=data)
+        found = run_truth(names, where, methods=most, seed=seed, progress=progress, data=data)
         others += [row | {"model": f"{data.name}/{row['model']}"} for row in as_json(found)]
     measured = {
         "seed": seed,

@@ -28,10 +28,14 @@ def discover_circuit(
 ) -> Discovery:
     """Find the attention heads, and the paths between them, that carry out a task.
 
-    Accelerated Path Patching (arXiv 2511.05442): prune heads, then grow a circuit from the logits
-    downward by the path effects among what is left. The paper prunes by FLAP and Contrastive-FLAP
-    merged (`prune_by="merged-flap"`); attribution loses fewer of the heads that path patching of
-    the whole model finds.
+    Heads are ranked by what they add in the company they keep, and the smallest set that keeps
+    `keep` percent of the metric, on prompts beside those of the search, is chosen; its paths are
+    patched. `performance` is on prompts that neither search nor choice has seen.
+
+    `keep=None`, or `method="app"`, is Accelerated Path Patching (arXiv 2511.05442): prune heads,
+    then grow a circuit from the logits downward by the path effects among what is left. The paper
+    prunes by FLAP and Contrastive-FLAP merged (`prune_by="merged-flap"`); attribution loses fewer
+    of the heads that path patching of the whole model finds.
 
     Where the prompts do not show that the model does the task (`Behaviour.verdict`), nothing is
     searched for: the circuit is empty, its performance NaN, and `verdict` says why.
@@ -45,14 +49,17 @@ def discover_circuit(
         settings: Every setting of `DiscoveryConfig`, by name; `metric` may be a function.
 
     Raises:
-        SettingError: A setting is unknown or out of range.
+        SettingError: A setting is unknown or out of range, or the method has no use for it.
         TaskError: The task is unknown, or cannot give so many prompts.
         UnsupportedModelError: The model's forward pass cannot be run in pieces.
 
     Warns:
         WeakTaskWarning: The model does not do the task well, so that a circuit means little.
+        FewPromptsWarning: The task leaves fewer prompts to choose by and to report on than were
+            asked for.
 
-    >>> found = discover_circuit(model, task, n_prompts=4, n_mean_prompts=4, selection=rule)
+    >>> few = {"n_prompts": 4, "n_mean_prompts": 4}
+    >>> found = discover_circuit(model, task, method="app", selection=rule, **few)
     >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
     >>> print(strongest.connection)
     1.2 -> logits

@@ -32,7 +32,7 @@ class SearchSettings:
         n_edges: How many edges the search "top-n" keeps.
         seed: Seed of that draw.
 
-    >>> DiscoveryConfig(search="top-n", n_edges=20, verify=False).search_settings
+    >>> DiscoveryConfig("app", search="top-n", n_edges=20, verify=False).search_settings
     SearchSettings(verify=False, n_sampled_paths=32, n_edges=20, seed=0)
     """
 
@@ -124,7 +124,7 @@ class Search(Protocol):
     ...         heads = [[Head(*place) for place in places] for places in found]
     ...         return [Grown(Circuit.of_heads(some, *direct.shape), None) for some in heads]
     >>> with SEARCHES.with_entry(IntoLogits()):
-    ...     DiscoveryConfig(search="into-logits").search
+    ...     DiscoveryConfig("app", search="into-logits").search
     'into-logits'
     """
 

@@ -40,7 +40,7 @@ def test_every_method_and_engine_competes_and_rules_differ_in_nothing_but_size()
         default = replace(config, selection=SelectionRule(), pruning=None)
         assert config.seed == 3
         assert name.endswith("default") == (name in by_default_rules())
-        if name in by_default_rules():
+        if name in by_default_rules() or config.recipe.chooses:
             assert config == default
         else:
             assert config.selection == small_selection(2, 4)
