@@ -10,7 +10,7 @@ from circuits.errors import InputError
 from circuits.fields import HeadSet
 from circuits.statistics.intervals import Estimate
 
-_ERRORS_WIDE = 3.92
+_ERRORS_WIDE = 4
 """A 95 % interval, in standard errors."""
 
 

@@ -16,7 +16,7 @@ from circuits.statistics.intervals import Estimate
 def point(size, surely, ranking="one", error=2.0) -> SizePoint:
     """A circuit that keeps a standard error more than it surely does."""
     heads, value = frozenset(Head(0, index) for index in range(size)), surely + error
-    kept = Estimate(value, value - 1.96 * error, value + 1.96 * error)
+    kept = Estimate(value, value - 2 * error, value + 2 * error)
     return SizePoint(ranking, heads, Estimate(1.0, 0.0, 2.0), Estimate(3.0, 2.0, 4.0), kept)
 
 
