@@ -16,7 +16,6 @@ from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, publish
 from benchmarks.tables import table
 from circuits import Discovery, discover_circuit, load_model
-from circuits.discovery.pipeline import STAGES
 from circuits.model import DEFAULT_MODEL
 from circuits.tasks import list_tasks
 
@@ -36,20 +35,22 @@ COLUMNS = (
     Column("task", "task"),
     Column("accuracy", "accuracy", "{:.0%}"),
     Column("clean / corrupted logit diff", "metrics"),
-    Column("candidates", "candidates"),
-    Column("circuit heads", "heads"),
+    Column("heads", "heads"),
     Column("edges", "edges"),
     Column("sparsity", "sparsity", "{:.1%}"),
-    Column("performance", "performance", "{:.1f} %"),
-    Column("forward passes: pruning + patching", "passes"),
-    Column("TFLOPs: behaviour + means + pruning + patching + evaluation", "tflops"),
+    Column("performance, held out", "kept"),
+    Column("on the search's prompts", "on_search"),
+    Column("forward passes: search + tests", "passes"),
     Column("seconds", "seconds", "{:.0f}"),
 )
+_TESTS = ("validation", "evaluation")
+"""Stages that run circuits on prompts beside those of the search."""
 
 
 def row_of(found: Discovery) -> dict[str, Any]:
     """Every figure of one discovery."""
     per_pass = found.cost.forward_pass_flops
+    point = None if found.sizes is None else found.sizes.point
     return {
         "task": found.provenance.task,
         "n_prompts": found.config.n_prompts,
@@ -58,11 +59,14 @@ def row_of(found: Discovery) -> dict[str, Any]:
         "top_1": found.behaviour.top_1,
         "clean_metric": found.behaviour.clean_metric,
         "corrupted_metric": found.behaviour.corrupted_metric,
-        "candidates": len(found.candidates),
         "heads": len(found.circuit.heads),
         "edges": len(found.circuit.edges),
         "sparsity": found.circuit.sparsity,
         "performance": found.performance,
+        "interval": None
+        if point is None or point.held_out is None
+        else [point.held_out.low, point.held_out.high],
+        "on_search": found.performance if point is None else point.search.value,
         "forward_pass_flops": per_pass,
         "flops": {stage.stage: stage.flops for stage in found.cost.stages},
         "forward_passes": {stage.stage: stage.flops / per_pass for stage in found.cost.stages},
@@ -75,11 +79,14 @@ def markdown(measured: dict[str, Any]) -> str:
     """The table, and the line that says where its figures come from."""
     rows = []
     for row in measured["rows"]:
+        tests = sum(row["forward_passes"].get(stage, 0.0) for stage in _TESTS)
+        whole = sum(row["forward_passes"].values())
+        ends = "" if row["interval"] is None else " [{:.0f}, {:.0f}]".format(*row["interval"])
         shown = row | {
             "metrics": f"{row['clean_metric']:.2f} / {row['corrupted_metric']:.2f}",
-            "passes": f"{row['forward_passes']['pruning']:.0f} + "
-            f"{row['forward_passes']['patching']:.0f}",
-            "tflops": " + ".join(f"{row['flops'][stage] / 1e12:.2g}" for stage in STAGES),
+            "kept": "" if row["interval"] is None else f"{row['performance']:.0f} %{ends}",
+            "on_search": f"{row['on_search']:.0f} %",
+            "passes": f"{whole - tests:.0f} + {tests:.0f}",
         }
         rows.append([column.form.format(shown[column.key]) for column in COLUMNS])
     machine, first = measured["machine"], measured["rows"][0]
@@ -95,7 +102,7 @@ def markdown(measured: dict[str, Any]) -> str:
 
 def main(
     model: str = DEFAULT_MODEL,
-    method: str = "app",
+    method: str = "in-context",
     n_prompts: int = 16,
     seed: int = 0,
     out: Path = RESULTS,

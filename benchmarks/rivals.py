@@ -141,7 +141,9 @@ def main(
             for name in task or list_tasks():
                 rows[f"{name} {seed}"] = _measured(bridge, name, seed, rows, rivals=rivals)
                 publish({**about, "rows": rows}, out, "", None)
-    publish({**about, "rows": rows}, out, markdown(rows), "rivals table" if write else None)
+    publish(
+        {**about, "rows": rows}, out, markdown({"rows": rows}), "rivals table" if write else None
+    )
 
 
 def _measured(

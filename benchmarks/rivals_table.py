@@ -20,8 +20,9 @@ def by_task(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
     return found
 
 
-def markdown(rows: Mapping[str, Row]) -> str:
+def markdown(measured: Row) -> str:
     """For each task and way: size, and what it keeps on held-out prompts."""
+    rows: Mapping[str, Row] = measured["rows"]
     lines = []
     for task, of_task in by_task(rows).items():
         for way in dict.fromkeys(way for row in of_task for way in row["ways"]):

@@ -187,8 +187,7 @@ class Discovery:
         """The discovery with another circuit of those that were tried, without a new search.
 
         Its edges are those that are known between its heads: paths were patched among the heads
-        that were chosen. Its performance is that on held-out prompts, NaN where the circuit was
-        not run on them.
+        that were chosen. Its performance is that on held-out prompts.
 
         Args:
             keep: The smallest that keeps so many percent of the metric.

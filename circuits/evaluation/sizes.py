@@ -106,7 +106,7 @@ class SizeCurve:
         return tuple(found)
 
     def at(self, *, keep: float | int | None = None, heads: int | None = None) -> SizePoint:
-        """Another circuit of those that were tried.
+        """Another circuit of those that were tried; of those run on held-out prompts, if any were.
 
         Args:
             keep: The smallest that keeps so many percent, with a standard error to spare.
@@ -118,23 +118,25 @@ class SizeCurve:
         """
         if (keep is None) == (heads is None):
             raise InputError("give either keep (percent of the metric) or heads (how many)")
+        run = [point for point in self.points if point.held_out is not None]
+        points = run or list(self.points)
         if keep is not None:
-            point = _smallest(self.points, keep)
+            point = _smallest(points, keep)
             if not point.keeps(keep):
-                most = max(point.surely for point in self.points)
+                most = max(point.surely for point in points)
                 raise InputError(
                     f"no circuit that was tried surely keeps {keep:g} %: the most is {most:.1f} %, "
                     f"with {len(point)} heads; ask for less, or discover with a larger keep"
                 )
             return point
-        few = [point for point in self.front if heads is not None and len(point) <= heads]
+        few = [point for point in points if heads is not None and len(point) <= heads]
         if not few:
-            smallest = len(self.points[0])
+            smallest = len(points[0])
             raise InputError(
                 f"no circuit of at most {heads} heads was tried: the smallest has {smallest}; ask "
                 "for at least that"
             )
-        return few[-1]
+        return max(few, key=lambda point: point.surely)
 
 
 def _smallest(rising: Sequence[SizePoint], keep: float | int) -> SizePoint:

@@ -14,9 +14,11 @@ from typer.main import get_command
 from benchmarks import (
     chance,
     cost,
+    coverage,
     discovery,
     engines,
     recall,
+    rivals,
     scaling,
     seeds,
     truth_table,
@@ -28,6 +30,8 @@ SECTIONS = {
     NUMBERS: {
         "engine table": engines,
         "chance table": chance,
+        "rivals table": rivals,
+        "coverage table": coverage,
         "seeds table": seeds,
         "cost table": cost,
         "scaling table": scaling,
