@@ -116,10 +116,12 @@ class Pipeline:
         validation, held_out = map(self.evaluator.on, session.other_pairs)
         with self.meter.stage("validation") as progress:
             first, second = progress.parts(0.7, 0.3)
-            sizes = Chooser(config.keep, self.evaluator, validation).choose(ranked.orders, first)
+            # Nothing that ranking ran: a run that goes on ends with the same digits.
+            search = self.evaluator.on(session.pairs)
+            sizes = Chooser(config.keep, search, validation).choose(ranked.orders, first)
             heads = sizes.point.heads
             opposing = lowest(ranked.scores)
-            worth = measure_contributions(heads, opposing, validation, self.evaluator, second)
+            worth = measure_contributions(heads, opposing, validation, search, second)
         with self.meter.stage("patching") as part:
             (grown,) = self.patcher(heads).find([rule], part)
         with self.meter.stage("evaluation") as part:

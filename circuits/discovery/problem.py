@@ -96,6 +96,13 @@ class Problem:
             "names": config.scorers,
         }
 
+    @property
+    def ranking_key(self) -> dict[str, Any]:
+        """What rankings depend on beside `key`: of a short table, means are over what is left."""
+        config = self.config
+        others = config.n_validation_prompts, config.n_held_out_prompts
+        return {"means": config.n_mean_prompts, "keep": config.keep, "others": others}
+
     def provenance(self) -> Provenance:
         """Where an answer that is found now comes from."""
         versions = {name: metadata.version(name) for name in _VERSIONED}

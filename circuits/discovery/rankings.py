@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, takewhile
 
@@ -19,6 +19,7 @@ from circuits.scores import input_gradient_scores, mask_scores
 from circuits.search.in_context import thinned
 
 IN_CONTEXT, ONCE, INPUTS = "in-context", "mask-attribution", "eap-ig"
+_SCORES = "scores"
 _SMALL = 12
 """Heads: where so many do not do, circuits are large, and another ranking is worth its price."""
 _WEIGHT = 0.75
@@ -45,13 +46,34 @@ class Rankings:
     orders: dict[str, tuple[Head, ...]]
     scores: Float[Tensor, "layer head"]
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The scores, and each order as places of heads among all, numbered as it comes."""
+        n_heads = self.scores.shape[1]
+        places = {
+            f"{number} {name}": torch.tensor([head.layer * n_heads + head.index for head in order])
+            for number, (name, order) in enumerate(self.orders.items())
+        }
+        return {_SCORES: self.scores, **places}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Rankings:
+        """What `tensors` gave."""
+        scores = tensors[_SCORES]
+        orders = {
+            name.partition(" ")[2]: _heads(places.tolist(), scores.shape[1])
+            for name, places in sorted(tensors.items())
+            if name != _SCORES
+        }
+        return cls(orders, scores)
+
 
 def rank_heads(
     session: Session, evaluator: Evaluator, keep: float | int, progress: Progress = SILENT
 ) -> Rankings:
     """Rank all heads once, and again in ever smaller company those that a circuit can need.
 
-    Where the best few do not keep enough, EAP-IG ranks all heads, too.
+    Where the best few do not keep enough, EAP-IG ranks all heads, too. What the session's store has
+    is not ranked again.
 
     Args:
         session: The model on the prompts of the search.
@@ -63,6 +85,17 @@ def rank_heads(
     >>> list(rank_heads(session, session.evaluator(), keep=70).orders)
     ['in-context', 'mask-attribution']
     """
+    store, key = session.store, session.problem.ranking_key
+    if (known := store.ranked(key)) is not None:
+        return Rankings.of_tensors(known)
+    ranked = _ranked(session, evaluator, keep, progress)
+    store.keep_ranked(key, ranked.tensors())
+    return ranked
+
+
+def _ranked(
+    session: Session, evaluator: Evaluator, keep: float | int, progress: Progress
+) -> Rankings:
     once, rounds = progress.parts(0.4, 0.6)
     company = _Company(session, evaluator)
     scores = mask_scores(session.activations, evaluator.means).mean
@@ -84,7 +117,11 @@ def rank_heads(
 
 def _best_first(scores: Float[Tensor, "layer head"]) -> tuple[Head, ...]:
     order = scores.flatten().argsort(descending=True, stable=True).tolist()
-    return tuple(Head(*divmod(place, scores.shape[1])) for place in order)
+    return _heads(order, scores.shape[1])
+
+
+def _heads(places: Sequence[int], n_heads: int) -> tuple[Head, ...]:
+    return tuple(Head(*divmod(place, n_heads)) for place in places)
 
 
 def _n_to_begin_with(best: Sequence[Head], evaluator: Evaluator, keep: float | int) -> int:

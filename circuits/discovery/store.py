@@ -28,6 +28,7 @@ from circuits.runtime.journal import Journal
 from circuits.tasks import PromptPairs
 
 EXACT_FILE, SWEPT_FILE, PRUNED_FILE = "exact.jsonl", "swept.safetensors", "pruned.safetensors"
+RANKED_FILE = "ranked.safetensors"
 _FORMAT = {"format": "by edge and prompt"}
 """Part of the key: what was kept in another form is read as that, or computed again."""
 Key = Mapping[str, Any]
@@ -92,6 +93,15 @@ class Store:
         """Keep prunings and the scores behind them."""
         prunings, scores = pruned
         self._put(PRUNED_FILE, key, scores, _PRUNINGS.dump_json(prunings).decode())
+
+    def ranked(self, key: Key) -> dict[str, Tensor] | None:
+        """Rankings, as `Rankings.tensors` gives them."""
+        found = self._get(RANKED_FILE, key)
+        return None if found is None else found.tensors
+
+    def keep_ranked(self, key: Key, ranked: dict[str, Tensor]) -> None:
+        """Keep rankings."""
+        self._put(RANKED_FILE, key, ranked)
 
     def _begun(self, directory: Path) -> Journal:
         if self._journal is None:

@@ -110,11 +110,14 @@ def _pruning(found: Discovery) -> Iterable[Drawing]:
         yield Drawing.of(
             f"scores-{number}",
             lambda theme, name=name, scores=scores, pruning=pruning: head_scores_figure(
-                scores, pruning and pruning.candidates, f"Scores of {name}", theme=theme
+                scores,
+                pruning.candidates if pruning else found.circuit.heads,
+                f"Scores of {name}",
+                theme=theme,
             ),
             f"Scores by {name}; framed heads are kept by it: {kept}."
             if pruning
-            else f"Scores by {name}.",
+            else f"Scores by {name}; framed are the heads of the circuit.",
         )
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from circuits import Discovery, discover_circuit
+from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.origin import other_pairs
 from circuits.discovery.rankings import IN_CONTEXT, ONCE, rank_heads
@@ -99,6 +100,19 @@ class TestTheChoice:
 
     def test_it_is_the_same_again(self, toy, chosen) -> None:
         again = discover_circuit(*toy, **vars(chosen.config))
+        assert again == replace(chosen, cost=again.cost)
+
+    def test_it_goes_on_where_it_was_cut_off(self, toy, chosen, tmp_path) -> None:
+        """What was ranked is not ranked again, and the end is the same to the last digit."""
+
+        def stop(stage: str, fraction: float) -> None:
+            if stage == "validation" and fraction >= 0.3:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            run_discovery(*toy, chosen.config, stop, tmp_path)
+        again = run_discovery(*toy, chosen.config, None, tmp_path, resume=True)
+        assert again.cost.of("pruning").flops == 0
         assert again == replace(chosen, cost=again.cost)
 
     def test_it_survives_being_saved(self, chosen, tmp_path) -> None:
