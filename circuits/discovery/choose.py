@@ -86,8 +86,9 @@ class Chooser:
         first, second = progress.parts(0.5, 0.5)
         runs = [_runs(new, self.search, first), _runs(new, self.validation, second)]
         columns = [_kept(*runs[:1]), _kept(*runs[1:]), _kept(*runs)]
-        for heads, *kept in zip(new, *columns, strict=True):
-            self._tried[heads] = SizePoint(name, heads, *kept)
+        for heads, search, validation, both in zip(new, *columns, strict=True):
+            judged = both if len(heads) <= len(self.search.pairs) else validation
+            self._tried[heads] = SizePoint(name, heads, search, validation, judged)
         return [self._tried[heads] for heads in circuits]
 
     def _smallest(self, name: str, order: Sequence[Head]) -> SizePoint | None:

@@ -23,7 +23,8 @@ class SizePoint:
         heads: Its heads.
         search: Percent of the model's metric that it keeps on the prompts it was searched on.
         validation: The same on the prompts that sizes are chosen by.
-        both: The same on both together.
+        judged: The same on those that the choice rests on: both together, and validation's alone
+            where heads outnumber the prompts they were found on, which are no evidence then.
         held_out: The same on prompts that neither search nor choice has seen; None where that was
             not measured.
 
@@ -37,7 +38,7 @@ class SizePoint:
     heads: HeadSet
     search: Estimate
     validation: Estimate
-    both: Estimate
+    judged: Estimate
     held_out: Estimate | None = None
 
     def __len__(self) -> int:
@@ -46,8 +47,8 @@ class SizePoint:
 
     @property
     def surely(self) -> float:
-        """What it keeps on both sets of prompts, less one standard error of that."""
-        return self.both.value - (self.both.high - self.both.low) / _ERRORS_WIDE
+        """What it keeps as far as the choice rests on it, less one standard error of that."""
+        return self.judged.value - (self.judged.high - self.judged.low) / _ERRORS_WIDE
 
     def keeps(self, percent: float | int) -> bool:
         """Whether it holds so much, with a standard error to spare."""

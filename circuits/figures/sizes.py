@@ -36,13 +36,13 @@ def sizes_figure(
         behind = [p for p in sizes.points if p.ranking == ranking and p not in sizes.front]
         symbol = ("circle-open", "square-open", "diamond-open")[number % 3]
         name = f"other circuits, ranked {ranking}"
-        values = [point.both for point in behind]
+        values = [point.judged for point in behind]
         figure.add_trace(_markers(behind, values, name, palette.muted, symbol))
-    kept = [point.both for point in sizes.front]
-    front = _markers(sizes.front, kept, "search and validation", palette.series[0], "circle")
+    kept = [point.judged for point in sizes.front]
+    front = _markers(sizes.front, kept, "chosen by", palette.series[0], "circle")
     figure.add_trace(front.update(mode="lines+markers", line={"shape": "hv", "width": 2}))
     _add_held_out(figure, sizes, palette)
-    chosen = _markers([sizes.point], [sizes.point.both], "chosen", palette.series[1], "")
+    chosen = _markers([sizes.point], [sizes.point.judged], "chosen", palette.series[1], "")
     ring = {"size": 18, "symbol": "circle-open", "line": {"width": 2.5}}
     figure.add_trace(chosen.update(marker=ring))
     n_circuits = len(sizes.points)

@@ -33,7 +33,7 @@ class TestTheChoice:
 
     def test_it_must_keep_it_with_a_standard_error_to_spare(self) -> None:
         lucky = point(3, 84.9, error=10.0)
-        assert lucky.both.value > 94
+        assert lucky.judged.value > 94
         assert len(SizeCurve.of([*POINTS, lucky], keep=85).point) == 4
 
     def test_of_one_size_the_one_that_keeps_more(self) -> None:
