@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench exact seeds notebooks docs browser clean
+.PHONY: demo test check lint format bench exact rivals gpu seeds notebooks docs browser clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -32,6 +32,13 @@ bench: $(VENV)/.installed  ## Measure again what README and docs/numbers.md say 
 	$(BIN)/python -m benchmarks.recall --write
 	$(BIN)/python -m benchmarks.chance --write
 	$(BIN)/python -m benchmarks.truth_table --write
+	$(BIN)/python -m benchmarks.coverage --write
+
+rivals: $(VENV)/.installed  ## The default against its rivals on ten seeds (hours; goes on where it was stopped).
+	$(BIN)/python -m benchmarks.rivals --write
+
+gpu: $(VENV)/.installed-dev  ## What a GPU does, on a machine that has one (eight minutes).
+	$(BIN)/python -m benchmarks.gpu
 
 seeds: $(VENV)/.installed  ## The ten-seed table of docs/numbers.md (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.seeds --write

@@ -43,7 +43,12 @@ QWEN_7B: dict[str, Any] = {
     "num_key_value_heads": 4,
     "vocab_size": 152064,
 }
-SMALL = QWEN_7B | {"hidden_size": 224, "intermediate_size": 512, "num_hidden_layers": 2}
+SMALL = QWEN_7B | {
+    "hidden_size": 224,
+    "intermediate_size": 512,
+    "num_hidden_layers": 2,
+    "vocab_size": 49152,
+}
 Row = dict[str, Any]
 
 

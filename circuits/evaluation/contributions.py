@@ -60,13 +60,13 @@ def measure_contributions(
     >>> worth.opposing
     {}
     """
-    first, second = progress.parts(0.7, 0.3)
+    first, second, third = progress.parts(0.7, 0.15, 0.15)
     kept = _lost({head: heads - {head} for head in sorted(heads)}, heads, [on], first)
     if more is not None:
         open_ = {head: heads - {head} for head, lost in kept.items() if not lost.low > 0}
         kept |= _lost(open_, heads, [on, more], second)
     added = {head: heads | {head} for head in sorted(set(others) - heads)}
-    lost = _lost(added, heads, [on], second)
+    lost = _lost(added, heads, [on], third)
     opposing = {head: points for head, points in lost.items() if points.low > 0}
     return Contributions(kept, opposing, len(on.pairs))
 
@@ -80,9 +80,10 @@ def _lost(
     """By what each change was of, points lost by it over the prompts of all evaluators."""
     if not changed:
         return {}
+    circuits = [heads, *changed.values()]
     runs = [
-        one.metrics([one.everything, heads, *changed.values()], progress=progress).numpy()
-        for one in on
+        one.metrics([one.everything, *circuits], progress=part).numpy()
+        for one, part in progress.each(on)
     ]
     lost = Bootstrap().estimates(
         lambda means: 100 * (means[1:2] - means[2:]) / means[:1], np.concatenate(runs, axis=1)

@@ -65,6 +65,22 @@ def study(toy, directory, heard, checks):
         )
 
 
+def test_the_default_against_another_method_on_the_same_prompts(toy) -> None:
+    few = {"n_prompts": 4, "n_mean_prompts": 6, "n_validation_prompts": 6, "n_held_out_prompts": 6}
+    config, heard = DiscoveryConfig(keep=70.0, **few), []
+    study = discover_seeds(
+        *toy, seeds=1, config=config, against="path-patching", progress=lambda *s: heard.append(s)
+    )
+    (run,) = study.runs
+    assert run.found.sizes is not None
+    assert run.found.performance == run.found.sizes.point.held_out.value
+    assert run.against is not None
+    assert run.against.config == config.with_method("path-patching")
+    parts = [part for _, part in heard]
+    assert parts == sorted(parts)
+    assert parts[-1] == 1.0
+
+
 @pytest.fixture
 def no_run(monkeypatch):
     monkeypatch.setattr(Pipeline, "__init__", lambda *_: pytest.fail("began a run"))
