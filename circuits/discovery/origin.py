@@ -100,7 +100,7 @@ def other_counts(task: Task, config: DiscoveryConfig) -> tuple[int, int]:
             f"task {task.name!r} has {task.n_pairs} prompts; with {config.n_prompts} to search on, "
             f"at least {2 * _FEWEST} others are needed to choose a circuit that keeps "
             f"{config.keep:g} % and to report on it: add {2 * _FEWEST - left} rows, search on "
-            "fewer (n_prompts, --prompts), or go by a threshold instead (method app)"
+            "fewer (n_prompts, --n-prompts), or go by a threshold instead (method app)"
         )
     return n_chosen_by, left - n_chosen_by
 

@@ -32,7 +32,7 @@ COMMANDS = {
         "discover",
         "circuits discover ioi --out runs/ioi",
         "circuits discover ioi --out runs/ioi --resume",
-        "circuits discover ioi --method in-context --keep 90",
+        "circuits discover ioi --keep 95",
         "circuits discover greater-than --model gpt2 --method path-patching --json",
     )
 }
