@@ -110,7 +110,8 @@ def other_pairs(
 ) -> tuple[PromptPairs, PromptPairs]:
     """Prompts to choose a size by, and prompts to report on; none of them among those known.
 
-    Both go through all templates: those to choose by are taken at even distances.
+    Each template gives its share to both: those to choose by are taken at even distances from all,
+    sorted by template.
 
     Raises:
         TaskError: The task has too few other prompts.
@@ -132,7 +133,7 @@ def other_pairs(
     n, templates = n_chosen_by + n_reported, frozenset(known.template.tolist())
     tokenizer, texts = tokenizer_of(model), known.clean_text
     rest = held_out_pairs(task, tokenizer, n, config.seed + 1, texts, templates, _OTHERWISE)
-    chosen_by = torch.arange(n_chosen_by) * n // n_chosen_by
+    chosen_by = rest.template.argsort(stable=True)[torch.arange(n_chosen_by) * n // n_chosen_by]
     reported = torch.ones(n, dtype=torch.bool)
     reported[chosen_by] = False
-    return rest[chosen_by], rest[reported]
+    return rest[chosen_by.sort().values], rest[reported]

@@ -18,7 +18,6 @@ from benchmarks import (
     discovery,
     engines,
     recall,
-    rivals,
     scaling,
     seeds,
     truth_table,
@@ -30,7 +29,6 @@ SECTIONS = {
     NUMBERS: {
         "engine table": engines,
         "chance table": chance,
-        "rivals table": rivals,
         "coverage table": coverage,
         "seeds table": seeds,
         "cost table": cost,

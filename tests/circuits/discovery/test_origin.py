@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 
 import pytest
 
 from circuits.discovery import DiscoveryConfig, FewPromptsWarning, Session
 from circuits.discovery.origin import other_counts, other_pairs
 from circuits.errors import TaskError
-from circuits.model import tokenizer_of
-from circuits.tasks import task_from_dataset
+from circuits.model import load_tokenizer, tokenizer_of
+from circuits.model.tokenizers import remember_tokenizer
+from circuits.tasks import get_task, task_from_dataset
+from tests.circuits.prompts import word_tokenizer
 
 
 def rows(toy, n: int):
@@ -48,6 +51,23 @@ def test_no_row_is_used_twice(toy, n_rows) -> None:
     assert [str(one.message).split("; ")[-1] for one in caught] == (
         ["34 more would give as many as were asked for"] if n_rows == 30 else []
     )
+
+
+@pytest.mark.parametrize("n_held_out", [32, 64])
+@pytest.mark.parametrize("name", ["ioi", "greater-than", "induction", "docstring"])
+def test_every_template_has_its_share_of_both(toy, name, n_held_out) -> None:
+    """Counts, of which some would be missed where every third row is taken of nine templates."""
+    bridge, task = toy[0], get_task(name)
+    remember_tokenizer(bridge, load_tokenizer("smollm2-135m"))
+    try:
+        config = DiscoveryConfig(n_held_out_prompts=n_held_out)
+        known = task.sample(tokenizer_of(bridge), n=64, seed=0)
+        for pairs in other_pairs(bridge, task, config, known):
+            counts = Counter(pairs.template.tolist()).values()
+            assert len(counts) == task.n_variants
+            assert max(counts) - min(counts) <= 1 + len(pairs) // 16
+    finally:
+        remember_tokenizer(bridge, word_tokenizer())
 
 
 def test_other_prompts_are_of_the_templates_that_means_are_taken_over(toy) -> None:
