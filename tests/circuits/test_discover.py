@@ -45,8 +45,8 @@ def test_every_method(toy, method: str) -> None:
     found = toy_discovery(*toy, method=method)
     assert found.circuit.heads <= found.candidates
     assert found.config.method == method
-    prunes = method != "path-patching"
-    assert bool(found.prunings) == bool(found.scores) == prunes
+    assert bool(found.prunings) == (method not in ("in-context", "path-patching"))
+    assert bool(found.scores) == (method != "path-patching")
     if not prunes:
         assert found.candidates == set(all_heads(3, 4))
     if method in ("app", "path-patching"):
