@@ -45,11 +45,12 @@ def test_every_method(toy, method: str) -> None:
     found = toy_discovery(*toy, method=method)
     assert found.circuit.heads <= found.candidates
     assert found.config.method == method
-    assert bool(found.prunings) == (method not in ("in-context", "path-patching"))
+    prunes = method not in ("in-context", "path-patching")
+    assert bool(found.prunings) == prunes
     assert bool(found.scores) == (method != "path-patching")
     if not prunes:
         assert found.candidates == set(all_heads(3, 4))
-    if method in ("app", "path-patching"):
+    if found.config.patches_paths:
         assert found.effects is not None
         assert {edge.sender for edge in found.circuit.edges} == found.circuit.heads
     else:
@@ -57,7 +58,8 @@ def test_every_method(toy, method: str) -> None:
         assert found.circuit.edges == frozenset()
         assert found.circuit.heads == found.candidates
     again = found.evaluate(config=ON_DISCOVERY).performance.value
-    assert again == pytest.approx(found.performance, rel=1e-6)
+    expected = found.performance if found.sizes is None else found.sizes.point.search.value
+    assert again == pytest.approx(expected, rel=1e-6)
 
 
 def test_merged_is_the_union_of_the_prunings(toy) -> None:
