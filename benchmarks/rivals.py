@@ -18,17 +18,15 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from torch import Tensor
 
 from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, kept, publish
 from benchmarks.rivals_table import DEFAULT, markdown
 from circuits import DiscoveryConfig, discover_grid, load_model
-from circuits.components import Head
 from circuits.discovery.choose import Chooser, kept_on
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.session import Session
-from circuits.evaluation import Evaluator, SizeCurve, SizePoint
+from circuits.evaluation import Evaluator, SizeCurve, SizePoint, order_heads
 from circuits.forward import TransformerBridge
 from circuits.model import DEFAULT_MODEL
 from circuits.scores import attribution_scores, input_gradient_scores
@@ -69,7 +67,7 @@ def measure_rivals(run: Pipeline, n_heads: int) -> dict[str, Row]:
     }
     for name, scores in rankings.items():
         own = replace(chooser)
-        own.along(name, _ranked(scores))
+        own.along(name, order_heads(scores, "signed"))
         ways[name] = _reported(own.curve, held_out)
     plain = DiscoveryConfig("app", seed=seed, verify=False)
     grid = discover_grid(session.bridge, session.task, config=plain)
@@ -82,11 +80,6 @@ def measure_rivals(run: Pipeline, n_heads: int) -> dict[str, Row]:
         ways[name] = _reported(own.curve, held_out)
     ways[f"best of {N_RANDOM} random"] = _random(chooser, n_heads, seed, held_out)
     return ways
-
-
-def _ranked(scores: Tensor) -> list[Head]:
-    order = scores.flatten().argsort(descending=True, stable=True).tolist()
-    return [Head(*divmod(place, scores.shape[1])) for place in order]
 
 
 def _random(chooser: Chooser, n_heads: int, seed: int, held_out: Evaluator) -> Row:

@@ -13,7 +13,7 @@ from torch import Tensor
 from circuits.ablation import ablated_metric, kept_mask, weighted_gradients
 from circuits.components import Head
 from circuits.discovery.session import Session
-from circuits.evaluation import Evaluator
+from circuits.evaluation import Evaluator, order_heads
 from circuits.runtime.progress import SILENT, Progress
 from circuits.scores import input_gradient_scores, mask_scores
 from circuits.search.in_context import thinned
@@ -99,8 +99,7 @@ def _ranked(
     once, rounds = progress.parts(0.4, 0.6)
     company = _Company(session, evaluator)
     scores = mask_scores(session.activations, evaluator.means).mean
-    by_head = {head: float(scores[head.layer, head.index]) for head in session.graph.heads}
-    best = _best_first(scores)
+    best = tuple(order_heads(scores, "signed"))
     begin = best[: _n_to_begin_with(best, evaluator, keep)]
     once(1.0)
 
@@ -108,16 +107,13 @@ def _ranked(
         rounds(1 - len(heads) / len(begin))
         return company.scores(heads, round_number)
 
-    first, least = {head: by_head[head] for head in begin}, min(_LEAST, len(begin))
+    first = {head: float(scores[head.layer, head.index]) for head in begin}
+    least = min(_LEAST, len(begin))
     orders = {IN_CONTEXT: thinned(first, scores_among, least=least), ONCE: best}
     if evaluator.performance(frozenset(orders[IN_CONTEXT][:_SMALL])) < keep:
-        orders[INPUTS] = _best_first(input_gradient_scores(session.activations))
+        by_inputs = input_gradient_scores(session.activations)
+        orders[INPUTS] = tuple(order_heads(by_inputs, "signed"))
     return Rankings(orders, scores)
-
-
-def _best_first(scores: Float[Tensor, "layer head"]) -> tuple[Head, ...]:
-    order = scores.flatten().argsort(descending=True, stable=True).tolist()
-    return _heads(order, scores.shape[1])
 
 
 def _heads(places: Sequence[int], n_heads: int) -> tuple[Head, ...]:
@@ -171,5 +167,5 @@ def lowest(scores: Float[Tensor, "layer head"], n: int = 8) -> tuple[Head, ...]:
     >>> [str(head) for head in lowest(torch.tensor([[0.5, -0.1], [-0.3, 0.0]]))]
     ['1.0', '0.1']
     """
-    worst = reversed(_best_first(scores)[-n:])
+    worst = reversed(order_heads(scores, "signed")[-n:])
     return tuple(head for head in worst if float(scores[head.layer, head.index]) < 0)

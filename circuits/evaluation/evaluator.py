@@ -88,7 +88,9 @@ class Evaluator:
 
         """
         other = copy(self)
-        other.pairs, other._known = pairs, {}
+        full = "mean", self.everything
+        other.pairs = pairs
+        other._known = {full: self._known[full]} if pairs is self.pairs else {}
         other.means.for_prompts(pairs)
         other.full_metric = other._full_metric()
         return other

@@ -6,14 +6,8 @@ from typing import Any, Protocol, runtime_checkable
 
 import plotly.graph_objects as go
 
-from circuits.figures.style import (
-    Palette,
-    Theme,
-    message,
-    palette_of,
-    shown,
-    styled,
-)
+from circuits.figures.by_size import as_front, as_rings, laid_out, markers
+from circuits.figures.style import Theme, message, palette_of
 from circuits.studies.record import SearchPoint, SearchRecord
 
 
@@ -50,19 +44,15 @@ def pareto_figure(
     if not record.points:
         return message("The search has no circuits.", title or "Size against performance", palette)
     figure = go.Figure()
-    figure.add_hline(y=record.keep, line={"color": palette.muted, "width": 1, "dash": "dash"})
     front = sorted((p for p in record.points if p.pareto), key=lambda p: len(p.heads))
     others = [point for point in record.points if not point.pareto]
     if others:
         figure.add_trace(_markers(others, "other circuits", palette.muted, "circle-open"))
-    figure.add_trace(_front(front, palette))
-    figure.add_trace(_chosen([point for point in record.points if point.chosen], palette))
+    figure.add_trace(as_front(_markers(front, "Pareto front", palette.series[0])))
+    chosen = [point for point in record.points if point.chosen]
+    figure.add_trace(as_rings(_markers(chosen, "chosen", palette.series[1])))
     title = title or f"Size against performance of {_count(record)}"
-    subtitle = f"dashed: the {record.keep:g} % that were asked for"
-    styled(figure, title, palette, height=420, subtitle=subtitle)
-    figure.update_xaxes(title_text="heads in the circuit", rangemode="tozero")
-    figure.update_yaxes(title_text="performance, % of the full model", rangemode="tozero")
-    return figure
+    return laid_out(figure, title, palette, record.keep)
 
 
 def _count(record: SearchRecord) -> str:
@@ -71,28 +61,11 @@ def _count(record: SearchRecord) -> str:
     return f"{n_circuits} circuit{'s' * (n_circuits != 1)} of {tried} setting{'s' * (tried != 1)}"
 
 
-def _markers(points: list[SearchPoint], name: str, colour: str, symbol: str) -> go.Scatter:
-    return go.Scatter(
-        x=[len(point.heads) for point in points],
-        y=[shown(point.performance) for point in points],
-        mode="markers",
-        marker={"size": 9, "color": colour, "symbol": symbol},
-        name=name,
-        hovertext=[_describe(point) for point in points],
-        hovertemplate="%{hovertext}<extra></extra>",
-        showlegend=True,
-    )
-
-
-def _front(points: list[SearchPoint], palette: Palette) -> go.Scatter:
-    front = _markers(points, "Pareto front", palette.series[0], "circle")
-    # A circuit of a size in between keeps what the next smaller one keeps.
-    return front.update(mode="lines+markers", line={"shape": "hv", "width": 2})
-
-
-def _chosen(points: list[SearchPoint], palette: Palette) -> go.Scatter:
-    ring = _markers(points, "chosen", palette.series[1], "circle-open")
-    return ring.update(marker={"size": 18, "line": {"width": 2.5}})
+def _markers(
+    points: list[SearchPoint], name: str, colour: str, symbol: str = "circle"
+) -> go.Scatter:
+    sizes, values = [len(p.heads) for p in points], [p.performance for p in points]
+    return markers(sizes, values, list(map(_describe, points)), name, colour, symbol)
 
 
 def _describe(point: SearchPoint) -> str:

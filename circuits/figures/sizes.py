@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from circuits.evaluation.sizes import SizeCurve, SizePoint
-from circuits.figures.style import Palette, Theme, palette_of, plain, shown, styled
-from circuits.statistics import Estimate
+from circuits.figures.by_size import as_front, as_rings, laid_out, markers
+from circuits.figures.style import Theme, palette_of, plain, shown
 
 
 def sizes_figure(
@@ -29,59 +29,48 @@ def sizes_figure(
     >>> sizes_figure(SizeCurve.of([point], keep=85)).layout.title.text
     'Size against performance of 1 circuit'
     """
-    palette = palette_of(theme)
-    figure = go.Figure()
-    figure.add_hline(y=sizes.keep, line={"color": palette.muted, "width": 1, "dash": "dash"})
+    palette, figure = palette_of(theme), go.Figure()
     for number, ranking in enumerate(dict.fromkeys(point.ranking for point in sizes.points)):
         behind = [p for p in sizes.points if p.ranking == ranking and p not in sizes.front]
         symbol = ("circle-open", "square-open", "diamond-open")[number % 3]
         name = f"other circuits, ranked {ranking}"
-        values = [point.judged for point in behind]
-        figure.add_trace(_markers(behind, values, name, palette.muted, symbol))
-    kept = [point.judged for point in sizes.front]
-    front = _markers(sizes.front, kept, "chosen by", palette.series[0], "circle")
-    figure.add_trace(front.update(mode="lines+markers", line={"shape": "hv", "width": 2}))
-    _add_held_out(figure, sizes, palette)
-    chosen = _markers([sizes.point], [sizes.point.judged], "chosen", palette.series[1], "")
-    ring = {"size": 18, "symbol": "circle-open", "line": {"width": 2.5}}
-    figure.add_trace(chosen.update(marker=ring))
+        figure.add_trace(_judged(behind, name, palette.muted, symbol))
+    figure.add_trace(as_front(_judged(sizes.front, "chosen by", palette.series[0])))
+    figure.add_trace(_held_out(sizes, palette.series[2]))
+    figure.add_trace(as_rings(_judged([sizes.point], "chosen", palette.series[1])))
     n_circuits = len(sizes.points)
     title = title or f"Size against performance of {n_circuits} circuit{'s' * (n_circuits != 1)}"
-    subtitle = f"dashed: the {sizes.keep:g} % that were asked for"
-    styled(figure, title, palette, height=420, subtitle=subtitle)
-    figure.update_xaxes(title_text="heads in the circuit", rangemode="tozero")
-    figure.update_yaxes(title_text="performance, % of the full model", rangemode="tozero")
-    return figure
+    return laid_out(figure, title, palette, sizes.keep)
 
 
-def _add_held_out(figure: go.Figure, sizes: SizeCurve, palette: Palette) -> None:
-    points = [point for point in sizes.points if point.held_out is not None]
-    kept = [point.held_out for point in points if point.held_out is not None]
-    trace = _markers(points, kept, "held out", palette.series[2 % len(palette.series)], "diamond")
-    trace.update(
+def _judged(
+    points: Sequence[SizePoint], name: str, colour: str, symbol: str = "circle"
+) -> go.Scatter:
+    values = [point.judged.value for point in points]
+    return markers(
+        [len(p) for p in points], values, list(map(_describe, points)), name, colour, symbol
+    )
+
+
+def _held_out(sizes: SizeCurve, colour: str) -> go.Scatter:
+    """With their intervals."""
+    run = {point: point.held_out for point in sizes.points if point.held_out is not None}
+    trace = markers(
+        list(map(len, run)),
+        [one.value for one in run.values()],
+        list(map(_describe, run)),
+        "held out",
+        colour,
+        "diamond",
+    )
+    return trace.update(
         error_y={
             "type": "data",
             "symmetric": False,
-            "array": [shown(one.high - one.value) for one in kept],
-            "arrayminus": [shown(one.value - one.low) for one in kept],
+            "array": [shown(one.high - one.value) for one in run.values()],
+            "arrayminus": [shown(one.value - one.low) for one in run.values()],
             "thickness": 1,
         }
-    )
-    figure.add_trace(trace)
-
-
-def _markers(
-    points: Sequence[SizePoint], kept: Sequence[Estimate], name: str, colour: str, symbol: str
-) -> go.Scatter:
-    return go.Scatter(
-        x=[len(point) for point in points],
-        y=[shown(one.value) for one in kept],
-        mode="markers",
-        marker={"size": 9, "color": colour, "symbol": symbol or "circle"},
-        name=plain(name),
-        hovertext=[_describe(point) for point in points],
-        hovertemplate="%{hovertext}<extra></extra>",
-        showlegend=True,
     )
 
 

@@ -53,12 +53,15 @@ def metric_above(
 
 
 def metric_gradients(
-    run: PairedActivations, tokens: ActivePositions
+    run: PairedActivations,
+    tokens: ActivePositions,
+    embedded: Float[Tensor, "prompt pos d_model"] | None = None,
 ) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
     """Gradient of each prompt's metric by every layer's head outputs, on the clean run.
 
     One forward and one backward pass for all layers. In the last layer the tokens are the answer
-    positions, in all others `tokens`.
+    positions, in all others `tokens`. At these, `embedded` enters the first layer in the place of
+    the clean prompts' own.
     """
     outputs: list[Tensor] = []
 
@@ -66,6 +69,7 @@ def metric_gradients(
         outputs.append(z if z.requires_grad else z.requires_grad_())
         return outputs[-1]
 
+    entering = run.clean[0].resid_pre if embedded is None else embedded
     with torch.enable_grad():
-        metric = metric_above(run, 0, tokens.pack(run.clean[0].resid_pre), tokens, keep)
+        metric = metric_above(run, 0, tokens.pack(entering), tokens, keep)
         return torch.autograd.grad(metric.sum(), outputs)

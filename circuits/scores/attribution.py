@@ -13,6 +13,8 @@ one forward and one backward pass.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from einops import einsum
 from jaxtyping import Float
@@ -40,13 +42,21 @@ def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
 
 
 def _sizes(batch: Batch) -> Float[Tensor, "prompt layer head"]:
+    return changes_along(batch, batch.gradients).abs()
+
+
+def changes_along(batch: Batch, gradients: Iterable[Tensor]) -> Float[Tensor, "prompt layer head"]:
+    """What corrupting each head changes to first order, summed over tokens.
+
+    `gradients` are by each layer's head outputs, as `metric_gradients` gives them.
+    """
     run, layers = batch.paired, []
-    for index, gradient in enumerate(batch.gradients):
+    for index, gradient in enumerate(gradients):
         reading = read_tokens(run, index, batch.tokens)
         change = reading.pack(run.corrupted_z[index] - run.clean[index].z)
         effects = einsum(change, gradient, "token head d, token head d -> token head").double()
         summed = effects.new_zeros(len(run.pairs), effects.shape[-1])
-        layers.append(summed.index_add(0, reading.prompt, effects).abs())
+        layers.append(summed.index_add(0, reading.prompt, effects))
     return torch.stack(layers, dim=1)
 
 

@@ -8,13 +8,13 @@ its output with embeddings 1/m, 2/m, ... m/m of the way (Hanna, Pezzelle and Bel
 from __future__ import annotations
 
 import torch
-from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
 from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
-from circuits.forward.gradients import metric_above, read_tokens
+from circuits.forward.gradients import metric_gradients
+from circuits.scores.attribution import changes_along
 from circuits.scores.scorer import Scorer
 
 
@@ -41,32 +41,16 @@ def input_gradient_scores(activations: Activations, steps: int = 5) -> Float[Ten
 
 
 def _scores(batch: Batch, steps: int) -> Float[Tensor, "prompt layer head"]:
-    run, tokens, layers = batch.paired, batch.tokens, []
-    shares = [step / steps for step in range(1, steps + 1)]
-    gradients = [_gradients(batch, share) for share in shares]
-    for index in range(run.model.n_layers):
-        reading = read_tokens(run, index, tokens)
-        change = reading.pack(run.clean[index].z - run.corrupted_z[index])
-        mean = torch.stack([at_share[index] for at_share in gradients]).mean(0)
-        effects = einsum(change, mean, "token head d, token head d -> token head").double()
-        summed = effects.new_zeros(len(run.pairs), effects.shape[-1])
-        layers.append(summed.index_add(0, reading.prompt, effects))
-    return torch.stack(layers, dim=1)
-
-
-def _gradients(batch: Batch, share: float) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
-    """By every layer's head outputs, with inputs so far on the way to the clean ones."""
-    run, tokens, outputs = batch.paired, batch.tokens, []
-
-    def keep(_: int, z: Tensor) -> Tensor:
-        outputs.append(z if z.requires_grad else z.requires_grad_())
-        return outputs[-1]
-
+    run = batch.paired
+    clean = run.clean[0].resid_pre
     with torch.no_grad():
-        clean, corrupted = (run.model.embed(t) for t in (run.pairs.clean, run.pairs.corrupted))
-    start = tokens.pack(torch.lerp(corrupted, clean, share))
-    with torch.enable_grad():
-        return torch.autograd.grad(metric_above(run, 0, start, tokens, keep).sum(), outputs)
+        corrupted = run.model.embed(run.pairs.corrupted)
+    at_steps = [
+        metric_gradients(run, batch.tokens, torch.lerp(corrupted, clean, step / steps))
+        for step in range(1, steps + 1)
+    ]
+    means = (torch.stack(of_layer).mean(0) for of_layer in zip(*at_steps, strict=True))
+    return -changes_along(batch, means)
 
 
 EAP_IG = Scorer(
