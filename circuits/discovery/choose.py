@@ -85,11 +85,11 @@ class Chooser:
         """Circuits on the prompts of the search and on those of validation."""
         new = [heads for heads in circuits if heads not in self._tried]
         first, second = progress.parts(0.5, 0.5)
-        runs = [_runs(new, self.search, first), _runs(new, self.validation, second)]
-        columns = [_kept(*runs[:1]), _kept(*runs[1:]), _kept(*runs)]
-        for heads, search, validation, both in zip(new, *columns, strict=True):
-            judged = both if len(heads) <= len(self.search.pairs) else validation
-            self._tried[heads] = SizePoint(name, heads, search, validation, judged)
+        runs = _runs(new, self.search, first), _runs(new, self.validation, second)
+        weights = [_evidence(len(heads), len(self.search.pairs)) for heads in new]
+        columns = [_kept(runs[0]), _kept(runs[1]), _judged(*runs, np.array(weights))]
+        for heads, *kept in zip(new, *columns, strict=True):
+            self._tried[heads] = SizePoint(name, heads, *kept)
         return [self._tried[heads] for heads in circuits]
 
     def _smallest(self, name: str, order: Sequence[Head]) -> SizePoint | None:
@@ -159,10 +159,33 @@ def _runs(
     return on.metrics([on.everything, *circuits], progress=progress).numpy()
 
 
-def _kept(*runs: Float[np.ndarray, "run _"]) -> list[Estimate]:
-    """Percent of the metric over all prompts together, with intervals."""
-    together = np.concatenate(runs, axis=1)
-    return Bootstrap().estimates(lambda means: 100 * means[1:] / means[:1], together)
+def _kept(runs: Float[np.ndarray, "run prompt"]) -> list[Estimate]:
+    """Percent of the metric, with intervals over the prompts."""
+    return Bootstrap().estimates(lambda means: 100 * means[1:] / means[:1], runs)
+
+
+def _judged(
+    search: Float[np.ndarray, "run _"],
+    validation: Float[np.ndarray, "run _"],
+    weights: Float[np.ndarray, " circuit"],
+) -> list[Estimate]:
+    """The same of both sets of prompts, of which those of the search count as their weights say."""
+
+    def figures(
+        found: Float[np.ndarray, "run *resample"], other: Float[np.ndarray, "run *resample"]
+    ) -> Float[np.ndarray, "circuit *resample"]:
+        weight = weights.reshape(-1, *[1] * (found.ndim - 1))
+        return 100 * (weight * found[1:] + other[1:]) / (weight * found[:1] + other[:1])
+
+    return Bootstrap().estimates(figures, search, validation)
+
+
+def _evidence(n_heads: int, n_prompts: int) -> float:
+    """What prompts say of a circuit that was found on them: less, the more heads were chosen by it.
+
+    As much as others where there are few heads, and nothing of twice as many heads as prompts.
+    """
+    return max(0.0, 1 - n_heads / (2 * n_prompts))
 
 
 def _sizes(most: int) -> list[int]:

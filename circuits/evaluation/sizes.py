@@ -23,8 +23,8 @@ class SizePoint:
         heads: Its heads.
         search: Percent of the model's metric that it keeps on the prompts it was searched on.
         validation: The same on the prompts that sizes are chosen by.
-        judged: The same on those that the choice rests on: both together, and validation's alone
-            where heads outnumber the prompts they were found on, which are no evidence then.
+        judged: The same on both, as the choice rests on them: those of the search count less, the
+            more heads there are for each, and nothing from two heads for each on.
         held_out: The same on prompts that neither search nor choice has seen; None where that was
             not measured.
 

@@ -24,6 +24,7 @@ def sizes_figure(
     Raises:
         UnknownNameError: The theme is unknown.
 
+    >>> from circuits.statistics import Estimate
     >>> kept = Estimate(91.0, 84.0, 96.0)
     >>> point = SizePoint("attribution", circuit.heads, kept, kept, kept)
     >>> sizes_figure(SizeCurve.of([point], keep=85)).layout.title.text

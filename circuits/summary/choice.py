@@ -18,7 +18,6 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
     """What the circuit keeps on each set of prompts, and why it is the one."""
     config, point = found.config, sizes.point
     held_out = "not run" if point.held_out is None else f"{point.held_out:.1f}%"
-    many = len(point) > config.n_prompts
     reason = (
         f"the smallest of {len(sizes.points)} circuits that keeps {sizes.keep:g}%"
         if sizes.reaches
@@ -29,8 +28,7 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
         "that neither search nor choice has seen",
         "elsewhere": f"{point.search:.1f}% on {config.n_prompts} prompts of the search, "
         f"{point.validation:.1f}% on {sizes.n_validation} others that the size was chosen by",
-        "chosen": f"{reason} of these, with a standard error to spare"
-        + (" (of the others alone: more heads than prompts of the search)" if many else ""),
+        "chosen": f"{reason} of these, with a standard error to spare",
     }
     if found.performance > 100:
         told["above 100%"] = "heads that work against the answer are left out"

@@ -122,14 +122,21 @@ class TestTheChoice:
         assert Discovery.load(tmp_path).sizes == chosen.sizes
 
 
-def test_prompts_are_no_evidence_for_more_heads_than_there_are_of_them(toy) -> None:
+def test_prompts_of_the_search_count_less_the_more_heads_were_found_on_them(toy) -> None:
+    """Evenly: leaving out one head never brings all of their weight back."""
     session = Session.of(*toy, CONFIG)
     evaluator = session.evaluator()
     few, others = evaluator.on(evaluator.pairs[:5]), evaluator.on(evaluator.pairs[5:])
     heads = sorted(evaluator.everything)
-    small, large = Chooser(70, few, others).tried("any", [frozenset(heads[:n]) for n in (5, 6)])
-    assert small.judged.value == pytest.approx(evaluator.performance(small.heads), abs=1e-3)
-    assert large.judged == large.validation
+    circuits = [frozenset(heads[:n]) for n in range(1, 12)]
+    points = Chooser(70, few, others).tried("any", circuits)
+    for n, point in enumerate(points, start=1):
+        weight = max(0.0, 1 - n / 10)
+        runs = [one.metrics([one.everything, point.heads]).mean(1) for one in (few, others)]
+        full, kept = weight * runs[0] + runs[1]
+        assert point.judged.value == pytest.approx(100 * float(kept / full), abs=1e-3)
+    assert points[-1].judged.value == pytest.approx(points[-1].validation.value)
+    assert points[0].judged.value != pytest.approx(points[0].validation.value)
 
 
 class TestAnotherCircuit:
