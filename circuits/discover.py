@@ -52,6 +52,7 @@ def discover_circuit(
         SettingError: A setting is unknown or out of range, or the method has no use for it.
         TaskError: The task is unknown, or cannot give so many prompts.
         UnsupportedModelError: The model's forward pass cannot be run in pieces.
+        BusyError: Another process is at work in `directory`.
 
     Warns:
         WeakTaskWarning: The model does not do the task well, so that a circuit means little.
@@ -81,8 +82,8 @@ def run_discovery(
     `resume` asks for a run that was begun in `directory`: ResumeError is raised where none was, or
     one of another model or other prompts.
     """
-    session = Session.of(model, task, config, directory, resume=resume)
-    return Pipeline(session, Progress.of(progress)).discover()
+    with Session.at_work(model, task, config, directory, resume=resume) as session:
+        return Pipeline(session, Progress.of(progress)).discover()
 
 
 def _config(settings: Mapping[str, Any]) -> DiscoveryConfig:

@@ -112,6 +112,14 @@ class ResumeError(InputError):
     """
 
 
+class BusyError(CircuitsError):
+    """Another process is at work in the directory that was asked for.
+
+    >>> issubclass(BusyError, CircuitsError), issubclass(BusyError, InputError)
+    (True, False)
+    """
+
+
 class MissingRunError(CircuitsError, FileNotFoundError):
     """A directory holds no saved run.
 

@@ -6,12 +6,12 @@ import signal
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from circuits.cli.errors import UsageError
 from circuits.cli.terminal import print_note
-from circuits.runtime.files import write_atomically
+from circuits.runtime.files import made_directory, write_atomically
 
 
 @contextmanager
@@ -20,13 +20,21 @@ def output_directory(directory: Path | None) -> Iterator[None]:
 
     Raises UsageError where that cannot be.
     """
-    created: list[Path] = []
-    try:
-        if directory is not None:
-            _create(directory, created)
+    if directory is None:
         yield
-    finally:
-        _remove_empty(created)
+        return
+    if directory.exists() and not directory.is_dir():
+        raise UsageError(f"--out {directory} is a file: name a directory to write the run to")
+    with ExitStack() as made:
+        try:
+            made.enter_context(made_directory(directory))
+            with tempfile.TemporaryFile(dir=directory):
+                pass
+        except OSError as error:
+            raise UsageError(
+                f"--out {directory} cannot be written to ({error.strerror}): name another directory"
+            ) from error
+        yield
 
 
 def check_output_file(path: Path | None, option: str = "--out") -> None:
@@ -70,25 +78,3 @@ def going_on(directory: Path | None, is_begun: Callable[[Path], bool]) -> Iterat
         if directory is not None and is_begun(directory):
             print_note(f"{directory} keeps what is done; the same command again goes on from there")
         raise
-
-
-def _create(directory: Path, created: list[Path]) -> None:
-    try:
-        if directory.exists() and not directory.is_dir():
-            raise UsageError(f"--out {directory} is a file: name a directory to write the run to")
-        for parent in reversed([directory, *directory.parents]):
-            if not parent.exists():
-                parent.mkdir()
-                created.insert(0, parent)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise UsageError(
-            f"--out {directory} cannot be written to ({error.strerror}): name another directory"
-        ) from error
-
-
-def _remove_empty(created: list[Path]) -> None:
-    for directory in created:
-        if directory.is_dir() and not any(directory.iterdir()):
-            directory.rmdir()

@@ -103,12 +103,13 @@ def carry_out(
 ) -> None:
     """Load, search, save and print; `search` is one of the library's, with its own settings."""
     from circuits.cli.outputs import going_on, output_directory
+    from circuits.runtime.lock import only_user
 
     directory = asked.directory
     if asked.resume:
         with usage_errors():
             check_begun(directory)
-    with output_directory(directory), going_on(directory, is_begun):
+    with output_directory(directory), only_user(directory), going_on(directory, is_begun):
         found = _found(asked, task, search, shown.stages)
         problem = None if directory is None else _save(found, directory)
     _print(asked, task, found, shown, problem)

@@ -11,6 +11,7 @@ from typing import Any
 
 from circuits.discovery.config import DiscoveryConfig
 from circuits.model.identity import ModelIdentity
+from circuits.runtime.lock import only_user
 
 _VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
 _KEY_PARTS = {
@@ -140,13 +141,16 @@ class Job:
         from circuits.discovery.pipeline import Pipeline
         from circuits.discovery.session import Session
 
-        session = Session.open(self.problem, self.directory)
-        if session.saved() is None:
-            Pipeline(session).discover().save(self.directory)
+        with only_user(self.directory):
+            session = Session.open(self.problem, self.directory)
+            if session.saved() is None:
+                Pipeline(session).discover().save(self.directory)
         return self.directory
 
 
 def differences(there: Mapping[str, Any], key: Mapping[str, Any]) -> str:
     """In words, what effects were kept of that is not what is asked for now."""
+    if not there:
+        return "a beginning that cannot be read"
     parts = [words for name, words in _KEY_PARTS.items() if there.get(name) != key.get(name)]
     return ", ".join(parts) or "another format"

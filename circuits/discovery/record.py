@@ -24,6 +24,7 @@ from circuits.fields import first_problem
 from circuits.pruning import Pruning
 from circuits.runtime.cost import Cost
 from circuits.runtime.files import write_atomically
+from circuits.runtime.lock import only_user
 from circuits.runtime.settings import lenient_names
 from circuits.search import Verification
 
@@ -66,7 +67,6 @@ def write_run(
     Files of `SEARCH_FILES` can be given to be written with them; those of an earlier run go.
     """
     directory = Path(directory)
-    directory.mkdir(parents=True, exist_ok=True)
     content = {
         TENSOR_FILE: save({name: tensor.contiguous() for name, tensor in tensors.items()}),
         CIRCUIT_FILE: circuit.to_json().encode(),
@@ -75,10 +75,11 @@ def write_run(
     fields = RECORD.dump_python(record, mode="json")
     fields[_DIGESTS] = {name: xxh3_128_hexdigest(data) for name, data in content.items()}
     content[RUN_FILE] = json.dumps(fields, indent=1).encode()
-    write_atomically({directory / name: data for name, data in content.items()})
-    for name in SEARCH_FILES:
-        if name not in content:
-            (directory / name).unlink(missing_ok=True)
+    with only_user(directory):
+        write_atomically({directory / name: data for name, data in content.items()})
+        for name in SEARCH_FILES:
+            if name not in content:
+                (directory / name).unlink(missing_ok=True)
 
 
 def read_run(directory: str | Path) -> tuple[RunRecord, Circuit, dict[str, Tensor]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +14,7 @@ from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.origin import other_pairs, remember_task, sample_pairs, task_of
 from circuits.discovery.problem import Problem, differences
 from circuits.discovery.result import Discovery
-from circuits.discovery.store import Store, owner, prompt_digest
+from circuits.discovery.store import Store, is_begun_of, owner, prompt_digest
 from circuits.errors import CircuitsError, MismatchError, ResumeError
 from circuits.evaluation import Evaluator
 from circuits.forward import LayeredModel, TransformerBridge, in_float32
@@ -21,6 +23,7 @@ from circuits.graph import ModelGraph
 from circuits.metrics import Metric, get_metric
 from circuits.model import check_reproduces, identify, model_of
 from circuits.patching import ESTIMATORS
+from circuits.runtime.lock import only_user
 from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs, Task
 
@@ -85,7 +88,8 @@ class Session:
         place = None if directory is None else Path(directory)
         work = None if place is None else place / WORK_DIRECTORY
         there = None if work is None else owner(work)
-        replaced = None if there in (None, problem.key) else differences(there, problem.key)
+        continues = work is not None and is_begun_of(work, problem.key)
+        replaced = None if there is None or continues else differences(there, problem.key)
         if resume and replaced is not None:
             raise ResumeError(
                 f"asked to resume the run in {directory}, but it has {replaced}: give the "
@@ -94,9 +98,27 @@ class Session:
         store = Store(layered.graph(), problem.key, work)
         activations = Activations(layered, pairs, get_metric(config.metric))
         remember_task(task)
-        return cls(
-            task, problem, activations, mean_pairs, place, store, replaced, there == problem.key
-        )
+        return cls(task, problem, activations, mean_pairs, place, store, replaced, continues)
+
+    @classmethod
+    @contextmanager
+    def at_work(
+        cls,
+        model: TransformerBridge | LayeredModel,
+        task: Task,
+        config: DiscoveryConfig,
+        directory: str | Path | None = None,
+        *,
+        resume: bool = False,
+    ) -> Iterator[Session]:
+        """`of`, with the directory kept from all other processes while the `with` runs.
+
+        Raises as `of` does, and BusyError where another process is at work there.
+        """
+        if resume:
+            check_begun(directory)
+        with only_user(directory):
+            yield cls.of(model, task, config, directory, resume=resume)
 
     @classmethod
     def open(cls, problem: Problem, directory: str | Path | None = None) -> Session:

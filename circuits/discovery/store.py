@@ -7,11 +7,13 @@ one that is known, in this run or a later one, gets it for nothing.
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from pydantic import TypeAdapter
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -23,7 +25,7 @@ from circuits.discovery import legacy
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeSums, EdgeValues
 from circuits.pruning import Pruning
-from circuits.runtime.files import write_atomically
+from circuits.runtime.files import DamagedFileWarning, write_atomically
 from circuits.runtime.journal import Journal
 from circuits.tasks import PromptPairs
 
@@ -55,7 +57,7 @@ class Store:
         self.graph, self.key, self.directory = graph, dict(key), directory
         self.known = EdgeValues.unknown(graph)
         self._journal: Journal | None = None
-        if directory is not None and owner(directory) == self.key:
+        if directory is not None and is_begun_of(directory, self.key):
             for record in self._begun(directory).records:
                 senders = [parse_node(name) for name in record["senders"]]
                 self.known.put(Receiver.parse(record["receiver"]), senders, record["effects"])
@@ -120,7 +122,7 @@ class Store:
             self._kept[name] = kept
         else:
             self._begun(self.directory)
-            label = {"key": kept.key, "note": note}
+            label = {"key": kept.key, "note": note, "checksum": kept.checksum}
             write_atomically({self.directory / name: save(copies, metadata=label)})
 
     def _whole(self, key: Key) -> str:
@@ -135,6 +137,15 @@ class _Kept:
     note: str
     tensors: dict[str, Tensor]
 
+    @property
+    def checksum(self) -> str:
+        """A hash of all of it."""
+        digest = xxh3_128(f"{self.key}\n{self.note}\n".encode())
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return digest.hexdigest()
+
 
 def _file_of(estimator: str) -> str:
     return SWEPT_FILE if estimator == "sweep" else f"estimated-{estimator}.safetensors"
@@ -142,18 +153,34 @@ def _file_of(estimator: str) -> str:
 
 def _read(path: Path) -> _Kept | None:
     """What a file holds; None where it is missing or damaged: it is computed again then."""
+    if not path.exists():
+        return None
     try:
         with safe_open(path, "pt") as file:
             label = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        found = _Kept(label.get("key", ""), label.get("note", ""), tensors)
+        # Versions without checksums kept such files, too.
+        if label.get("checksum", found.checksum) == found.checksum:
+            return found
     except (OSError, SafetensorError):
-        return None
-    return _Kept(label.get("key", ""), label.get("note", ""), tensors)
+        pass
+    warnings.warn(
+        f"{path} is damaged and is left out; what it held is computed again",
+        DamagedFileWarning,
+        stacklevel=4,
+    )
+    return None
 
 
 def owner(directory: Path) -> dict[str, Any] | None:
-    """The key of the store that a directory holds; None where it holds none."""
+    """The key of the store that a directory holds; None where it holds none, {} if unreadable."""
     return Journal.owner(directory / EXACT_FILE)
+
+
+def is_begun_of(directory: Path, key: Key) -> bool:
+    """Whether a directory holds something of just this, whatever else is damaged."""
+    return Journal.holds(directory / EXACT_FILE, key)
 
 
 def prompt_digest(pairs: PromptPairs) -> str:

@@ -1,11 +1,20 @@
-"""Writing files whole or not at all."""
+"""Writing files whole or not at all, and directories that are removed where they stay empty."""
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+
+class DamagedFileWarning(UserWarning):
+    """Something that was kept on the disk is damaged, and is left out and computed again.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", DamagedFileWarning)  # to stop there instead
+    """
 
 
 def write_atomically(files: Mapping[Path, bytes]) -> None:
@@ -23,3 +32,19 @@ def write_atomically(files: Mapping[Path, bytes]) -> None:
     finally:
         for temporary in staged.values():
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def made_directory(directory: Path) -> Iterator[None]:
+    """Make a directory with its parents; in the end remove what was made and stayed empty."""
+    made: list[Path] = []
+    try:
+        for parent in reversed([directory, *directory.parents]):
+            if not parent.exists():
+                parent.mkdir(exist_ok=True)
+                made.insert(0, parent)
+        yield
+    finally:
+        for one in made:
+            if one.is_dir() and not any(one.iterdir()):
+                one.rmdir()

@@ -144,6 +144,7 @@ def discover_grid(
 
     Raises:
         ResumeError: There is no such run to resume.
+        BusyError: Another process is at work in `directory`.
         SettingError: The grid is empty, a setting is out of range, or the method patches no paths.
 
     >>> quick = replace(config, verify=False)
@@ -153,10 +154,10 @@ def discover_grid(
     """
     config = config or DiscoveryConfig(method="app")
     rules = grid_rules(config, thresholds, min_effects, keep)
-    session = Session.of(model, get_task(task), config, directory, resume=resume)
-    run = Pipeline(session, Progress.of(progress))
-    patched = run.patch(rules)
-    performances = run.evaluate(patched)
+    with Session.at_work(model, get_task(task), config, directory, resume=resume) as session:
+        run = Pipeline(session, Progress.of(progress))
+        patched = run.patch(rules)
+        performances = run.evaluate(patched)
     points = tuple(
         GridPoint(rule, found.circuit, performance)
         for rule, found, performance in zip(rules, patched, performances, strict=True)

@@ -20,6 +20,7 @@ from circuits.components import Connection, Head
 from circuits.discovery.record import RECORD
 from circuits.discovery.result import Discovery
 from circuits.runtime.files import write_atomically
+from circuits.runtime.lock import only_user
 from circuits.statistics.distribution import Distribution, Outlier, outliers
 
 SEEDS_FILE = "seeds.json"
@@ -161,9 +162,9 @@ class SeedStudy:
 
     def save(self, directory: str | Path) -> None:
         """Write `seeds.json`; the runs themselves were saved beside it as they were done."""
-        directory = Path(directory)
-        directory.mkdir(parents=True, exist_ok=True)
-        write_atomically({directory / SEEDS_FILE: json.dumps(self.to_dict(), indent=1).encode()})
+        content = json.dumps(self.to_dict(), indent=1).encode()
+        with only_user(directory):
+            write_atomically({Path(directory) / SEEDS_FILE: content})
 
 
 def _own_figures(found: Discovery) -> dict[str, float]:

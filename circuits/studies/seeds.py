@@ -20,6 +20,7 @@ from circuits.discovery.session import Session, checked, is_begun
 from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference, check_same_shape
+from circuits.runtime.lock import only_user
 from circuits.runtime.progress import Progress, Stage
 from circuits.statistics.distribution import Outlier
 from circuits.studies.seed_result import SeedRun, SeedStudy
@@ -78,6 +79,7 @@ def discover_seeds(
 
     Raises:
         ResumeError: There is no such study to resume.
+        BusyError: Another process is at work in `directory`.
         SettingError: A seed, a setting or what to compare with is not allowed.
 
     Warns:
@@ -94,7 +96,8 @@ def discover_seeds(
     if resume:
         check_study_begun(directory)
     repeated = _Repeated(checked(model), get_task(task), config, against, resume)
-    runs = repeated.runs(numbers, directory, Progress.of(progress).stage(SEED_STAGES[0]))
+    with only_user(directory):
+        runs = repeated.runs(numbers, directory, Progress.of(progress).stage(SEED_STAGES[0]))
     reported = config.seed if config.seed in numbers else numbers[0]
     study = SeedStudy(runs, reported, name_of(against))
     _warn_of_outliers(study)
@@ -196,7 +199,11 @@ class _Repeated:
         """Find one seed's circuit, and what it is compared with; the wider search comes first."""
         resume = self.resume and directory is not None and is_begun(directory)
         config = replace(self.config, seed=seed)
-        session = Session.of(self.model, self.task, config, directory, resume=resume)
+        with Session.at_work(self.model, self.task, config, directory, resume=resume) as session:
+            return self._in(session, progress)
+
+    def _in(self, session: Session, progress: Progress) -> SeedRun:
+        directory, config = session.directory, session.config
         if not isinstance(self.against, str):
             return self._compared(self._found(session, progress), self.against)
         first, second = progress.parts(1, 1)

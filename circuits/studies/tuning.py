@@ -113,6 +113,7 @@ def discover_study(
 
     Raises:
         ResumeError: There is no such run to resume.
+        BusyError: Another process is at work in `directory`.
         SettingError: A setting is out of range, or the method patches no paths.
 
     >>> quick = replace(config, verify=False)
@@ -124,8 +125,11 @@ def discover_study(
     check_study(config, n_trials, keep)
     # Every cliff is looked for on the same whole curve.
     whole = replace(config, pruning=replace(config.pruning_rule, cliff="first", full_curve=True))
-    session = Session.of(model, get_task(task), whole, directory, resume=resume)
-    run = Pipeline(session, Progress.of(progress))
+    with Session.at_work(model, get_task(task), whole, directory, resume=resume) as session:
+        return _studied(Pipeline(session, Progress.of(progress)), config, n_trials, keep)
+
+
+def _studied(run: Pipeline, config: DiscoveryConfig, n_trials: int, keep: float) -> Study:
     if run.verdict.refuses:
         return _without_circuit(run, config, keep)
     trials = Trials(run, config, keep)

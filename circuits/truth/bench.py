@@ -15,6 +15,7 @@ from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.session import Session
 from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
+from circuits.runtime.lock import only_user
 from circuits.runtime.progress import SILENT, Progress
 from circuits.truth.ground import DATA, GroundTruth, load_truth, truth_digest, truth_record
 from circuits.truth.methods import Contestant, contestants
@@ -51,15 +52,31 @@ def run_truth(
 
     Raises:
         UnknownNameError: There is no model of a name.
+        BusyError: Another process is at work in `directory`.
 
     >>> exact = Contestant("path-patching-exact", method="path-patching", engine="exact")
     >>> (row,) = run_truth(["hand-induction"], directory / "truth", methods=[exact])
     >>> sorted(map(str, row.found)), row.recall
     (['0.6', '1.6'], 1.0)
     """
-    journal = _journal(directory)
-    rows: list[TruthRow] = []
     methods = contestants() if methods is None else methods
+    with only_user(directory):
+        rows = _rows(names, _journal(directory), methods, seed, progress, data)
+        text = json.dumps(as_json(rows), indent=1, allow_nan=False)
+        write_atomically({directory / ROWS_FILE: f"{text}\n".encode()})
+    return rows
+
+
+def _rows(
+    names: Sequence[str],
+    journal: Journal,
+    methods: Sequence[Contestant],
+    seed: int,
+    progress: Progress,
+    data: Path,
+) -> list[TruthRow]:
+    """What the journal lacks is measured, and kept in it."""
+    rows: list[TruthRow] = []
     for name in names:
         truth: GroundTruth | None = None
         for contestant in methods:
@@ -72,14 +89,11 @@ def run_truth(
                 row = row_of(truth, contestant.name, run_of(truth, contestant, seed))
                 journal.append({"key": key, "row": as_json([row])[0]})
             rows.append(row)
-    text = json.dumps(as_json(rows), indent=1, allow_nan=False)
-    write_atomically({directory / ROWS_FILE: f"{text}\n".encode()})
     return rows
 
 
 def _journal(directory: Path) -> Journal:
     """What is known already, by these versions."""
-    directory.mkdir(parents=True, exist_ok=True)
     versions = {name: metadata.version(name) for name in _VERSIONED}
     return Journal(directory / JOURNAL_FILE, {"versions": versions})
 

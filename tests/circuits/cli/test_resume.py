@@ -9,6 +9,7 @@ import pytest
 
 from circuits import Discovery
 from circuits.discovery.store import Store
+from circuits.runtime.lock import LOCK_FILE, only_user
 from tests.circuits.cli.command_line import FEW, LOW, circuits, error_of, wait_status
 
 SPLIT = ("--memory-budget", "1")
@@ -64,7 +65,7 @@ def test_killed_and_run_again_it_finds_the_same(command, split, tmp_path, monkey
     status = wait_status(cut_off)
     assert os.WIFSIGNALED(status)
     assert os.WTERMSIG(status) == signal.SIGKILL
-    assert [path.name for path in (tmp_path / "cut").iterdir()] == ["work"]
+    assert {path.name for path in (tmp_path / "cut").iterdir()} == {"work", LOCK_FILE}
     assert circuits(*command, tmp_path / "cut", *SPLIT, "--resume").exit_code == 0
     whole, again = (run / "circuit.json" for run in (split, tmp_path / "cut"))
     assert again.read_bytes() == whole.read_bytes()
@@ -120,6 +121,19 @@ def test_another_model_and_task_are_named(command, run):
     other = ("discover", "induction", *command[2:], run, "--dtype", "float64")
     refused = error_of(*other, "--resume", code=2)
     assert "another task, other model weights or dtype, other prompts" in refused
+
+
+def test_a_directory_that_another_run_is_at_work_in_is_refused(command, run):
+    """With other prompts, its effects would be taken for those of the run that began it."""
+    before = {path: path.read_bytes() for path in sorted(run.rglob("*.*"))}
+
+    def refused():
+        message = error_of(*command, run, "--seed", "1", code=1)
+        assert f"another process is at work in {run}: wait until it has ended" in message
+
+    with only_user(run):
+        assert wait_status(refused) == 0
+    assert {path: path.read_bytes() for path in sorted(run.rglob("*.*"))} == before
 
 
 def test_interrupted_it_tells_how_to_go_on(command, tmp_path, monkeypatch):

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from math import isnan
 
@@ -21,6 +23,7 @@ from circuits.discovery.store import (
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeSums
 from circuits.pruning import Pruning
+from circuits.runtime.files import DamagedFileWarning
 from tests.circuits.prompts import ragged_pairs
 
 GRAPH = ModelGraph(n_layers=3, n_heads=4, n_kv_heads=2)
@@ -181,10 +184,42 @@ class TestOnDisk:
             else:
                 file.write_bytes(content[: len(content) // 2 if damage == "truncated" else 0])
         again = on_disk(tmp_path)
-        assert again.estimates("sweep", LAST) is None
-        assert again.pruned({}) is None
+        expected = nullcontext() if damage == "removed" else pytest.warns(DamagedFileWarning)
+        with expected:
+            assert again.estimates("sweep", LAST) is None
+        with expected:
+            assert again.pruned({}) is None
         again.keep_estimates("sweep", LAST, sums(2))
         assert_same_sums(on_disk(tmp_path).estimates("sweep", LAST), sums(2))
+
+    def test_a_flipped_bit_never_gives_another_number(self, tmp_path) -> None:
+        """Not in what is measured, and not in what is estimated or pruned."""
+        store = on_disk(tmp_path)
+        store.keep_estimates("sweep", LAST, sums())
+        store.keep_pruned({}, PRUNED)
+        for name in (SWEPT_FILE, PRUNED_FILE):
+            file = tmp_path / "work" / name
+            whole = file.read_bytes()
+            for place in range(0, len(whole), 61):
+                damaged = bytearray(whole)
+                damaged[place] ^= 4
+                file.write_bytes(damaged)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", DamagedFileWarning)
+                    estimates, pruned = store.estimates("sweep", LAST), store.pruned({})
+                if name == SWEPT_FILE and estimates is not None:
+                    assert_same_sums(estimates, sums())
+                if name == PRUNED_FILE and pruned is not None:
+                    assert pruned[0] == PRUNED[0]
+                    assert torch.equal(pruned[1]["flap"], PRUNED[1]["flap"])
+            file.write_bytes(whole)
+
+    def test_a_damaged_beginning_loses_no_effect(self, tmp_path) -> None:
+        learn(on_disk(tmp_path), SENDERS, [0.1, 0.2])
+        file = tmp_path / "work" / EXACT_FILE
+        file.write_bytes(b"?" + file.read_bytes()[1:])
+        with pytest.warns(DamagedFileWarning):
+            assert on_disk(tmp_path).known.n_known == 2
 
     def test_sums_over_prompts_of_an_older_version_are_computed_again(self, tmp_path) -> None:
         """Its tables lacked the axis of prompts, and its key did not say so."""
@@ -208,7 +243,8 @@ class TestOnDisk:
         store = on_disk(tmp_path)
         for size in range(0, len(whole), 97):
             file.write_bytes(whole[:size])
-            assert store.estimates("sweep", LAST) is None
+            with pytest.warns(DamagedFileWarning):
+                assert store.estimates("sweep", LAST) is None
 
     def test_a_journal_that_was_cut_off_gives_what_was_whole(self, tmp_path) -> None:
         store = on_disk(tmp_path)
