@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.discovery.config import DiscoveryConfig, read_settings
+from circuits.discovery.kept import Kept
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
 from circuits.discovery.session import Session
@@ -23,6 +24,7 @@ def discover_circuit(
     task: str | Task,
     *,
     directory: str | Path | None = None,
+    overwrite: bool = False,
     progress: Progress | Stage | None = None,
     **settings: Any,
 ) -> Discovery:
@@ -45,6 +47,7 @@ def discover_circuit(
         task: A task's name, or a Task.
         directory: Where effects are kept as they become known. A discovery that was interrupted
             goes on from there, and another one of the same model and prompts starts from them.
+        overwrite: Whether to replace what `directory` holds of another task, model or prompts.
         progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         settings: Every setting of `DiscoveryConfig`, by name; `metric` may be a function.
 
@@ -52,12 +55,11 @@ def discover_circuit(
         SettingError: A setting is unknown or out of range, or the method has no use for it.
         TaskError: The task is unknown, or cannot give so many prompts.
         UnsupportedModelError: The model's forward pass cannot be run in pieces.
-        BusyError: Another process is at work in `directory`.
+        OverwriteError, BusyError: `directory` holds something else, or is in use.
 
     Warns:
         WeakTaskWarning: The model does not do the task well, so that a circuit means little.
-        FewPromptsWarning: The task leaves fewer prompts to choose by and to report on than were
-            asked for.
+        FewPromptsWarning: The task leaves fewer prompts to choose by, and to report on, than asked.
 
     >>> few = {"n_prompts": 4, "n_mean_prompts": 4}
     >>> found = discover_circuit(model, task, method="app", selection=rule, **few)
@@ -65,7 +67,8 @@ def discover_circuit(
     >>> print(strongest.connection)
     1.2 -> logits
     """
-    return run_discovery(model, get_task(task), _config(settings), progress, directory)
+    given = model, get_task(task), _config(settings), progress, directory
+    return run_discovery(*given, overwrite=overwrite)
 
 
 def run_discovery(
@@ -76,13 +79,15 @@ def run_discovery(
     directory: str | Path | None = None,
     *,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> Discovery:
     """`discover_circuit` with all settings in one object.
 
     `resume` asks for a run that was begun in `directory`: ResumeError is raised where none was, or
     one of another model or other prompts.
     """
-    with Session.at_work(model, task, config, directory, resume=resume) as session:
+    kept = Kept(directory, (), resume, overwrite)
+    with Session.at_work(model, task, config, kept) as session:
         return Pipeline(session, Progress.of(progress)).discover()
 
 

@@ -120,6 +120,16 @@ class BusyError(CircuitsError):
     """
 
 
+class OverwriteError(InputError):
+    """A directory holds something else than what is to be written there.
+
+    >>> found.save(directory / "mine")
+    >>> replace(found, config=replace(config, seed=7)).save(directory / "mine")
+    Traceback (most recent call last):
+    circuits.errors.OverwriteError: ... holds a run.json of seed 0, not 7: name another ...
+    """
+
+
 class MissingRunError(CircuitsError, FileNotFoundError):
     """A directory holds no saved run.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import sys
 import warnings
@@ -46,6 +47,7 @@ class OneSentenceErrors(TyperGroup):
         words = [word for word in given if word not in (*_DEBUG, *_QUIET)] or ["--help"]
         debug, quiet = (any(flag in given for flag in flags) for flags in (_DEBUG, _QUIET))
         try:
+            _check_not_empty(words)
             with quietly(quiet), _warnings_as_lines(show_all=debug):
                 code = super().main(words, *rest, standalone_mode=False, **extra)
         except (KeyboardInterrupt, typer.Abort):
@@ -59,6 +61,16 @@ class OneSentenceErrors(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _check_not_empty(words: list[str]) -> None:
+    """An empty path is the working directory for most of what reads paths, and was not meant."""
+    for before, word in zip(["", *words], words, strict=False):
+        if word and not re.fullmatch(r"--[\w-]+=", word):
+            continue
+        option = word or (before if before.startswith("-") else "")
+        named = f"{option.removesuffix('=')} was given nothing" if option else "one is empty"
+        raise UsageError(f"every argument and option needs a value, and {named}: give it one")
 
 
 def _report(error: Any, words: list[str]) -> int:

@@ -12,7 +12,7 @@ from circuits.cli.inputs import ModelSource, discovery_config
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.terminal import out, print_json
 from circuits.discovery.config import DiscoveryConfig
-from circuits.errors import ResumeError, SaveError
+from circuits.errors import CircuitsError, OverwriteError, ResumeError, SaveError
 from circuits.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ Report = dict[str, Any]
 class Saveable(Protocol):
     """What a search found."""
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
         """Write it."""
 
 
@@ -51,6 +51,11 @@ class Asked:
     def resume(self) -> bool:
         """Whether the directory must hold a begun run."""
         return self.options["resume"]
+
+    @property
+    def overwrite(self) -> bool:
+        """Whether what the directory holds of something else is replaced."""
+        return self.options["overwrite"]
 
     def source(self) -> ModelSource:
         """The model to load."""
@@ -111,13 +116,13 @@ def carry_out(
             check_begun(directory)
     with output_directory(directory), only_user(directory), going_on(directory, is_begun):
         found = _found(asked, task, search, shown.stages)
-        problem = None if directory is None else _save(found, directory)
+        problem = None if directory is None else _save(found, directory, asked.overwrite)
     _print(asked, task, found, shown, problem)
 
 
 def carry_out_one(asked: Asked, task: Task, search: Callable[..., Found], shown: Shown) -> None:
     """`carry_out` of a search whose directory holds one run."""
-    from circuits.discovery.session import check_begun, is_begun
+    from circuits.discovery.kept import check_begun, is_begun
 
     carry_out(asked, task, search, shown, check_begun, is_begun)
 
@@ -132,23 +137,24 @@ def _found(asked: Asked, task: Task, search: Callable[..., Found], stages: Seque
                 directory=asked.directory,
                 progress=progress,
                 resume=asked.resume,
+                overwrite=asked.overwrite,
             )
-        except ResumeError as error:
+        except (OverwriteError, ResumeError) as error:
             raise UsageError(str(error)) from error
 
 
-def _save(found: Saveable, directory: Path) -> OSError | None:
+def _save(found: Saveable, directory: Path, overwrite: bool) -> Exception | None:
     from circuits.cli.outputs import uninterrupted
 
     try:
         with uninterrupted():
-            found.save(directory)
-    except OSError as error:
+            found.save(directory, overwrite=overwrite)
+    except (OSError, CircuitsError) as error:
         return error
     return None
 
 
-def _print(asked: Asked, task: Task, found: Any, shown: Shown, problem: OSError | None) -> None:
+def _print(asked: Asked, task: Task, found: Any, shown: Shown, problem: Exception | None) -> None:
     from circuits.cli.tables.discovery import where_saved
 
     directory, as_json = asked.directory, asked.options["json"]
@@ -160,8 +166,12 @@ def _print(asked: Asked, task: Task, found: Any, shown: Shown, problem: OSError 
         if not as_json:
             print_json(shown.circuit(found).to_dict())
         raise SaveError(
-            f"the run could not be saved to {directory} ({problem.strerror or problem}); "
+            f"the run could not be saved to {directory} ({_reason(problem)}); "
             "its circuit is on stdout as JSON"
         ) from problem
     if not as_json:
         out.print(where_saved(directory, task.name))
+
+
+def _reason(problem: Exception) -> str:
+    return (isinstance(problem, OSError) and problem.strerror) or str(problem)

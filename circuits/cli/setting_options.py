@@ -40,6 +40,15 @@ Resume = Annotated[
         rich_help_panel="Output",
     ),
 ]
+Overwrite = Annotated[
+    bool,
+    typer.Option(
+        "--overwrite",
+        help="Replace what --out holds of another task, model or prompts, and files of a run's "
+        "names that no run wrote. Without it, such a directory is refused.",
+        rich_help_panel="Output",
+    ),
+]
 _AROUND: tuple[tuple[str, Any, Any], ...] = (
     ("threads", options.Threads, None),
     ("model", options.Model, None),
@@ -47,6 +56,7 @@ _AROUND: tuple[tuple[str, Any, Any], ...] = (
     ("dtype", options.DataType, None),
     ("out", Out, None),
     ("resume", Resume, False),
+    ("overwrite", Overwrite, False),
     ("json", options.Json, False),
 )
 """What every search takes beside its settings: where the model is, and where results go."""

@@ -1,4 +1,5 @@
 from .config import DiscoveryConfig
+from .kept import Kept
 from .methods import METHODS, Method
 from .origin import FewPromptsWarning
 from .problem import Job, Problem, Provenance
@@ -11,6 +12,7 @@ __all__ = [
     "DiscoveryConfig",
     "FewPromptsWarning",
     "Job",
+    "Kept",
     "Method",
     "Problem",
     "Provenance",

@@ -16,6 +16,15 @@ from xxhash import xxh3_128_hexdigest
 from circuits.behaviour import Behaviour, Verdict
 from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.overwriting import (
+    CIRCUIT_FILE,
+    DIGESTS,
+    RUN_FILE,
+    TENSOR_FILE,
+    check_run_replaceable,
+    is_written,
+    question,
+)
 from circuits.discovery.problem import Provenance
 from circuits.errors import FormatError, MissingRunError
 from circuits.evaluation.contributions import Contributions
@@ -28,11 +37,9 @@ from circuits.runtime.lock import only_user
 from circuits.runtime.settings import lenient_names
 from circuits.search import Verification
 
-CIRCUIT_FILE, RUN_FILE, TENSOR_FILE = "circuit.json", "run.json", "tensors.safetensors"
 GRID_FILE, STUDY_FILE = "grid.json", "study.json"
 SEARCH_FILES = (GRID_FILE, STUDY_FILE)
 """Whole searches, of which a run is the chosen circuit; `run.json` has their digests, too."""
-_DIGESTS = "files"
 Tensors = Mapping[str, Tensor]
 
 
@@ -61,10 +68,17 @@ def write_run(
     circuit: Circuit,
     tensors: Tensors,
     beside: Mapping[str, bytes] | None = None,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none.
 
     Files of `SEARCH_FILES` can be given to be written with them; those of an earlier run go.
+
+    Raises:
+        OverwriteError: The directory holds a run about something else, or files of these names
+            that no run wrote; unless `overwrite`.
+
     """
     directory = Path(directory)
     content = {
@@ -73,13 +87,16 @@ def write_run(
         **(beside or {}),
     }
     fields = RECORD.dump_python(record, mode="json")
-    fields[_DIGESTS] = {name: xxh3_128_hexdigest(data) for name, data in content.items()}
+    fields[DIGESTS] = {name: xxh3_128_hexdigest(data) for name, data in content.items()}
     content[RUN_FILE] = json.dumps(fields, indent=1).encode()
     with only_user(directory):
+        if not overwrite:
+            asked = question(record.config, record.provenance)
+            check_run_replaceable(directory, asked, beside or ())
+        gone = [n for n in SEARCH_FILES if n not in content and is_written(directory, n)]
         write_atomically({directory / name: data for name, data in content.items()})
-        for name in SEARCH_FILES:
-            if name not in content:
-                (directory / name).unlink(missing_ok=True)
+        for name in gone:
+            (directory / name).unlink(missing_ok=True)
 
 
 def read_run(directory: str | Path) -> tuple[RunRecord, Circuit, dict[str, Tensor]]:
@@ -107,7 +124,7 @@ def read_run(directory: str | Path) -> tuple[RunRecord, Circuit, dict[str, Tenso
 
 def _read(files: dict[str, bytes]) -> tuple[RunRecord, Circuit, dict[str, Tensor]]:
     fields = json.loads(files[RUN_FILE])
-    digests = fields.pop(_DIGESTS, None) if isinstance(fields, dict) else None
+    digests = fields.pop(DIGESTS, None) if isinstance(fields, dict) else None
     if not isinstance(digests, dict):
         raise TypeError(f"{RUN_FILE} holds no record of a run")
     record = RECORD.validate_python(fields)

@@ -232,16 +232,26 @@ class Discovery:
         everything = held_out_pairs(task, tokenizer_of(own.model.bridge), n, seed, known)
         return Evaluator(own.model, everything[: config.n_prompts], everything, own.metric)
 
-    def save(self, directory: str | Path, beside: Mapping[str, bytes] | None = None) -> None:
+    def save(
+        self,
+        directory: str | Path,
+        beside: Mapping[str, bytes] | None = None,
+        *,
+        overwrite: bool = False,
+    ) -> None:
         """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none.
 
         Args:
             directory: Of the run; made where there is none.
-            beside: `grid.json` or `study.json`, by name, to be written with them. Those of an
-                earlier run in the directory are removed.
+            beside: `grid.json` or `study.json`, by name, to be written with them. Those that an
+                earlier run wrote in the directory are removed.
+            overwrite: Whether to replace a run of another task, model or prompts, and files of
+                these names that no run wrote; OverwriteError is raised otherwise, and BusyError
+                where another process is at work in the directory.
 
         """
-        write_run(directory, self.record, self.circuit, self.tensors(), beside)
+        tensors = self.tensors()
+        write_run(directory, self.record, self.circuit, tensors, beside, overwrite=overwrite)
 
     @classmethod
     def load(cls, directory: str | Path) -> Discovery:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.kept import NOWHERE, Kept, check_begun
 from circuits.discovery.origin import other_pairs, remember_task, sample_pairs, task_of
 from circuits.discovery.problem import Problem, differences
 from circuits.discovery.result import Discovery
@@ -27,8 +28,6 @@ from circuits.runtime.lock import only_user
 from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs, Task
 
-WORK_DIRECTORY = "work"
-
 
 @dataclass(frozen=True, eq=False)
 class Session:
@@ -40,7 +39,7 @@ class Session:
         activations: What is computed on the prompts, once, when it is asked for.
         mean_pairs: The prompts that mean head outputs are taken over; the discovery's own come
             first.
-        directory: Where the run is saved, and effects are kept; None: nowhere.
+        kept: Where the run is saved, and effects are kept.
         store: Effects, estimates and prunings that are known already.
         replaced: What the directory holds that is about something else, in words; it will be
             replaced.
@@ -55,7 +54,7 @@ class Session:
     problem: Problem
     activations: Activations
     mean_pairs: PromptPairs
-    directory: Path | None
+    kept: Kept
     store: Store
     replaced: str | None = None
     continues: bool = False
@@ -66,9 +65,7 @@ class Session:
         model: TransformerBridge | LayeredModel,
         task: Task,
         config: DiscoveryConfig,
-        directory: str | Path | None = None,
-        *,
-        resume: bool = False,
+        kept: Kept = NOWHERE,
     ) -> Session:
         """Check the model, sample the prompts, and open the store in a run's directory.
 
@@ -77,28 +74,29 @@ class Session:
         Raises:
             UnsupportedModelError: The model's forward pass cannot be run in pieces.
             TaskError: The task cannot give so many prompts.
-            ResumeError: `resume` is asked for, and the directory holds no run of just this.
+            ResumeError: A run of just this is to be resumed, and the directory holds none.
+            OverwriteError: The directory holds something else, which is not to be replaced.
 
         """
-        if resume:
-            check_begun(directory)
+        if kept.resume:
+            check_begun(kept.directory)
         layered = model if isinstance(model, LayeredModel) else checked(model)
         pairs, mean_pairs = sample_pairs(layered.bridge, task, config)
         problem = _problem(layered, task, config, pairs)
-        place = None if directory is None else Path(directory)
-        work = None if place is None else place / WORK_DIRECTORY
+        work = kept.work
         there = None if work is None else owner(work)
         continues = work is not None and is_begun_of(work, problem.key)
         replaced = None if there is None or continues else differences(there, problem.key)
-        if resume and replaced is not None:
+        if kept.resume and replaced is not None:
             raise ResumeError(
-                f"asked to resume the run in {directory}, but it has {replaced}: give the "
-                "settings it was begun with, name another directory, or begin anew without resume"
+                f"asked to resume the run in {kept.directory}, but it has {replaced}: give the "
+                "settings it was begun with, or name another directory"
             )
+        kept.check(config, problem.provenance(), replaced)
         store = Store(layered.graph(), problem.key, work)
         activations = Activations(layered, pairs, get_metric(config.metric))
         remember_task(task)
-        return cls(task, problem, activations, mean_pairs, place, store, replaced, continues)
+        return cls(task, problem, activations, mean_pairs, kept, store, replaced, continues)
 
     @classmethod
     @contextmanager
@@ -107,18 +105,16 @@ class Session:
         model: TransformerBridge | LayeredModel,
         task: Task,
         config: DiscoveryConfig,
-        directory: str | Path | None = None,
-        *,
-        resume: bool = False,
+        kept: Kept = NOWHERE,
     ) -> Iterator[Session]:
         """`of`, with the directory kept from all other processes while the `with` runs.
 
         Raises as `of` does, and BusyError where another process is at work there.
         """
-        if resume:
-            check_begun(directory)
-        with only_user(directory):
-            yield cls.of(model, task, config, directory, resume=resume)
+        if kept.resume:
+            check_begun(kept.directory)
+        with only_user(kept.directory):
+            yield cls.of(model, task, config, kept)
 
     @classmethod
     def open(cls, problem: Problem, directory: str | Path | None = None) -> Session:
@@ -130,7 +126,7 @@ class Session:
 
         """
         task = task_of(problem.task, problem.task_digest)
-        session = cls.of(model_of(problem.model), task, problem.config, directory)
+        session = cls.of(model_of(problem.model), task, problem.config, Kept(directory))
         if session.problem.prompts != problem.prompts:
             raise MismatchError(
                 f"the prompts of {problem.task} are not those of the problem: the task's words or "
@@ -142,6 +138,11 @@ class Session:
     def other_pairs(self) -> tuple[PromptPairs, PromptPairs]:
         """Prompts to choose a circuit's size by, and prompts to report on."""
         return other_pairs(self.bridge, self.task, self.config, self.mean_pairs)
+
+    @property
+    def directory(self) -> Path | None:
+        """Where the run is saved; None: nowhere."""
+        return self.kept.path
 
     @property
     def config(self) -> DiscoveryConfig:
@@ -200,9 +201,13 @@ class Session:
         return found if same else None
 
     def with_config(self, config: DiscoveryConfig, directory: Path | None) -> Session:
-        """The same session by other settings, saved elsewhere; its prompts do not change."""
-        problem = replace(self.problem, config=config)
-        return replace(self, problem=problem, directory=directory)
+        """The same session by other settings, saved elsewhere; its prompts do not change.
+
+        Raises OverwriteError as `of` does.
+        """
+        kept = replace(self.kept, directory=directory)
+        kept.check(config, self.problem.provenance(), None)
+        return replace(self, problem=replace(self.problem, config=config), kept=kept)
 
 
 def _problem(
@@ -223,26 +228,6 @@ def checked(bridge: TransformerBridge) -> LayeredModel:
     """A model in pieces. Raises UnsupportedModelError where these do not reproduce it."""
     check_reproduces(bridge)
     return LayeredModel.of(bridge)
-
-
-def is_begun(directory: str | Path) -> bool:
-    """Whether a directory holds something that a run can go on from."""
-    return owner(Path(directory) / WORK_DIRECTORY) is not None
-
-
-def check_begun(directory: str | Path | None) -> None:
-    """Raise ResumeError where a directory holds no begun run."""
-    if directory is None:
-        raise ResumeError(
-            "asked to resume a run without the directory it is in: name the directory it was begun "
-            "in, or begin one without resume"
-        )
-    if not is_begun(directory):
-        what = "holds no begun run" if Path(directory).is_dir() else "is no directory"
-        raise ResumeError(
-            f"asked to resume the run in {directory}, which {what}: name the directory it was "
-            "begun in, or begin one without resume"
-        )
 
 
 def _exact_engine(config: DiscoveryConfig, model: LayeredModel) -> str:

@@ -119,6 +119,8 @@ def model_directory(
         from circuits.model.default_weights import default_model_directory
 
         return default_model_directory(progress=progress, check_weights=weights)
+    if name_or_path == "":
+        raise _unknown("", "the name is empty")
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return _checkpoint(path)
@@ -143,6 +145,8 @@ def check_name(name: str) -> None:
             the catalogue.
 
     """
+    if not name:
+        raise _unknown(name, "the name is empty")
     known = {entry.name for entry in _CATALOGUE}
     if name in known or "/" in name or Path(name).expanduser().is_dir() or _cached(name):
         return

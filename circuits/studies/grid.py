@@ -17,6 +17,7 @@ from pydantic import TypeAdapter
 
 from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.kept import Kept
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import GRID_FILE, RECORD
 from circuits.discovery.result import Discovery
@@ -110,10 +111,10 @@ class Grid:
         """Plain data, for `grid.json`."""
         return search_dict(self.points, self.best, self.keep, self.found, self.cost)
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
         """Write the chosen run as `Discovery.save` does, and `grid.json` with it."""
         content = json.dumps(self.to_dict(), indent=1).encode()
-        self.found.save(directory, {GRID_FILE: content})
+        self.found.save(directory, {GRID_FILE: content}, overwrite=overwrite)
 
 
 def discover_grid(
@@ -127,6 +128,7 @@ def discover_grid(
     directory: str | Path | None = None,
     progress: Progress | Stage | None = None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> Grid:
     """Grow a circuit for every combination of threshold and smallest effect.
 
@@ -141,10 +143,10 @@ def discover_grid(
         directory: Where effects are kept as they become known, as in `discover_circuit`.
         progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         resume: Whether `directory` must hold a begun run of this model and these prompts.
+        overwrite: Whether what `directory` holds of another task, model or prompts is replaced.
 
     Raises:
-        ResumeError: There is no such run to resume.
-        BusyError: Another process is at work in `directory`.
+        ResumeError, OverwriteError, BusyError: `directory` holds none, or another, or is in use.
         SettingError: The grid is empty, a setting is out of range, or the method patches no paths.
 
     >>> quick = replace(config, verify=False)
@@ -153,19 +155,17 @@ def discover_grid(
     ([0.4, 1.0], True)
     """
     config = config or DiscoveryConfig(method="app")
+    place = Kept(directory, (GRID_FILE,), resume, overwrite)
     rules = grid_rules(config, thresholds, min_effects, keep)
-    with Session.at_work(model, get_task(task), config, directory, resume=resume) as session:
+    with Session.at_work(model, get_task(task), config, place) as session:
         run = Pipeline(session, Progress.of(progress))
         patched = run.patch(rules)
         performances = run.evaluate(patched)
-    points = tuple(
-        GridPoint(rule, found.circuit, performance)
-        for rule, found, performance in zip(rules, patched, performances, strict=True)
-    )
+    found = zip(rules, patched, performances, strict=True)
+    points = tuple(GridPoint(rule, grown.circuit, kept) for rule, grown, kept in found)
     point = best(points, keep)
-    chosen = patched[points.index(point)]
-    found = run.discovery(point.selection, chosen, point.performance)
-    return Grid(points, keep, found, run.cost)
+    chosen = run.discovery(point.selection, patched[points.index(point)], point.performance)
+    return Grid(points, keep, chosen, run.cost)
 
 
 def grid_rules(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from circuits.discovery.overwriting import RUN_FILE, is_written, written_with
 from circuits.discovery.record import SEARCH_FILES
 from circuits.errors import FormatError
 from circuits.fields import HeadSet, first_problem
@@ -75,17 +76,22 @@ class SearchRecord:
     def load(cls, directory: str | Path) -> SearchRecord | None:
         """Read the search that a saved run was chosen by; None where there is none.
 
+        A file of such a name that no run wrote is none.
+
         Raises:
             FormatError: The file is damaged.
 
         """
         for name in SEARCH_FILES:
             path = Path(directory) / name
-            if path.is_file():
-                try:
-                    return cls.of(json.loads(path.read_bytes()))
-                except ValueError as error:
-                    raise FormatError(f"{path} is damaged: {error}") from error
+            if name not in written_with(path.parent) or not path.is_file():
+                continue
+            try:
+                if not is_written(path.parent, name):
+                    raise FormatError(f"it is not the one that {RUN_FILE} was written with")
+                return cls.of(json.loads(path.read_bytes()))
+            except ValueError as error:
+                raise FormatError(f"{path} is damaged: {error}") from error
         return None
 
 

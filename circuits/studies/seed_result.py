@@ -17,6 +17,9 @@ from torch import Tensor
 
 from circuits.circuit import Overlap
 from circuits.components import Connection, Head
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.overwriting import check_same_question, question
+from circuits.discovery.problem import Provenance
 from circuits.discovery.record import RECORD
 from circuits.discovery.result import Discovery
 from circuits.runtime.files import write_atomically
@@ -160,11 +163,27 @@ class SeedStudy:
             "provenance": record["provenance"],
         }
 
-    def save(self, directory: str | Path) -> None:
-        """Write `seeds.json`; the runs themselves were saved beside it as they were done."""
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
+        """Write `seeds.json`; the runs themselves were saved beside it as they were done.
+
+        Raises:
+            OverwriteError: There is one of another task or model, or one that no study wrote;
+                unless `overwrite`.
+
+        """
         content = json.dumps(self.to_dict(), indent=1).encode()
         with only_user(directory):
+            if not overwrite:
+                check_study_replaceable(directory, self.found.config, self.found.provenance)
             write_atomically({Path(directory) / SEEDS_FILE: content})
+
+
+def check_study_replaceable(
+    directory: str | Path, config: DiscoveryConfig, provenance: Provenance
+) -> None:
+    """Raise OverwriteError where `seeds.json` is about something else, or no study wrote it."""
+    asked = question(config, provenance, "seed")
+    check_same_question(Path(directory), SEEDS_FILE, asked)
 
 
 def _own_figures(found: Discovery) -> dict[str, float]:

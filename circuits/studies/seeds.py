@@ -13,17 +13,18 @@ from pathlib import Path
 
 from circuits.circuit import Circuit, Overlap
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.kept import Kept, is_begun
 from circuits.discovery.methods import method_names
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
-from circuits.discovery.session import Session, checked, is_begun
+from circuits.discovery.session import Session, checked
 from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference, check_same_shape
 from circuits.runtime.lock import only_user
 from circuits.runtime.progress import Progress, Stage
 from circuits.statistics.distribution import Outlier
-from circuits.studies.seed_result import SeedRun, SeedStudy
+from circuits.studies.seed_result import SeedRun, SeedStudy, check_study_replaceable
 from circuits.tasks import Task, get_task
 
 SEED_STAGES = ("seeds",)
@@ -60,6 +61,7 @@ def discover_seeds(
     directory: str | Path | None = None,
     progress: Progress | Stage | None = None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> SeedStudy:
     """Discover a task's circuit on the prompts of many seeds.
 
@@ -76,10 +78,10 @@ def discover_seeds(
             below it) as soon as it is done. Runs that are there are not repeated.
         progress: A `Progress`, or a function of the stage "seeds" and the fraction that is done.
         resume: Whether `directory` must hold a begun study of this model and these prompts.
+        overwrite: Whether to replace what it holds of another task, model or prompts.
 
     Raises:
-        ResumeError: There is no such study to resume.
-        BusyError: Another process is at work in `directory`.
+        ResumeError, OverwriteError, BusyError: `directory` holds none, or another, or is in use.
         SettingError: A seed, a setting or what to compare with is not allowed.
 
     Warns:
@@ -90,23 +92,21 @@ def discover_seeds(
     >>> [run.seed for run in study.runs], study.reported
     ([3, 5], 3)
     """
-    config = config or DiscoveryConfig()
+    config, kept = config or DiscoveryConfig(), Kept(directory, (), resume, overwrite)
     numbers = seed_numbers(seeds, config.seed)
     check_against(config, against)
     if resume:
         check_study_begun(directory)
-    repeated = _Repeated(checked(model), get_task(task), config, against, resume)
-    with only_user(directory):
-        runs = repeated.runs(numbers, directory, Progress.of(progress).stage(SEED_STAGES[0]))
+    repeated = _Repeated(checked(model), get_task(task), config, against, kept)
+    runs = repeated.runs(numbers, Progress.of(progress).stage(SEED_STAGES[0]))
     reported = config.seed if config.seed in numbers else numbers[0]
-    study = SeedStudy(runs, reported, name_of(against))
-    _warn_of_outliers(study)
-    return study
+    return _warned(SeedStudy(runs, reported, name_of(against)))
 
 
-def _warn_of_outliers(study: SeedStudy) -> None:
+def _warned(study: SeedStudy) -> SeedStudy:
     for outlier in study.outliers:
         warnings.warn(described(outlier, study.reported), LuckySeedWarning, stacklevel=3)
+    return study
 
 
 def seed_numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
@@ -174,7 +174,7 @@ class _Repeated:
     task: Task
     config: DiscoveryConfig
     against: Against | None
-    resume: bool
+    kept: Kept
 
     def __post_init__(self) -> None:
         """Refuse a circuit of another model's shape before any work is done."""
@@ -184,26 +184,29 @@ class _Repeated:
         elif isinstance(self.against, Circuit):
             nothing.compare(self.against)
 
-    def runs(
-        self, seeds: Sequence[int], directory: str | Path | None, progress: Progress
-    ) -> tuple[SeedRun, ...]:
+    def runs(self, seeds: Sequence[int], progress: Progress) -> tuple[SeedRun, ...]:
         """One after the other, each in its own directory."""
         found: list[SeedRun] = []
-        for seed, part in progress.each(seeds):
-            part.note(f"seed {seed}, {len(found) + 1} of {len(seeds)}")
-            where = None if directory is None else seed_directory(directory, seed)
-            found.append(self.run(seed, where, part))
+        place = self.kept.path
+        with only_user(place):
+            for seed, part in progress.each(seeds):
+                part.note(f"seed {seed}, {len(found) + 1} of {len(seeds)}")
+                where = None if place is None else seed_directory(place, seed)
+                found.append(self.run(seed, where, part))
         return tuple(found)
 
     def run(self, seed: int, directory: Path | None, progress: Progress) -> SeedRun:
         """Find one seed's circuit, and what it is compared with; the wider search comes first."""
-        resume = self.resume and directory is not None and is_begun(directory)
+        resume = self.kept.resume and directory is not None and is_begun(directory)
+        kept = replace(self.kept, directory=directory, resume=resume)
         config = replace(self.config, seed=seed)
-        with Session.at_work(self.model, self.task, config, directory, resume=resume) as session:
+        with Session.at_work(self.model, self.task, config, kept) as session:
             return self._in(session, progress)
 
     def _in(self, session: Session, progress: Progress) -> SeedRun:
         directory, config = session.directory, session.config
+        if self.kept.path is not None and not self.kept.overwrite:
+            check_study_replaceable(self.kept.path, config, session.problem.provenance())
         if not isinstance(self.against, str):
             return self._compared(self._found(session, progress), self.against)
         first, second = progress.parts(1, 1)
@@ -220,7 +223,7 @@ class _Repeated:
             return known
         found = Pipeline(session, _as_one(progress)).discover()
         if session.directory is not None:
-            found.save(session.directory)
+            found.save(session.directory, overwrite=session.kept.overwrite)
         return found
 
     def _compared(self, found: Discovery, against: Circuit | Reference | None) -> SeedRun:

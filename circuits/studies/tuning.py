@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.kept import Kept
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import STUDY_FILE
 from circuits.discovery.result import Discovery
@@ -79,10 +80,10 @@ class Study:
         search = search_dict(self.points, self.best, self.keep, self.found, self.cost)
         return {"n_trials": self.n_trials, **search}
 
-    def save(self, directory: str | Path) -> None:
+    def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
         """Write the chosen run as `Discovery.save` does, and `study.json` with it."""
         content = json.dumps(self.to_dict(), indent=1).encode()
-        self.found.save(directory, {STUDY_FILE: content})
+        self.found.save(directory, {STUDY_FILE: content}, overwrite=overwrite)
 
 
 def discover_study(
@@ -95,6 +96,7 @@ def discover_study(
     directory: str | Path | None = None,
     progress: Progress | Stage | None = None,
     resume: bool = False,
+    overwrite: bool = False,
 ) -> Study:
     """Search for the smallest circuit that keeps enough performance, over all settings at once.
 
@@ -110,10 +112,10 @@ def discover_study(
         directory: Where effects are kept as they become known, as in `discover_circuit`.
         progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         resume: Whether `directory` must hold a begun run of this model and these prompts.
+        overwrite: Whether what `directory` holds of another task, model or prompts is replaced.
 
     Raises:
-        ResumeError: There is no such run to resume.
-        BusyError: Another process is at work in `directory`.
+        ResumeError, OverwriteError, BusyError: `directory` holds none, or another, or is in use.
         SettingError: A setting is out of range, or the method patches no paths.
 
     >>> quick = replace(config, verify=False)
@@ -125,7 +127,8 @@ def discover_study(
     check_study(config, n_trials, keep)
     # Every cliff is looked for on the same whole curve.
     whole = replace(config, pruning=replace(config.pruning_rule, cliff="first", full_curve=True))
-    with Session.at_work(model, get_task(task), whole, directory, resume=resume) as session:
+    kept = Kept(directory, (STUDY_FILE,), resume, overwrite)
+    with Session.at_work(model, get_task(task), whole, kept) as session:
         return _studied(Pipeline(session, Progress.of(progress)), config, n_trials, keep)
 
 

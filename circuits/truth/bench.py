@@ -13,6 +13,7 @@ from pydantic import TypeAdapter
 
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.session import Session
+from circuits.errors import OverwriteError
 from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
 from circuits.runtime.lock import only_user
@@ -52,7 +53,7 @@ def run_truth(
 
     Raises:
         UnknownNameError: There is no model of a name.
-        BusyError: Another process is at work in `directory`.
+        OverwriteError, BusyError: `directory` holds files of others, or is in use.
 
     >>> exact = Contestant("path-patching-exact", method="path-patching", engine="exact")
     >>> (row,) = run_truth(["hand-induction"], directory / "truth", methods=[exact])
@@ -93,7 +94,13 @@ def _rows(
 
 
 def _journal(directory: Path) -> Journal:
-    """What is known already, by these versions."""
+    """What is known already, by these versions. Raises OverwriteError for files of others."""
+    owner = Journal.owner(directory / JOURNAL_FILE)
+    there = JOURNAL_FILE if owner is not None else ROWS_FILE
+    if (directory / there).exists() and "versions" not in (owner or {}):
+        raise OverwriteError(
+            f"{directory} holds a {there} that no benchmark wrote: name another directory"
+        )
     versions = {name: metadata.version(name) for name in _VERSIONED}
     return Journal(directory / JOURNAL_FILE, {"versions": versions})
 

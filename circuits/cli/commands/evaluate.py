@@ -14,7 +14,7 @@ from circuits.cli.inputs import ModelSource, read_circuit_file
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.setting_options import flag_of, takes_settings
 from circuits.cli.terminal import out, print_json, print_warning
-from circuits.errors import InputError
+from circuits.errors import FormatError, InputError
 from circuits.evaluation.config import RANKINGS, EvaluationConfig
 from circuits.tasks import Task, get_task
 
@@ -151,9 +151,11 @@ def _keep(evaluation: Evaluation, subject: Subject, config: EvaluationConfig, ru
     from circuits.evaluation import SavedEvaluation
 
     try:
+        SavedEvaluation.load(run)  # A file of another kind stays.
         SavedEvaluation.of(subject.circuit, config, evaluation).save(run)
-    except OSError as error:
-        print_warning(f"the evaluation could not be kept in {run} ({error.strerror or error})")
+    except (OSError, FormatError) as error:
+        reason = (isinstance(error, OSError) and error.strerror) or str(error)
+        print_warning(f"the evaluation could not be kept in {run} ({reason})")
 
 
 COMMANDS = {

@@ -11,6 +11,7 @@ from circuits.cli import options
 from circuits.cli.errors import UsageError
 
 _DEFAULT_NAME = "report.html"
+_HEAD = 4096
 Runs = Annotated[
     list[Path],
     typer.Argument(
@@ -37,6 +38,8 @@ def report(runs: Runs, out: ReportFile = None) -> None:
             "--out comparison.html"
         )
     path = runs[0] / _DEFAULT_NAME if out is None else out
+    if out is None and path.exists() and not _is_ours(path):
+        raise UsageError(f"{path} is no page of `circuits report`: say where, with --out FILE")
     if path.is_dir():
         raise UsageError(f"--out {path} is a directory: name a file in it, such as report.html")
     from rich.filesize import decimal
@@ -50,6 +53,11 @@ def report(runs: Runs, out: ReportFile = None) -> None:
     size = decimal(path.stat().st_size)
     shown = Text.assemble("Written to ", (str(path), "bold"), f" ({size}): open it in a browser")
     terminal.out.print(shown, soft_wrap=True)
+
+
+def _is_ours(path: Path) -> bool:
+    with path.open("rb") as file:
+        return b'content="circuits report"' in file.read(_HEAD)
 
 
 COMMANDS = {

@@ -15,7 +15,7 @@ from circuits.behaviour import Verdict
 from circuits.cli import terminal
 from circuits.cli.main import COMMANDS
 from circuits.errors import ModelError, plural
-from circuits.evaluation import Evaluation
+from circuits.evaluation import EVALUATION_FILE, Evaluation
 from circuits.evaluation.config import ABLATIONS, PROMPTS, RANKINGS
 from circuits.model import load_model, load_tokenizer
 from tests.circuits.cli.command_line import circuits, error_of
@@ -180,3 +180,14 @@ def test_evaluate_refuses_other_weights(run, tmp_path, tiny):
     model.save_pretrained(other)
     load_tokenizer("smollm2-135m").save_pretrained(other)
     assert "with weights" in error_of("evaluate", run, "--model", other, code=1)
+
+
+def test_an_evaluation_file_of_ones_own_stays(run):
+    mine = run / EVALUATION_FILE
+    mine.write_text("my own")
+    result = circuits("evaluate", run, "--n-prompts", "4")
+    mine_after = mine.read_text()
+    mine.unlink()
+    assert result.exit_code == 0
+    assert "the evaluation could not be kept in" in result.stderr
+    assert mine_after == "my own"

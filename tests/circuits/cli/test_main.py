@@ -294,7 +294,7 @@ def test_output_directory_is_checked_before_a_model_is_loaded(no_model, tmp_path
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def fail_to_save(self, directory):
+def fail_to_save(self, directory, **_):
     raise OSError(28, "No space left on device")
 
 
@@ -324,9 +324,9 @@ def test_failure_and_interruption_leave_no_directory(no_model, tmp_path, monkeyp
 def test_an_interrupt_while_saving_waits(tiny, tmp_path, monkeypatch):
     save = Discovery.save
 
-    def interrupted_save(self, directory):
+    def interrupted_save(self, directory, **given):
         signal.raise_signal(signal.SIGINT)
-        save(self, directory)
+        save(self, directory, **given)
 
     monkeypatch.setattr(Discovery, "save", interrupted_save)
     result = circuits("discover", "ioi", "--model", tiny, *FEW, "--out", tmp_path / "run")
@@ -495,3 +495,21 @@ def test_the_time_left_is_foreseen_from_one_report(monkeypatch):
 
 def test_saved_tensors_are_readable_by_safetensors(run):
     assert load_file(run / "tensors.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("discover", "ioi", "--out", ""), "--out was given nothing"),
+        (("discover", "ioi", "-o", ""), "-o was given nothing"),
+        (("discover", "ioi", "--out="), "--out was given nothing"),
+        (("discover", "ioi", "--model", ""), "--model was given nothing"),
+        (("evaluate", ""), "one is empty"),
+        (("tasks", ""), "one is empty"),
+    ],
+)
+def test_nothing_is_no_name(no_model, empty_directory, arguments, named):
+    """Most that reads paths takes an empty one for the working directory."""
+    (empty_directory / "config.json").write_text("{}")
+    assert named in error_of(*arguments, code=2)
+    assert [path.name for path in empty_directory.iterdir()] == ["config.json"]

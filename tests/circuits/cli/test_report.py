@@ -47,6 +47,16 @@ class TestReport:
         assert "clean prompt When" in page.text
         (run / "report.html").unlink()
 
+    def test_a_page_of_ones_own_stays(self, run):
+        page = run / "report.html"
+        page.write_text("<p>my own page</p>")
+        assert "is no page of `circuits report`" in error_of("report", run, code=2)
+        assert page.read_text() == "<p>my own page</p>"
+        page.unlink()
+        assert circuits("report", run).exit_code == 0
+        assert circuits("report", run).exit_code == 0, "ours is written again"
+        page.unlink()
+
     def test_several_runs_need_a_file_of_their_own(self, run, tmp_path):
         assert "--out comparison.html" in error_of("report", run, run, code=2)
         output = tmp_path / "new" / "comparison.html"

@@ -105,11 +105,12 @@ def test_resume_needs_a_begun_run(no_model, tmp_path):
         (("--engine", "reference"), "another engine"),
     ],
 )
-def test_another_run_is_not_resumed_but_replaced(command, run, options, difference):
+def test_another_run_is_neither_resumed_nor_replaced_unasked(command, run, options, difference):
     refused = error_of(*command, run, *options, "--resume", code=2)
     assert f"but it has {difference}" in refused
+    assert f"{run} holds " in error_of(*command, run, *options, code=2)
     assert circuits(*command, run, "--resume").exit_code == 0, "nothing was lost"
-    replaced = circuits(*command, run, *options)
+    replaced = circuits(*command, run, *options, "--overwrite")
     assert replaced.exit_code == 0
     notes = [line for line in replaced.stderr.splitlines() if "begins anew" in line]
     assert len(notes) == 1

@@ -17,8 +17,8 @@ from circuits import Discovery, discover_grid, discover_seeds, discover_study
 from circuits.components import Node, Receiver
 from circuits.discover import run_discovery
 from circuits.discovery import legacy
+from circuits.discovery.kept import WORK_DIRECTORY
 from circuits.discovery.pipeline import Pipeline
-from circuits.discovery.session import WORK_DIRECTORY
 from circuits.discovery.store import EXACT_FILE, SWEPT_FILE
 from circuits.errors import ResumeError
 from circuits.evaluation import SavedEvaluation

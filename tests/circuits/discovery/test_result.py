@@ -236,7 +236,7 @@ class TestInterruption:
         other = toy_discovery(*toy, seed=1)
         interrupted()
         with pytest.raises(KeyboardInterrupt):
-            other.save(saved)
+            other.save(saved, overwrite=True)
         try:
             loaded = Discovery.load(saved)
         except (MissingRunError, FormatError):

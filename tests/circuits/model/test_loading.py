@@ -28,8 +28,9 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError
+from circuits.errors import ModelError, ModelOptionError, UnknownModelError, UnsupportedModelError
 from circuits.model import loading
+from circuits.model.catalogue import check_name
 from circuits.model.loading import load_model
 from circuits.model.tokenizers import tokenizer_of
 
@@ -235,3 +236,11 @@ def test_the_default_model_does_the_task() -> None:
     assert probabilities[mary] > 0.6
     assert probabilities[mary] > 10 * probabilities[john]
     assert (bridge.cfg.n_layers, bridge.cfg.n_heads, bridge.cfg.n_key_value_heads) == (30, 9, 3)
+
+
+def test_a_model_without_a_name_is_not_the_working_directory(tiny, monkeypatch) -> None:
+    monkeypatch.chdir(tiny)
+    with pytest.raises(UnknownModelError, match="the name is empty"):
+        load_model("")
+    with pytest.raises(UnknownModelError, match="the name is empty"):
+        check_name("")

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from circuits.components import Head
+from circuits.errors import OverwriteError
 from circuits.runtime.progress import Progress
 from circuits.truth import TruthRow, contestants, run_truth, truth_record
 from circuits.truth import bench as bench_module
@@ -47,6 +48,16 @@ def ran(monkeypatch) -> list[str]:
     monkeypatch.setattr(bench_module, "run_of", run_of)
     monkeypatch.setattr(bench_module, "row_of", row_of)
     return names
+
+
+@pytest.mark.parametrize("name", ["truth.json", "rows.jsonl"])
+@pytest.mark.parametrize("content", ['{"my": "own"}\n', "mine"])
+def test_files_of_ones_own_stay(tmp_path, name, content) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(OverwriteError, match=f"holds a {name} that no benchmark wrote"):
+        run_truth([SMALL], tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_text() == content
 
 
 def test_rows_are_json(ran, tmp_path) -> None:

@@ -1,0 +1,110 @@
+"""What a directory holds already, and whether a run may be written over it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from xxhash import xxh3_128_hexdigest
+
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.problem import Provenance
+from circuits.errors import CircuitsError, OverwriteError
+from circuits.runtime.settings import lenient_names
+
+CIRCUIT_FILE, RUN_FILE, TENSOR_FILE = "circuit.json", "run.json", "tensors.safetensors"
+DIGESTS = "files"
+"""The field of `run.json` with the digest of each file that was written with it."""
+Question = dict[str, tuple[Any, Any]]
+_CONFIG: TypeAdapter[DiscoveryConfig] = TypeAdapter(DiscoveryConfig)
+_PROVENANCE: TypeAdapter[Provenance] = TypeAdapter(Provenance)
+
+
+def question(config: DiscoveryConfig, provenance: Provenance, *without: str) -> Question:
+    """What a run is about, part by part: that which tells it apart, and how it is shown."""
+    model, task = provenance.model, provenance.task
+    parts = {
+        "task": (provenance.task_digest or task, task),
+        "model": (model.weight_hash, model.name),
+        "metric": (config.metric, config.metric),
+        "seed": (config.seed, config.seed),
+        "number of prompts": (config.n_prompts, config.n_prompts),
+        "number of templates": (config.n_templates, config.n_templates),
+    }
+    return {name: part for name, part in parts.items() if name not in without}
+
+
+def written_with(directory: Path) -> dict[str, str]:
+    """The digests of the files that the run in a directory was written with; {} without a run."""
+    digests = _fields(directory / RUN_FILE).get(DIGESTS)
+    return digests if isinstance(digests, dict) else {}
+
+
+def is_written(directory: Path, name: str) -> bool:
+    """Whether a file is, to the letter, what a run wrote with its `run.json`."""
+    path = directory / name
+    digest = written_with(directory).get(name)
+    return path.is_file() and xxh3_128_hexdigest(path.read_bytes()) == digest
+
+
+def check_run_replaceable(directory: Path, asked: Question, beside: Iterable[str] = ()) -> None:
+    """Raise OverwriteError where a run would replace one about something else, or another's files.
+
+    Args:
+        directory: Where it is to be written.
+        asked: What it is about.
+        beside: Names of the files that are written with it.
+
+    """
+    if RUN_FILE in _names(directory) and not written_with(directory):
+        raise _refused(directory, f"a {RUN_FILE} that no run wrote")
+    for name in (CIRCUIT_FILE, TENSOR_FILE, *beside):
+        if name in _names(directory) and not is_written(directory, name):
+            raise _refused(directory, f"a {name} that was not written with a {RUN_FILE} there")
+    check_same_question(directory, RUN_FILE, asked)
+
+
+def check_same_question(directory: Path, name: str, asked: Question) -> None:
+    """Raise OverwriteError where a file that names settings and provenance is about another one."""
+    if name not in _names(directory):
+        return
+    fields = _fields(directory / name)
+    try:
+        with lenient_names():
+            config = _CONFIG.validate_python(fields.get("config"))
+            there = question(config, _PROVENANCE.validate_python(fields.get("provenance")))
+    except (ValidationError, CircuitsError):
+        raise _refused(directory, f"a {name} that cannot be read") from None
+    for part, (tells, shown) in asked.items():
+        if there[part][0] != tells:
+            other = there[part][1]
+            how = f"{part} {other}, not {shown}" if other != shown else f"another {part} {shown}"
+            raise _refused(directory, f"a {name} of {how}")
+
+
+def check_work_replaceable(directory: Path, difference: str | None) -> None:
+    """Raise OverwriteError where effects of something else are kept, which is said in words."""
+    if difference is not None:
+        raise _refused(directory, f"effects of {difference}")
+
+
+def _refused(directory: Path, what: str) -> OverwriteError:
+    return OverwriteError(
+        f"{directory} holds {what}: name another directory, or replace what is there "
+        "(--overwrite, overwrite=True)"
+    )
+
+
+def _names(directory: Path) -> set[str]:
+    return {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+
+
+def _fields(path: Path) -> dict[str, Any]:
+    try:
+        fields = json.loads(path.read_bytes()) if path.is_file() else None
+    except (OSError, ValueError, RecursionError):
+        fields = None
+    return fields if isinstance(fields, dict) else {}
