@@ -11,7 +11,7 @@ from pathlib import Path
 
 from circuits.cli.errors import UsageError
 from circuits.cli.terminal import print_note
-from circuits.runtime.files import made_directory, write_atomically
+from circuits.runtime.files import made_directory, write_file
 
 
 @contextmanager
@@ -48,7 +48,7 @@ def check_output_file(path: Path | None, option: str = "--out") -> None:
 def write_output(path: Path, content: bytes, option: str = "--out") -> None:
     """Write a file whole or not at all. Raises UsageError where that cannot be."""
     try:
-        write_atomically({path: content})
+        write_file(path, content)
     except OSError as error:
         raise UsageError(f"{option} {path} cannot be written ({error.strerror})") from error
 

@@ -14,6 +14,7 @@ from circuits.discovery.overwriting import (
 from circuits.discovery.problem import Provenance
 from circuits.discovery.store import owner
 from circuits.errors import InputError, ResumeError
+from circuits.runtime.files import settle
 
 WORK_DIRECTORY = "work"
 
@@ -59,6 +60,7 @@ class Kept:
     ) -> None:
         """Raise OverwriteError where something else is there; `difference` is that of effects."""
         if self.path is not None and not self.overwrite:
+            settle(self.path)
             check_run_replaceable(self.path, question(config, provenance), self.beside)
             check_work_replaceable(self.path, difference)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from circuits.evaluation.sizes import SizeCurve
 from circuits.fields import first_problem
 from circuits.pruning import Pruning
 from circuits.runtime.cost import Cost
-from circuits.runtime.files import write_atomically
+from circuits.runtime.files import settle, write_atomically
 from circuits.runtime.lock import only_user
 from circuits.runtime.settings import lenient_names
 from circuits.search import Verification
@@ -90,6 +91,7 @@ def write_run(
     fields[DIGESTS] = {name: xxh3_128_hexdigest(data) for name, data in content.items()}
     content[RUN_FILE] = json.dumps(fields, indent=1).encode()
     with only_user(directory):
+        settle(directory)
         if not overwrite:
             asked = question(record.config, record.provenance)
             check_run_replaceable(directory, asked, beside or ())
@@ -108,6 +110,8 @@ def read_run(directory: str | Path) -> tuple[RunRecord, Circuit, dict[str, Tenso
 
     """
     directory = Path(directory)
+    with suppress(OSError):
+        settle(directory)
     files = (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE)
     missing = [name for name in files if not (directory / name).is_file()]
     if missing:

@@ -9,7 +9,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from circuits.errors import InputError, PictureError
-from circuits.runtime.files import write_atomically
+from circuits.runtime.files import write_file
 
 _FINE = (".svg", ".pdf")
 _GRAINED = (".png", ".jpg", ".webp")
@@ -51,7 +51,7 @@ def save_figure(
         layout: Any = figure.layout
         content = _drawn(figure, ending, width or layout.width or 1000, scale)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically({path: content})
+    write_file(path, content)
     return path
 
 

@@ -18,7 +18,7 @@ from circuits.figures.style import palette_of
 from circuits.report.comparing import RunComparison
 from circuits.report.saved_run import SavedRun
 from circuits.report.sections import RunSections
-from circuits.runtime.files import write_atomically
+from circuits.runtime.files import write_file
 from circuits.summary import settings
 
 Reproduce = Callable[[SavedRun], str]
@@ -54,7 +54,7 @@ def write_report(
     page = render_report([SavedRun.load(run) for run in runs], reproduce)
     path = Path(output)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically({path: page.encode()})
+    write_file(path, page.encode())
     return path
 
 

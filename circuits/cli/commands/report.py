@@ -48,8 +48,12 @@ def report(runs: Runs, out: ReportFile = None) -> None:
     from circuits.cli import terminal
     from circuits.cli.reproduce import command
     from circuits.report import write_report
+    from circuits.runtime.files import is_written_into
 
     write_report(runs, path, command)
+    if is_written_into(path):
+        terminal.print_note(f"written to {path}")
+        return
     size = decimal(path.stat().st_size)
     shown = Text.assemble("Written to ", (str(path), "bold"), f" ({size}): open it in a browser")
     terminal.out.print(shown, soft_wrap=True)

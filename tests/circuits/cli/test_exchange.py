@@ -1,6 +1,7 @@
 """`circuits export`, `import`, and evaluating a circuit from elsewhere."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -123,3 +124,23 @@ def test_what_a_circuit_alone_cannot_be_asked(run, tmp_path, no_model):
     assert "--score is for runs" in refused
     file.write_text("{}")
     assert "holds no circuit" in error_of("evaluate", file, "--task", "ioi", code=1)
+
+
+def test_a_device_or_a_link_stays_what_it_is(run, tmp_path):
+    link = tmp_path / "link.dot"
+    link.symlink_to(tmp_path / "there.dot")
+    assert circuits("export", run, "-o", link).exit_code == 0
+    assert link.is_symlink()
+    assert (tmp_path / "there.dot").read_text().startswith("digraph")
+    assert circuits("export", run, "-o", "/dev/null").exit_code == 0
+    assert Path("/dev/null").is_char_device()
+    assert "cannot be written (No space left" in error_of("export", run, "-o", "/dev/full", code=2)
+
+
+def test_standard_output_by_its_name_is_the_text_alone(run, tmp_path):
+    with (tmp_path / "all").open("wb") as file:
+        for command in (("export", run), ("report", run)):
+            assert circuits(*command, "-o", f"/dev/fd/{file.fileno()}").exit_code == 0
+    text = (tmp_path / "all").read_text()
+    assert text.startswith("{")
+    assert text.rstrip().endswith("</html>")

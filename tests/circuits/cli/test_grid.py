@@ -74,7 +74,7 @@ def test_where_no_circuit_keeps_enough_the_best_is_shown(command, monkeypatch):
     ("arguments", "message"),
     [
         (("--thresholds", "1,many"), "--thresholds must be numbers separated by commas"),
-        (("--min-effects", ""), "--min-effects must be numbers separated by commas"),
+        (("--min-effects", ","), "--min-effects must be numbers separated by commas"),
         (("--thresholds", "1,-1"), "threshold must be above 0"),
         (("--keep", "0"), "keep must be a percentage above 0"),
         (("--method", "flap"), "patches no paths"),

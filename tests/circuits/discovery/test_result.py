@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from circuits.model import tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import EdgeValues
 from circuits.runtime.settings import lenient_names
+from tests.circuits.cli.command_line import wait_status
 from tests.circuits.conftest import ON_DISCOVERY, toy_discovery
 from tests.circuits.families import tiny_model
 from tests.circuits.prompts import ToyTask, word_tokenizer
@@ -208,20 +211,20 @@ class TestDamage:
             Discovery.load(saved)
 
 
-@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("nth", [1, 2, 3, 4])
 class TestInterruption:
     @pytest.fixture
     def interrupted(self, monkeypatch, nth: int):
-        """Ctrl-C while the nth file is written."""
-        calls, chmod = [], Path.chmod
+        """Ctrl-C before the nth file is on the disk: three of the run, and the plan."""
+        calls, fsync = [], os.fsync
 
-        def stop(path, mode):
-            calls.append(path)
+        def stop(descriptor):
+            calls.append(descriptor)
             if len(calls) == nth:
                 raise KeyboardInterrupt
-            chmod(path, mode)
+            fsync(descriptor)
 
-        return lambda: monkeypatch.setattr(Path, "chmod", stop)
+        return lambda: monkeypatch.setattr(os, "fsync", stop)
 
     def test_leaves_no_temporary_file(self, found, tmp_path: Path, interrupted) -> None:
         interrupted()
@@ -232,16 +235,33 @@ class TestInterruption:
             Discovery.load(tmp_path)
 
     def test_never_mixes_two_runs(self, found, toy, saved: Path, interrupted) -> None:
-        """What is read back over an older run is one of the two, or nothing."""
-        other = toy_discovery(*toy, seed=1)
+        """What is read back over an older run is that."""
+        other = replace(found, performance=1.0)
         interrupted()
         with pytest.raises(KeyboardInterrupt):
-            other.save(saved, overwrite=True)
-        try:
-            loaded = Discovery.load(saved)
-        except (MissingRunError, FormatError):
-            return
-        assert loaded in (found, other)
+            other.save(saved)
+        assert Discovery.load(saved) == found
+
+    def test_killed_while_it_is_replaced_one_of_the_two_is_there(
+        self, found, saved: Path, monkeypatch, nth: int
+    ) -> None:
+        """Before the first file has its name, it is the old one; from then on the new one."""
+        other, calls, into_place = replace(found, performance=1.0), [], Path.replace
+
+        def killed(path, target):
+            calls.append(target)
+            if len(calls) == nth:
+                os.kill(os.getpid(), signal.SIGKILL)
+            into_place(path, target)
+
+        def cut_off() -> None:
+            monkeypatch.setattr(Path, "replace", killed)
+            other.save(saved)
+
+        assert os.WIFSIGNALED(wait_status(cut_off))
+        assert Discovery.load(saved) == (found if nth == 1 else other)
+        other.save(saved)
+        assert Discovery.load(saved) == other
 
 
 def discovered_on(found: Discovery, toy):
