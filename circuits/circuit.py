@@ -8,8 +8,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from circuits.components import Connection, Edge, Head, Receiver, parse_effect, parse_node
+from circuits.components import (
+    Connection,
+    Edge,
+    Head,
+    Receiver,
+    parse_effect,
+    parse_node,
+)
 from circuits.errors import FormatError, InputError, MismatchError
+from circuits.runtime.sizes import check_sizes
 
 Item = TypeVar("Item")
 Read = TypeVar("Read")
@@ -44,8 +52,7 @@ class Circuit:
     n_heads: int
 
     def __post_init__(self) -> None:
-        if self.n_layers < 1 or self.n_heads < 1:
-            raise InputError(f"a model has layers and heads, got {self.n_layers} x {self.n_heads}")
+        check_sizes(self.n_layers, self.n_heads)
         for head in sorted(self.heads):
             if head.layer >= self.n_layers or head.index >= self.n_heads:
                 raise InputError(
@@ -167,7 +174,7 @@ class Circuit:
             _entry(f"edges[{place}]", _edge, edge)
             for place, edge in enumerate(_list(data.get("edges", []), "edges"))
         ]
-        sizes = (_entry(name, int, data[name]) for name in ("n_layers", "n_heads"))
+        sizes = (_entry(name, _whole, data[name]) for name in ("n_layers", "n_heads"))
         return cls(frozenset(heads), frozenset(edges), *sizes)
 
     def _check_same_model(self, other: Circuit) -> None:
@@ -229,6 +236,13 @@ class Overlap(Generic[Item]):
 def _edge(entry: Any) -> Edge:
     sender, receiver = parse_node(entry["sender"]), Receiver.parse(entry["receiver"])
     return Edge(sender, receiver, parse_effect(entry["effect"]))
+
+
+def _whole(value: Any) -> int:
+    # In Python true is a number, and 12.9 can be made one.
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise FormatError(f"it must be a whole number, got {value!r}")
+    return value
 
 
 def _list(value: Any, name: str) -> list[Any]:

@@ -278,7 +278,7 @@ def parse_effect(value: Any) -> float:
     -0.25
     """
     try:
-        effect = float(value)
+        effect = nan if isinstance(value, bool) else float(value)
     except (TypeError, ValueError, OverflowError):
         effect = nan
     if not isfinite(effect):

@@ -38,7 +38,7 @@ class SettingError(InputError):
 
     >>> DiscoveryConfig(n_prompts=0)
     Traceback (most recent call last):
-    circuits.errors.SettingError: n_prompts must be at least 1, got 0
+    circuits.errors.SettingError: n_prompts must be at least 1 and at most 100000, got 0
     """
 
 

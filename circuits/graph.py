@@ -23,7 +23,8 @@ from circuits.components import (
     Receiver,
     all_heads,
 )
-from circuits.errors import MismatchError, SettingError
+from circuits.errors import InputError, MismatchError, SettingError
+from circuits.runtime.sizes import check_sizes
 
 Mlps = Literal["path", "nodes"]
 
@@ -60,6 +61,10 @@ class ModelGraph:
         for name in ("n_layers", "n_heads", "n_kv_heads"):
             if getattr(self, name) < 1:
                 raise SettingError(f"{name} must be at least 1, got {getattr(self, name)}")
+        try:
+            check_sizes(self.n_layers, self.n_heads)
+        except InputError as error:
+            raise SettingError(str(error)) from error
         if self.n_heads % self.n_kv_heads:
             raise SettingError(
                 f"{self.n_heads} heads cannot share {self.n_kv_heads} key/value heads equally"

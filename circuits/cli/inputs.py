@@ -17,6 +17,7 @@ from circuits.model.catalogue import DEFAULT_MODEL, check_name
 from circuits.pruning.rule import PruningRule
 from circuits.references import Reference, load_reference
 from circuits.runtime.progress import Progress
+from circuits.runtime.reading import read_text
 from circuits.search.rules import SelectionRule
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def read(path: Path) -> Discovery | Circuit:
 def read_circuit_file(path: Path) -> Circuit:
     """Read a circuit's JSON file. Raises FormatError, OSError."""
     try:
-        return Circuit.from_json(path.read_text(encoding="utf-8"))
+        return Circuit.from_json(read_text(path))
     except ValueError as error:
         raise FormatError(f"{path} holds no circuit: {error}") from error
 

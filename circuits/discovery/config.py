@@ -12,7 +12,7 @@ from circuits.metrics.registry import METRICS
 from circuits.patching.estimators import ESTIMATORS
 from circuits.pruning.rule import PruningRule
 from circuits.runtime.settings import Checked, checked_names, default_of, in_words, setting
-from circuits.runtime.sizes import parse_bytes
+from circuits.runtime.sizes import MOST_PROMPTS, parse_bytes
 from circuits.scores.registry import SCORERS, Contrast, ScoreSettings
 from circuits.search.rules import SelectionRule
 from circuits.search.source import SEARCHES, SearchSettings
@@ -78,7 +78,9 @@ class DiscoveryConfig(Checked):
         option="--sampled-paths",
         metavar="N",
     )
-    n_prompts: int = setting(16, "Prompt pairs to discover on.", least=1, metavar="N")
+    n_prompts: int = setting(
+        16, "Prompt pairs to discover on.", least=1, most=MOST_PROMPTS, metavar="N"
+    )
     seed: int = setting(0, "Seed of the prompts; the same gives the same.", metavar="N")
     metric: str = setting(
         "logit_diff",
@@ -99,6 +101,7 @@ class DiscoveryConfig(Checked):
         16,
         "Other prompts, that the size is chosen by.",
         least=2,
+        most=MOST_PROMPTS,
         option="--validation-prompts",
         metavar="N",
     )
@@ -106,6 +109,7 @@ class DiscoveryConfig(Checked):
         32,
         "Prompts that neither search nor choice has seen, which the circuit is reported on.",
         least=2,
+        most=MOST_PROMPTS,
         option="--held-out-prompts",
         metavar="N",
     )
@@ -125,6 +129,7 @@ class DiscoveryConfig(Checked):
         "Corrupted prompts to take mean head outputs over; at least the discovery's own, and all "
         "of a task that has fewer.",
         least=1,
+        most=MOST_PROMPTS,
         metavar="N",
     )
     memory_bytes: int | None = setting(

@@ -13,6 +13,7 @@ from xxhash import xxh3_128_hexdigest
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.problem import Provenance
 from circuits.errors import CircuitsError, OverwriteError
+from circuits.runtime.reading import LARGEST_TENSORS, read_file
 from circuits.runtime.settings import lenient_names
 
 CIRCUIT_FILE, RUN_FILE, TENSOR_FILE = "circuit.json", "run.json", "tensors.safetensors"
@@ -47,7 +48,9 @@ def is_written(directory: Path, name: str) -> bool:
     """Whether a file is, to the letter, what a run wrote with its `run.json`."""
     path = directory / name
     digest = written_with(directory).get(name)
-    return path.is_file() and xxh3_128_hexdigest(path.read_bytes()) == digest
+    if digest is None or not path.is_file():
+        return False
+    return xxh3_128_hexdigest(read_file(path, LARGEST_TENSORS)) == digest
 
 
 def check_run_replaceable(directory: Path, asked: Question, beside: Iterable[str] = ()) -> None:
@@ -104,7 +107,7 @@ def _names(directory: Path) -> set[str]:
 
 def _fields(path: Path) -> dict[str, Any]:
     try:
-        fields = json.loads(path.read_bytes()) if path.is_file() else None
+        fields = json.loads(read_file(path)) if path.is_file() else None
     except (OSError, ValueError, RecursionError):
         fields = None
     return fields if isinstance(fields, dict) else {}

@@ -35,12 +35,14 @@ from circuits.pruning import Pruning
 from circuits.runtime.cost import Cost
 from circuits.runtime.files import settle, write_atomically
 from circuits.runtime.lock import only_user
+from circuits.runtime.reading import LARGEST_TENSORS, LARGEST_TEXT, read_file
 from circuits.runtime.settings import lenient_names
 from circuits.search import Verification
 
 GRID_FILE, STUDY_FILE = "grid.json", "study.json"
 SEARCH_FILES = (GRID_FILE, STUDY_FILE)
 """Whole searches, of which a run is the chosen circuit; `run.json` has their digests, too."""
+_MOST = {CIRCUIT_FILE: LARGEST_TEXT, RUN_FILE: LARGEST_TEXT, TENSOR_FILE: LARGEST_TENSORS}
 Tensors = Mapping[str, Tensor]
 
 
@@ -121,8 +123,8 @@ def read_run(directory: str | Path) -> tuple[RunRecord, Circuit, dict[str, Tenso
         )
     try:
         with lenient_names():
-            return _read({name: (directory / name).read_bytes() for name in files})
-    except (ValidationError, SafetensorError, ValueError, TypeError) as error:
+            return _read({name: read_file(directory / name, _MOST[name]) for name in files})
+    except (ValidationError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise FormatError(f"the saved run in {directory} is damaged: {_reason(error)}") from error
 
 

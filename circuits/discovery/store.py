@@ -156,6 +156,8 @@ def _read(path: Path) -> _Kept | None:
     if not path.exists():
         return None
     try:
+        if not path.is_file():
+            raise OSError("a pipe might never end")
         with safe_open(path, "pt") as file:
             label = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -7,6 +7,7 @@ from typing import Literal, get_args
 
 from circuits.errors import SettingError, unknown_name
 from circuits.runtime.settings import Checked, setting
+from circuits.runtime.sizes import MOST_PROMPTS
 
 Ablation = Literal["mean", "resample", "zero"]
 Ranking = Literal["signed", "absolute"]
@@ -34,7 +35,7 @@ class EvaluationConfig(Checked):
         choices=PROMPTS,
         metavar="WHICH",
     )
-    n_prompts: int = setting(64, "Held-out prompt pairs.", least=2, metavar="N")
+    n_prompts: int = setting(64, "Held-out prompt pairs.", least=2, most=MOST_PROMPTS, metavar="N")
     seed: int | None = setting(
         None, "Seed of the held-out prompts.", otherwise="the discovery's plus 1", metavar="N"
     )
@@ -59,6 +60,7 @@ class EvaluationConfig(Checked):
         2000,
         "Resamples of the prompts for the intervals.",
         least=2,
+        most=MOST_PROMPTS,
         option="--resamples",
         metavar="N",
     )

@@ -17,6 +17,7 @@ from circuits.evaluation.config import EvaluationConfig
 from circuits.evaluation.result import Evaluation
 from circuits.fields import first_problem
 from circuits.runtime.files import write_atomically
+from circuits.runtime.reading import read_file
 
 EVALUATION_FILE = "evaluation.json"
 """The file of a run's directory that keeps its evaluation."""
@@ -73,13 +74,13 @@ class SavedEvaluation:
 
         """
         path = Path(directory) / EVALUATION_FILE
-        if not path.is_file():
+        if not path.exists():
             return None
         try:
-            return _ADAPTER.validate_python(_parsed(path.read_bytes()))
+            return _ADAPTER.validate_python(_parsed(read_file(path)))
         except ValidationError as error:
             raise FormatError(f"{path} is damaged: {first_problem(error)}") from error
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
             raise FormatError(f"{path} is damaged: {error}") from error
 
 

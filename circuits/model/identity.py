@@ -7,6 +7,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 import xxhash
+from pydantic import StrictInt
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
@@ -43,11 +44,11 @@ class ModelIdentity:
 
     name: str
     architecture: str
-    n_layers: int
-    n_heads: int
-    n_kv_heads: int
-    d_model: int
-    d_head: int
+    n_layers: StrictInt
+    n_heads: StrictInt
+    n_kv_heads: StrictInt
+    d_model: StrictInt
+    d_head: StrictInt
     dtype: str
     weight_hash: str
     parallel_mlp: bool | None = None

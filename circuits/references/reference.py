@@ -142,7 +142,7 @@ class Reference:
     def from_json(cls, text: str) -> Reference:
         """Read what `to_json` wrote. Raises FormatError naming what is missing or wrong."""
         try:
-            return _ADAPTER.validate_json(text)
+            return _ADAPTER.validate_json(text, strict=True)
         except ValidationError as error:
             raise FormatError(f"a reference is malformed: {first_problem(error)}") from error
 

@@ -11,6 +11,7 @@ from xxhash import xxh3_128_hexdigest
 from circuits.discovery.record import CIRCUIT_FILE, RUN_FILE, SEARCH_FILES, TENSOR_FILE
 from circuits.discovery.result import Discovery
 from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
+from circuits.runtime.reading import LARGEST_TENSORS, read_file
 from circuits.studies.record import SearchRecord
 
 _FILES = (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE, *SEARCH_FILES, EVALUATION_FILE)
@@ -53,7 +54,8 @@ class SavedRun:
         if evaluation is not None and not evaluation.is_of(found.circuit):
             evaluation = None
         there = [name for name in _FILES if (path / name).is_file()]
-        digests = {name: xxh3_128_hexdigest((path / name).read_bytes()) for name in there}
+        content = ((name, read_file(path / name, LARGEST_TENSORS)) for name in there)
+        digests = {name: xxh3_128_hexdigest(data) for name, data in content}
         return cls(str(directory), found, evaluation, SearchRecord.load(path), digests)
 
     @property

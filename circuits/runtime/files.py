@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from circuits.runtime.reading import read_file
+
 _PARTIAL = re.compile(r"\.(.+)\.[0-9a-f]{16}\.partial")
 _PLAN = "replacing"
 _FRESH_SECONDS = 60
@@ -140,7 +142,7 @@ def _is_abandoned(partial: Path) -> bool:
 def _planned(plan: Path) -> dict[str, str]:
     """Targets, and what is written beside each; nothing that no plan of ours can say."""
     try:
-        names = json.loads(plan.read_bytes())
+        names = json.loads(read_file(plan))
     except (OSError, ValueError, RecursionError):
         return {}
     if not isinstance(names, dict):

@@ -13,6 +13,7 @@ from typing import Any
 from xxhash import xxh3_128_hexdigest
 
 from circuits.runtime.files import DamagedFileWarning, write_atomically
+from circuits.runtime.reading import read_file
 
 Record = dict[str, Any]
 _OWNER, _CHECKSUM, _HEADER, _RECORD = "owner", "checksum", "header", "record"
@@ -63,7 +64,7 @@ class Journal:
     @staticmethod
     def owner(path: Path) -> Record | None:
         """What the journal at `path` belongs to; {} where that cannot be read, None without one."""
-        if not path.is_file() or not path.stat().st_size:
+        if not path.exists() or (path.is_file() and not path.stat().st_size):
             return None
         return next((line.content for line in _whole_lines(path)[0] if line.is_header), {})
 
@@ -87,7 +88,7 @@ def _whole_lines(path: Path) -> tuple[list[_Line], int]:
     """The lines that are whole, and how many are damaged."""
     if not path.is_file():
         return [], 0
-    *whole, _unfinished = path.read_bytes().split(b"\n")
+    *whole, _unfinished = read_file(path).split(b"\n")
     parsed = [_parsed(line) for line in whole]
     first = parsed[0] if parsed else None
     if first is not None and not {_OWNER, _CHECKSUM} & first.keys():

@@ -1,8 +1,13 @@
-"""Sizes of memory as people write them."""
+"""How much there may be: of memory as people write it, of prompts, of heads."""
 
 from __future__ import annotations
 
-from circuits.errors import SettingError
+from circuits.errors import InputError, SettingError
+
+MOST_HEADS = 100_000
+"""In all layers together; the largest models that are published have less than 20,000."""
+MOST_PROMPTS = 100_000
+"""More than any run needs: a number in a file must not decide how long one waits."""
 
 
 def parse_bytes(size: str) -> int:
@@ -19,3 +24,15 @@ def parse_bytes(size: str) -> int:
         raise SettingError(
             f"--memory-budget must be a size such as 512MB or 4GiB, got {size!r}"
         ) from error
+
+
+def check_sizes(n_layers: int, n_heads: int) -> None:
+    """Raise InputError where no model has so many layers, and heads in each.
+
+    All heads are listed in many places, so a number in a file must not decide how many there are.
+    """
+    if n_layers < 1 or n_heads < 1 or n_layers * n_heads > MOST_HEADS:
+        raise InputError(
+            f"a model has layers and heads, got {n_layers} x {n_heads}: from 1 x 1 to "
+            f"{MOST_HEADS} heads in all are allowed"
+        )

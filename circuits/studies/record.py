@@ -14,6 +14,7 @@ from circuits.discovery.record import SEARCH_FILES
 from circuits.errors import FormatError
 from circuits.fields import HeadSet, first_problem
 from circuits.pruning.rule import PruningRule
+from circuits.runtime.reading import read_file
 from circuits.search.rules import SelectionRule
 
 
@@ -89,8 +90,8 @@ class SearchRecord:
             try:
                 if not is_written(path.parent, name):
                     raise FormatError(f"it is not the one that {RUN_FILE} was written with")
-                return cls.of(json.loads(path.read_bytes()))
-            except ValueError as error:
+                return cls.of(json.loads(read_file(path)))
+            except (ValueError, RecursionError) as error:
                 raise FormatError(f"{path} is damaged: {error}") from error
         return None
 

@@ -121,6 +121,9 @@ def _saved(place: _Place) -> Dataset:
             f"{place.path} is a directory that no dataset was saved to; give a JSONL or CSV file, "
             "or a directory that Dataset.save_to_disk wrote"
         )
+    for path in Path(place.path).rglob("*"):
+        if not (path.is_file() or path.is_dir()):
+            raise TaskError(f"the dataset in {place.path} cannot be read: {path} is no file")
     from datasets import load_from_disk
 
     try:

@@ -16,7 +16,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.errors import TaskError
+from circuits.errors import FormatError, TaskError
+from circuits.runtime.reading import read_text
 from circuits.tasks.rows import Columns, Row, RowProblem, Table, shown
 from circuits.tasks.text import PromptPair
 
@@ -39,7 +40,9 @@ def read_file(path: Path, columns: Columns) -> Table:
     """
     suffix = checked_suffix(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path, "utf-8-sig")
+    except FormatError as error:
+        raise TaskError(str(error)) from error
     except OSError as error:
         raise TaskError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

@@ -93,6 +93,10 @@ class TestJson:
             ('{"n_layers": null, "n_heads": 2, "heads": []}', "n_layers of a circuit is malformed"),
             ('{"n_layers": 3, "n_heads": 2, "heads": ["5.0"]}', "5.0 is outside a model of 3"),
             ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}', r"edges\[0\] .*sender"),
+            ('{"n_layers": 12.9, "n_heads": 2, "heads": []}', "n_layers .*whole number, got 12.9"),
+            ('{"n_layers": 3, "n_heads": true, "heads": []}', "n_heads .*whole number, got True"),
+            ('{"n_layers": "3", "n_heads": 2, "heads": []}', "n_layers .*whole number, got '3'"),
+            ('{"n_layers": 1000000000, "n_heads": 2, "heads": []}', "to 100000 heads in all"),
             (
                 '{"n_layers": 3, "n_heads": 2, "heads": [], "edges": null}',
                 "edges .* must be a list",
@@ -132,7 +136,7 @@ class TestChecks:
             with pytest.raises(InputError, match=f"{sender} -> {receiver} .*leaves the circuit"):
                 Circuit(frozenset({Head(0, 0)}), frozenset({edge}), 3, 2)
 
-    @pytest.mark.parametrize("sizes", [(0, 2), (3, 0)])
+    @pytest.mark.parametrize("sizes", [(0, 2), (3, 0), (10**9, 1), (1, 10**9), (1000, 101)])
     def test_a_model_has_layers_and_heads(self, sizes: tuple[int, int]) -> None:
         with pytest.raises(InputError, match="a model has layers and heads, got"):
             Circuit.of_heads([], *sizes)

@@ -14,6 +14,7 @@ from circuits.cli.inputs import circuit_of, read_named
 from circuits.cli.terminal import print_note, print_text
 from circuits.errors import FormatError
 from circuits.formats.registry import FORMATS
+from circuits.runtime.reading import read_text
 
 if TYPE_CHECKING:
     from circuits.circuit import Circuit
@@ -161,7 +162,7 @@ def import_file(
         check_output_file(out)
         chosen = _checked(format) or format_of_path(file)
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = read_text(file, "utf-8-sig")
         chosen = chosen or format_of_text(text)
         if chosen != "eap-ig" and reading != GraphReading():
             raise UsageError(

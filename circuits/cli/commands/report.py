@@ -60,6 +60,8 @@ def report(runs: Runs, out: ReportFile = None) -> None:
 
 
 def _is_ours(path: Path) -> bool:
+    if not path.is_file():
+        return False
     with path.open("rb") as file:
         return b'content="circuits report"' in file.read(_HEAD)
 

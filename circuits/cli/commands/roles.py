@@ -18,6 +18,7 @@ from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import InputError
 from circuits.references import Reference
 from circuits.roles.rule import RoleRule
+from circuits.runtime.sizes import MOST_PROMPTS
 from circuits.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -33,7 +34,11 @@ ReadTask = Annotated[
 ReadPromptCount = Annotated[
     int | None,
     typer.Option(
-        "--n-prompts", metavar="N", min=1, help="Prompts; default the discovery's, or 16."
+        "--n-prompts",
+        metavar="N",
+        min=1,
+        max=MOST_PROMPTS,
+        help="Prompts; default the discovery's, or 16.",
     ),
 ]
 ReadSeed = Annotated[

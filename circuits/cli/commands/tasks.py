@@ -15,6 +15,7 @@ from circuits.cli.errors import FAILED, UsageError, usage_errors
 from circuits.cli.inputs import ModelSource
 from circuits.cli.terminal import out, print_json, print_note
 from circuits.metrics.registry import METRICS
+from circuits.runtime.sizes import MOST_PROMPTS
 from circuits.tasks import get_task, list_tasks
 
 _DEFAULT = "show"
@@ -173,8 +174,10 @@ def _list(as_json: bool) -> None:
 
 
 def _check_count(n_prompts: int) -> None:
-    if n_prompts < 1:
-        raise UsageError(f"--n-prompts must be at least 1, got {n_prompts}")
+    if not 1 <= n_prompts <= MOST_PROMPTS:
+        raise UsageError(
+            f"--n-prompts must be at least 1 and at most {MOST_PROMPTS}, got {n_prompts}"
+        )
 
 
 COMMANDS = {"tasks": get_command(app)}

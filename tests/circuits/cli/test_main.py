@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
@@ -444,6 +445,43 @@ def test_missing_and_damaged_runs(run, tmp_path):
     assert "is damaged" in error_of("evaluate", damaged, code=1)
     (damaged / "run.json").write_bytes(b"\xff\xfe")
     assert "is damaged" in error_of("compare", damaged, run, code=1)
+
+
+def test_a_run_of_unbounded_size_or_with_a_pipe_for_a_task_is_refused_at_once(
+    run, tmp_path, no_model
+):
+    strange = tmp_path / "strange"
+    Discovery.load(run).save(strange)
+    fields = json.loads((strange / "run.json").read_text())
+    pipe = tmp_path / "task.jsonl"
+    os.mkfifo(pipe)
+    assert "is no regular file" in error_of("tasks", pipe, code=2)
+    many = {**fields, "config": {**fields["config"], "n_prompts": 10**8}}
+    (strange / "run.json").write_text(json.dumps(many))
+    assert "n_prompts must be at least 1" in error_of("evaluate", strange, code=1)
+    fields["provenance"]["model"]["n_layers"] = True
+    (strange / "run.json").write_text(json.dumps(fields))
+    assert "n_layers: Input should be a valid integer" in error_of("evaluate", strange, code=1)
+    (strange / "run.json").write_text("[" * 10**5)
+    assert "is damaged" in error_of("evaluate", strange, code=1)
+
+
+def test_a_run_whose_task_is_a_pipe_is_not_waited_for(run, tiny, tmp_path):
+    strange, pipe = tmp_path / "strange", tmp_path / "task.jsonl"
+    os.mkfifo(pipe)
+    found = Discovery.load(run)
+    replace(found, provenance=replace(found.provenance, task=str(pipe))).save(strange)
+    refused = error_of("evaluate", strange, "--model", tiny, code=1)
+    assert f"{pipe} is no regular file" in refused
+
+
+def test_a_circuit_of_an_endless_model_is_refused_at_once(tmp_path):
+    file = tmp_path / "circuit.json"
+    file.write_text('{"n_layers": 1000000000, "n_heads": 12, "heads": []}')
+    assert "100000 heads in all are allowed" in error_of("compare", file, file, code=1)
+    os.mkfifo(tmp_path / "pipe")
+    assert "is no regular file" in error_of("import", tmp_path / "pipe", code=1)
+    assert "is no saved run" in error_of("compare", tmp_path / "pipe", file, code=1)
 
 
 def test_compare_with_itself_and_with_json(run, tmp_path):

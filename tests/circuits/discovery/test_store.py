@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import warnings
 from collections.abc import Sequence
 from contextlib import nullcontext
@@ -213,6 +214,17 @@ class TestOnDisk:
                     assert pruned[0] == PRUNED[0]
                     assert torch.equal(pruned[1]["flap"], PRUNED[1]["flap"])
             file.write_bytes(whole)
+
+    def test_a_pipe_is_not_waited_for(self, tmp_path) -> None:
+        store = on_disk(tmp_path)
+        store.keep_pruned({}, PRUNED)
+        for name in (PRUNED_FILE, EXACT_FILE):
+            (tmp_path / "work" / name).unlink()
+            os.mkfifo(tmp_path / "work" / name)
+        with pytest.warns(DamagedFileWarning, match=f"{PRUNED_FILE} is damaged"):
+            assert store.pruned({}) is None
+        assert owner(tmp_path / "work") == {}
+        assert on_disk(tmp_path).known.n_known == 0
 
     def test_a_damaged_beginning_loses_no_effect(self, tmp_path) -> None:
         learn(on_disk(tmp_path), SENDERS, [0.1, 0.2])
