@@ -54,7 +54,9 @@ class Pipeline:
     def __init__(self, session: Session, progress: Progress = SILENT) -> None:
         """Test the model; unless there is no circuit, take mean head outputs, and prune."""
         self.session, self.progress = session, progress
-        self.meter = CostMeter(progress)
+        self.spent = session.spent()
+        self.meter = CostMeter(progress, spent=self.spent.add)
+        session.store.on_keep = self.meter.tell
         if session.config.recipe.chooses:
             # A task that has too few prompts is refused before anything is run.
             _ = session.other_pairs
@@ -180,4 +182,5 @@ class Pipeline:
     @property
     def cost(self) -> Cost:
         """Cost of the stages so far; the first ran clean and corrupted prompts once each."""
-        return Cost(tuple(self.meter.stages), self.meter.stages[0].flops // 2)
+        stages = tuple(self.meter.stages)
+        return Cost(stages, stages[0].flops // 2, self.spent.earlier)

@@ -15,6 +15,7 @@ from circuits.discovery.kept import NOWHERE, Kept, check_begun
 from circuits.discovery.origin import other_pairs, remember_task, sample_pairs, task_of
 from circuits.discovery.problem import Problem, differences
 from circuits.discovery.result import Discovery
+from circuits.discovery.spent import Spent
 from circuits.discovery.store import Store, is_begun_of, owner, prompt_digest
 from circuits.errors import CircuitsError, MismatchError, ResumeError
 from circuits.evaluation import Evaluator
@@ -199,6 +200,11 @@ class Session:
             return None
         same = (found.config, found.provenance) == (self.config, self.problem.provenance())
         return found if same else None
+
+    def spent(self) -> Spent:
+        """What this has cost already, where the run goes on."""
+        key, where = self.problem.key, self.store.directory
+        return Spent(where, key, self.config, continues=self.continues)
 
     def with_config(self, config: DiscoveryConfig, directory: Path | None) -> Session:
         """The same session by other settings, saved elsewhere; its prompts do not change.

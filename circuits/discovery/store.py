@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,7 @@ class Store:
 
     Attributes:
         known: Every exact effect that is known.
+        on_keep: Called when something was kept.
 
     """
 
@@ -56,6 +57,7 @@ class Store:
         """
         self.graph, self.key, self.directory = graph, dict(key), directory
         self.known = EdgeValues.unknown(graph)
+        self.on_keep: Callable[[], None] = lambda: None
         self._journal: Journal | None = None
         if directory is not None and is_begun_of(directory, self.key):
             for record in self._begun(directory).records:
@@ -70,6 +72,7 @@ class Store:
             self._begun(self.directory).append(
                 {"receiver": str(receiver), "senders": names, "effects": list(effects)}
             )
+            self.on_keep()
 
     def estimates(self, name: str, key: Key) -> EdgeSums | None:
         """What an estimator found, as far as it got; going on with it changes nothing here."""
@@ -124,6 +127,7 @@ class Store:
             self._begun(self.directory)
             label = {"key": kept.key, "note": note, "checksum": kept.checksum}
             write_atomically({self.directory / name: save(copies, metadata=label)})
+            self.on_keep()
 
     def _whole(self, key: Key) -> str:
         return json.dumps({**self.key, **key}, sort_keys=True)

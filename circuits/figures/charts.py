@@ -113,31 +113,31 @@ def cost_figure(cost: Cost, title: str | None = None, *, theme: Theme = "transpa
     >>> cost_figure(found.cost).data[0].y
     ('behaviour', 'means', 'pruning', 'patching', 'evaluation')
     """
-    palette = palette_of(theme)
-    if not cost.stages:
+    palette, stages = palette_of(theme), cost.whole
+    if not stages:
         return message("No stage was measured.", title or "Cost", palette)
     if title is None:
         title = f"Cost: {cost.forward_passes:,.0f} forward passes, {cost.seconds:,.1f} s"
     figure = make_subplots(cols=2, shared_yaxes=True, horizontal_spacing=0.05)
-    passes = [stage.flops / cost.forward_pass_flops for stage in cost.stages]
-    seconds = [stage.seconds for stage in cost.stages]
+    passes = [stage.flops / cost.forward_pass_flops for stage in stages]
+    seconds = [stage.seconds for stage in stages]
     for column, values in enumerate((passes, seconds), start=1):
         figure.add_bar(
             x=[shown(value) for value in values],
-            y=[plain(stage.stage) for stage in cost.stages],
+            y=[plain(stage.stage) for stage in stages],
             orientation="h",
             text=[f"{value:,.1f}" for value in values],
             textposition="outside",
             textfont={"color": palette.muted},
             cliponaxis=False,
             marker={"color": palette.series[column - 1], "line": {"width": 0}},
-            hovertext=[_describe(stage) for stage in cost.stages],
+            hovertext=[_describe(stage) for stage in stages],
             hovertemplate="%{hovertext}<extra></extra>",
             showlegend=False,
             row=1,
             col=column,
         )
-    styled(figure, title, palette, height=150 + 34 * len(cost.stages))
+    styled(figure, title, palette, height=150 + 34 * len(stages))
     figure.update_yaxes(autorange="reversed", showgrid=False)
     for column, (unit, values) in enumerate((("forward passes", passes), ("seconds", seconds)), 1):
         most = max(values) or 1.0

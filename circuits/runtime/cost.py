@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, no_type_check
@@ -16,6 +16,8 @@ from torch.utils.flop_counter import flop_registry
 
 from circuits.errors import UnknownNameError, unknown_name
 from circuits.runtime.progress import SILENT, Progress
+
+_SECONDS_BETWEEN = 1.0
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,31 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of a whole discovery; one forward pass is the model's own on its clean prompts."""
+    """Cost of a whole discovery; one forward pass is the model's own on its clean prompts.
+
+    Totals are of both: a run that was cut off and went on cost what all its processes took.
+
+    Attributes:
+        stages: What the process that ended it took.
+        forward_pass_flops: FLOPs of one forward pass.
+        earlier: By stage, what processes before it took for the same settings in the same
+            directory, which this one went on from.
+
+    """
 
     stages: tuple[StageCost, ...]
     forward_pass_flops: int
+    earlier: tuple[StageCost, ...] = ()
+
+    @property
+    def whole(self) -> tuple[StageCost, ...]:
+        """Stages with what earlier processes took for them."""
+        return added_up((*self.stages, *self.earlier))
 
     @property
     def flops(self) -> int:
         """FLOPs of all stages."""
-        return sum(stage.flops for stage in self.stages)
+        return sum(stage.flops for stage in self.whole)
 
     @property
     def forward_passes(self) -> float:
@@ -58,19 +76,34 @@ class Cost:
     @property
     def seconds(self) -> float:
         """Wall-clock seconds of all stages."""
-        return sum(stage.seconds for stage in self.stages)
+        return sum(stage.seconds for stage in self.whole)
 
     @property
     def peak_memory_bytes(self) -> int:
         """Largest memory of any stage."""
-        return max((stage.peak_memory_bytes for stage in self.stages), default=0)
+        return max((stage.peak_memory_bytes for stage in self.whole), default=0)
 
     def of(self, stage: str) -> StageCost:
-        """Cost of one stage. Raises UnknownNameError naming the stages there are."""
+        """Cost of one stage in the last process. Raises UnknownNameError naming the stages."""
         for cost in self.stages:
             if cost.stage == stage:
                 return cost
         raise UnknownNameError(unknown_name("stage", stage, (one.stage for one in self.stages)))
+
+
+def added_up(costs: Iterable[StageCost]) -> tuple[StageCost, ...]:
+    """One cost for each stage, in the order in which stages come first.
+
+    >>> added_up([StageCost("a", 1, 0.5, 7), StageCost("b", 2, 1.0, 8), StageCost("a", 3, 1.0, 5)])
+    (StageCost(stage='a', flops=4, seconds=1.5, peak_memory_bytes=7), StageCost(stage='b', ...))
+    """
+    found: dict[str, StageCost] = {}
+    for cost in costs:
+        other = found.get(cost.stage, StageCost(cost.stage, 0, 0.0, 0))
+        memory = max(cost.peak_memory_bytes, other.peak_memory_bytes)
+        sums = cost.flops + other.flops, cost.seconds + other.seconds
+        found[cost.stage] = StageCost(cost.stage, *sums, memory)
+    return tuple(found.values())
 
 
 class FlopCounter(TorchDispatchMode):
@@ -108,10 +141,20 @@ class FlopCounter(TorchDispatchMode):
 
 @dataclass
 class CostMeter:
-    """Collects the cost of stages as they run, and reports them as stages of `progress`."""
+    """Collects the cost of stages as they run, and reports them as stages of `progress`.
+
+    Attributes:
+        progress: Hears of the stages.
+        stages: What is done.
+        spent: Hears of what was spent since it heard last, also of a stage that is under way.
+
+    """
 
     progress: Progress = SILENT
     stages: list[StageCost] = field(default_factory=list)
+    spent: Callable[[StageCost], None] = lambda cost: None
+    _part: Callable[[], StageCost] | None = None
+    _told: float = 0.0
 
     @property
     def flops_per_second(self) -> float:
@@ -122,13 +165,34 @@ class CostMeter:
     @contextmanager
     def stage(self, name: str) -> Iterator[Progress]:
         """Measure the `with` as one stage; gives the progress within it."""
-        started = time.perf_counter()
+        started = told = time.perf_counter()
+        counter, told_flops = FlopCounter(), 0
+
+        def since() -> StageCost:
+            nonlocal told, told_flops
+            now, flops = time.perf_counter(), counter.flops
+            new = StageCost(name, flops - told_flops, now - told, peak_memory())
+            told, told_flops = now, flops
+            return new
+
         part = self.progress.stage(name)
-        with FlopCounter() as counter:
-            yield part
+        self._part = since
+        try:
+            with counter:
+                yield part
+        finally:
+            self._part = None
+            self.spent(since())
         part(1.0)
         seconds = time.perf_counter() - started
         self.stages.append(StageCost(name, counter.flops, seconds, peak_memory()))
+
+    def tell(self) -> None:
+        """Let `spent` hear of the stage that is under way; at most once a second."""
+        now = time.perf_counter()
+        if self._part is not None and now - self._told >= _SECONDS_BETWEEN:
+            self._told = now
+            self.spent(self._part())
 
 
 def peak_memory() -> int:

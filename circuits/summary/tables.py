@@ -90,6 +90,10 @@ def sparsity(of: Circuit) -> str:
 def cost(spent: Cost) -> Table:
     """What each stage cost, and all of them."""
     rows = [(s.stage, s.flops, s.seconds, s.peak_memory_bytes) for s in spent.stages]
+    if spent.earlier:
+        memory = max(stage.peak_memory_bytes for stage in spent.earlier)
+        flops, seconds = (sum(getattr(s, n) for s in spent.earlier) for n in ("flops", "seconds"))
+        rows.append(("before it went on", flops, seconds, memory))
     rows.append(("total", spent.flops, spent.seconds, spent.peak_memory_bytes))
     return Table(
         ("stage", ">FLOPs", ">forward passes", ">seconds", ">peak memory"),
@@ -112,7 +116,8 @@ def _on_other_prompts(spent: Cost) -> str:
     """What of it was spent on the search's own prompts, where a size was chosen on others."""
     if all(stage.stage != "validation" for stage in spent.stages):
         return ""
-    others = sum(spent.of(name).flops for name in ("validation", "evaluation"))
+    on_others = ("validation", "evaluation")
+    others = sum(stage.flops for stage in spent.whole if stage.stage in on_others)
     on_search = (spent.flops - others) / spent.forward_pass_flops
     return f"{on_search:,.1f} of the forward passes are the search's, the others test circuits"
 

@@ -111,7 +111,19 @@ def test_interrupted_again_and_again_it_ends_the_same(resumed, whole) -> None:
     assert resumed.known[3] == 0 < resumed.known[5]
     assert resumed.last.cost.of("pruning").flops == 0
     assert resumed.last.cost.of("patching").flops == 0
-    assert resumed.last.cost.flops < whole.cost.flops
+    assert sum(stage.flops for stage in resumed.last.cost.stages) < whole.cost.flops
+
+
+def test_what_all_processes_took_is_added_up(resumed, whole) -> None:
+    cost = resumed.last.cost
+    earlier = {stage.stage: stage for stage in cost.earlier}
+    assert earlier.keys() == {stage.stage for stage in whole.cost.stages}
+    assert earlier["patching"].flops >= whole.cost.of("patching").flops
+    assert earlier["pruning"].flops >= whole.cost.of("pruning").flops
+    assert cost.flops == sum(stage.flops for stage in (*cost.stages, *cost.earlier))
+    assert cost.flops > whole.cost.flops
+    assert cost.seconds > sum(stage.seconds for stage in cost.stages)
+    assert whole.cost.earlier == ()
 
 
 def test_batches_that_were_swept_are_not_swept_again(toy, tmp_path, whole) -> None:
@@ -155,6 +167,7 @@ def test_killed_it_goes_on(toy, tmp_path, whole_exact) -> None:
     again = run_discovery(*toy, EXACT, directory=tmp_path)
     assert same_but_cost(again, whole_exact)
     assert again.cost.of("patching").flops < whole_exact.cost.of("patching").flops
+    assert {"behaviour", "means", "pruning"} <= {stage.stage for stage in again.cost.earlier}
 
 
 def test_another_threshold_starts_from_the_effects_that_are_known(toy, resumed) -> None:
@@ -165,6 +178,7 @@ def test_another_threshold_starts_from_the_effects_that_are_known(toy, resumed) 
     assert same_but_cost(after, alone)
     assert after.cost.of("pruning").flops == 0
     assert after.cost.of("patching").flops < 0.5 * alone.cost.of("patching").flops
+    assert after.cost.earlier == (), "what runs by other settings took is theirs"
 
 
 def test_other_prompts_begin_anew(toy, tmp_path) -> None:
@@ -174,7 +188,7 @@ def test_other_prompts_begin_anew(toy, tmp_path) -> None:
     before, notes = owner(tmp_path / WORK_DIRECTORY), []
     other = replace(config, seed=1)
     alone = run_discovery(*toy, other)
-    after = run_discovery(*toy, other, Progress(notes=notes.append), tmp_path)
+    after = run_discovery(*toy, other, Progress(notes=notes.append), tmp_path, overwrite=True)
     assert same_but_cost(after, alone)
     assert [cost.flops for cost in after.cost.stages] == [c.flops for c in alone.cost.stages]
     assert "begins anew" in notes[0]

@@ -8,6 +8,7 @@ from circuits.errors import UnknownNameError
 from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
 from circuits.patching import effect_table
+from circuits.runtime import cost as cost_module
 from circuits.runtime.cost import Cost, CostMeter, FlopCounter, StageCost, peak_memory
 from circuits.runtime.progress import Progress
 from circuits.scores import attribution_scores
@@ -98,3 +99,41 @@ def test_peak_memory_is_in_bytes() -> None:
     held = torch.ones(64, 1 << 20)
     assert peak_memory() >= max(before, held.nbytes)
     assert peak_memory() < 1 << 40
+
+
+def test_earlier_processes_count() -> None:
+    now = (StageCost("a", 30, 1.5, 100), StageCost("b", 12, 0.5, 300))
+    cost = Cost(now, 6, (StageCost("b", 6, 1.0, 400), StageCost("c", 12, 0.25, 1)))
+    assert (cost.flops, cost.seconds, cost.peak_memory_bytes) == (60, 3.25, 400)
+    assert cost.forward_passes == 10
+    assert cost.of("b").flops == 12
+    assert cost.whole == (now[0], StageCost("b", 18, 1.5, 400), StageCost("c", 12, 0.25, 1))
+
+
+def test_what_is_spent_is_told_as_it_is_spent(monkeypatch) -> None:
+    """Also of a stage that is under way, or cut off; the parts are the whole."""
+    told: list[StageCost] = []
+    meter = CostMeter(spent=told.append)
+    monkeypatch.setattr(cost_module, "_SECONDS_BETWEEN", 0.0)
+    with meter.stage("whole"):
+        for _ in range(3):
+            torch.ones(3, 5) @ torch.ones(5, 7)
+            meter.tell()
+    assert [part.flops for part in told] == [210, 210, 210, 0]
+    assert sum(part.seconds for part in told) == pytest.approx(meter.stages[0].seconds, abs=0.1)
+    meter.tell()
+    assert len(told) == 4, "nothing is under way"
+    with pytest.raises(KeyboardInterrupt), meter.stage("cut off"):
+        torch.ones(3, 5) @ torch.ones(5, 7)
+        raise KeyboardInterrupt
+    assert (told[-1].stage, told[-1].flops) == ("cut off", 210)
+    assert [stage.stage for stage in meter.stages] == ["whole"]
+
+
+def test_it_is_told_at_most_once_a_second() -> None:
+    told: list[StageCost] = []
+    meter = CostMeter(spent=told.append)
+    with meter.stage("whole"):
+        for _ in range(100):
+            meter.tell()
+    assert len(told) == 2
