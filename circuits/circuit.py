@@ -16,7 +16,7 @@ from circuits.components import (
     parse_effect,
     parse_node,
 )
-from circuits.errors import FormatError, InputError, MismatchError
+from circuits.errors import FormatError, InputError, MismatchError, quoted
 from circuits.runtime.sizes import check_sizes
 
 Item = TypeVar("Item")
@@ -241,13 +241,13 @@ def _edge(entry: Any) -> Edge:
 def _whole(value: Any) -> int:
     # In Python true is a number, and 12.9 can be made one.
     if isinstance(value, bool) or not isinstance(value, int):
-        raise FormatError(f"it must be a whole number, got {value!r}")
+        raise FormatError(f"it must be a whole number, got {quoted(value)}")
     return value
 
 
 def _list(value: Any, name: str) -> list[Any]:
     if not isinstance(value, list):
-        raise FormatError(f"{name} of a circuit must be a list, got {value!r}")
+        raise FormatError(f"{name} of a circuit must be a list, got {quoted(value)}")
     return value
 
 

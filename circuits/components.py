@@ -8,7 +8,7 @@ from functools import total_ordering
 from math import isfinite, nan
 from typing import Any, Literal
 
-from circuits.errors import InputError
+from circuits.errors import InputError, quoted
 
 HeadInput = Literal["q", "k", "v"]
 ReceiverInput = Literal["q", "k", "v", "mlp", "logits"]
@@ -59,7 +59,7 @@ class Head(_Ordered):
         """Read `9.6`. Raises InputError on any other form."""
         match = re.fullmatch(r"(\d+)\.(\d+)", text.strip())
         if match is None:
-            raise InputError(f"a head is written layer.index, for example 9.6; got {text!r}")
+            raise InputError(f"a head is written layer.index, for example 9.6; got {quoted(text)}")
         return cls(int(match[1]), int(match[2]))
 
 
@@ -174,7 +174,7 @@ class Receiver:
         head, _, head_input = text.strip().rpartition(".")
         if head_input not in HEAD_INPUTS:
             raise InputError(
-                f"a receiver is written 9.6.q, 9.6.k, 9.6.v, m9 or logits; got {text!r}"
+                f"a receiver is written 9.6.q, 9.6.k, 9.6.v, m9 or logits; got {quoted(text)}"
             )
         return cls(Head.parse(head), head_input)
 
@@ -229,7 +229,7 @@ class Connection:
         """Read `3.1 -> 9.6.q`. Raises InputError on any other form."""
         sender, arrow, receiver = text.partition("->")
         if not arrow:
-            raise InputError(f"an edge is written sender -> receiver, got {text!r}")
+            raise InputError(f"an edge is written sender -> receiver, got {quoted(text)}")
         return cls(parse_node(sender), Receiver.parse(receiver))
 
 
@@ -278,11 +278,11 @@ def parse_effect(value: Any) -> float:
     -0.25
     """
     try:
-        effect = nan if isinstance(value, bool) else float(value)
+        effect = float(value)
     except (TypeError, ValueError, OverflowError):
         effect = nan
     if not isfinite(effect):
-        raise InputError(f"its effect must be a number, got {value!r}")
+        raise InputError(f"its effect must be a number, got {quoted(value)}")
     return effect
 
 

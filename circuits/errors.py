@@ -251,5 +251,33 @@ def cause(error: BaseException | str) -> str:
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    shortened = text if len(text) <= _LONGEST_CAUSE else text[: _LONGEST_CAUSE - 1] + "…"
-    return shortened.rstrip(".")
+    return shortened(text, _LONGEST_CAUSE).rstrip(".")
+
+
+def quoted(value: object, most: int = _LONGEST_CAUSE) -> str:
+    """What a file holds, to be quoted in a message: as Python writes it, cut where it is long.
+
+    >>> quoted("some text"), quoted([1] * 1000, 12)
+    ("'some text'", '[1, 1, 1, 1…')
+    """
+    if isinstance(value, str):
+        return repr(shortened(value, most))
+    return shortened(repr(value), most)
+
+
+def quoted_list(values: Iterable[object], most: int = _LONGEST_CAUSE) -> str:
+    """Several of them, or that there are none.
+
+    >>> quoted_list(["a", "b"]), quoted_list([])
+    ("'a', 'b'", 'none')
+    """
+    return shortened(", ".join(map(repr, values)), most) or "none"
+
+
+def shortened(text: str, most: int) -> str:
+    """A text of at most so many characters, which shows where it was cut.
+
+    >>> shortened("a long text", 7)
+    'a long…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"

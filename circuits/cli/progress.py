@@ -73,7 +73,7 @@ class _Bars:
         self.bars.update(row, completed=fraction)
 
     def note(self, text: str) -> None:
-        self.bars.console.print(f"[dim]{text} …[/dim]")
+        self.bars.console.print(Text(f"{text} …", "dim"))
 
 
 @dataclass
@@ -86,7 +86,7 @@ class _Lines:
             self.note(_title(name))
 
     def note(self, text: str) -> None:
-        err.print(f"{text} …", soft_wrap=True, markup=False)
+        err.print(f"{text} …", soft_wrap=True)
 
 
 @contextmanager

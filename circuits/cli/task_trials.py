@@ -18,6 +18,7 @@ from circuits.cli.tables import basics as tables
 from circuits.cli.tables.behaviour import Answer, trial
 from circuits.cli.terminal import out, print_json, print_note, print_warning
 from circuits.discovery.pipeline import STAGES
+from circuits.errors import shortened
 from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
 from circuits.model import tokenizer_of
@@ -26,6 +27,7 @@ from circuits.tasks import PromptPairs, RowReport, RowTask, Task
 from circuits.tasks.tables import pairs_to_bytes
 
 _SHOWN_PROMPTS = 4
+_LONGEST_PROBLEM = 1000
 
 
 def try_task(
@@ -117,7 +119,8 @@ def _rows(report: RowReport, title: str) -> RenderableType:
     }
     table = tables.plain_table(">row", "problem")
     for problem in report.problems:
-        table.add_row("all" if problem.row is None else str(problem.row), Text(problem.message))
+        message = Text(shortened(problem.message, _LONGEST_PROBLEM))
+        table.add_row("all" if problem.row is None else str(problem.row), message)
     problems = tables.section("Problems", table) if report.problems else ()
     return Group(*tables.section(title, tables.figures(counts)), *problems)
 

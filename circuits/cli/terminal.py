@@ -1,18 +1,60 @@
-"""Where output goes: results to `out`, progress, warnings and errors to `err`."""
+"""Where output goes: results to `out`, progress, warnings and errors to `err`.
+
+Whatever is printed may come from a file of others. A terminal obeys some characters instead of
+showing them; all printing goes through here, where they are written as JSON writes them.
+"""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
 from rich.text import Text
 
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+from circuits.errors import shortened
+
+_LONGEST_LINE = 2000
+_OBEYED = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+"""Control characters (escape among them), marks that turn the direction of text, and halves of
+characters, which cannot be written at all. Line feeds and tabs are none of them."""
+
+
+def neutral(text: str) -> str:
+    """A text without characters that a terminal obeys; each is shown as its code.
+
+    >>> print(neutral(f"{chr(27)}[31mred").removeprefix(chr(92)))
+    u001b[31mred
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+class _Neutral(Console):
+    """Writes no character of a text that a terminal would obey, and reads no markup in it."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterable[Segment]:
+        """What rich makes of it: its own control codes stand apart from text."""
+        for segment in super().render(renderable, options):
+            if segment.control or not _OBEYED.search(segment.text):
+                yield segment
+            else:
+                yield Segment(neutral(segment.text), segment.style)
+
+
+out = _Neutral()
+err = _Neutral(stderr=True)
 _loudness = {"quiet": False}
 
 
@@ -52,12 +94,13 @@ def print_note(message: str) -> None:
 def print_json(data: Any) -> None:
     """JSON alone on stdout, bare of colour and line breaks of ours; NaN becomes null."""
     text = json.dumps(_without_nan(data), indent=1, allow_nan=False, ensure_ascii=False)
-    out.print(text, soft_wrap=True, markup=False, emoji=False, style=None)
+    # Inside a JSON text the codes of characters are these characters.
+    out.print(neutral(text), soft_wrap=True, style=None)
 
 
 def print_text(text: str) -> None:
-    """The content of a file, on stdout, as it is."""
-    out.file.write(text)
+    """The content of a file, on stdout, as it is; neutral where that is a terminal."""
+    out.file.write(neutral(text) if out.is_terminal else text)
 
 
 def first_line(text: str) -> str:
@@ -67,7 +110,8 @@ def first_line(text: str) -> str:
 
 
 def _print_line(label: str, style: str, message: str) -> None:
-    err.print(Text.assemble((f"{label}:", style), " ", first_line(message)), soft_wrap=True)
+    line = shortened(first_line(message), _LONGEST_LINE)
+    err.print(Text.assemble((f"{label}:", style), " ", line), soft_wrap=True)
 
 
 def _without_nan(data: Any) -> Any:

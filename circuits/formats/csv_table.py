@@ -12,7 +12,7 @@ import io
 
 from circuits.circuit import Circuit
 from circuits.components import Edge, Head, Node, Receiver, parse_effect, parse_node
-from circuits.errors import FormatError
+from circuits.errors import FormatError, quoted, quoted_list
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
 from circuits.formats.registry import Known
@@ -77,7 +77,7 @@ def from_csv(text: str) -> Imported:
         if missing:
             raise FormatError(
                 f"column {', '.join(missing)} is missing; a circuit's are {', '.join(_COLUMNS)}, "
-                f"the file's are {', '.join(map(repr, reader.fieldnames or ())) or 'none'}"
+                f"the file's are {quoted_list(reader.fieldnames or ())}"
             )
         for number, row in enumerate(reader, start=2):
             try:
@@ -112,4 +112,4 @@ def _whole(row: dict[str, str | None], name: str) -> int:
     try:
         return int(row[name] or "")
     except ValueError:
-        raise FormatError(f"{name} must be a whole number, got {row[name]!r}") from None
+        raise FormatError(f"{name} must be a whole number, got {quoted(row[name])}") from None

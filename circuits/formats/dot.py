@@ -14,7 +14,7 @@ from itertools import groupby, pairwise
 
 from circuits.circuit import Circuit
 from circuits.components import Edge
-from circuits.errors import FormatError
+from circuits.errors import FormatError, quoted
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
 from circuits.formats.networks import LOGITS, child_and_input, circuit_of_parts
@@ -230,7 +230,7 @@ class _Reader:
             raise self._error(f"{mark} must stand here", token)
 
     def _error(self, what: str, token: _Token) -> FormatError:
-        return FormatError(f"line {token.line}: {what}, got {token.text!r}")
+        return FormatError(f"line {token.line}: {what}, got {quoted(token.text)}")
 
 
 def _tokens(text: str) -> Iterator[_Token]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from circuits.circuit import Circuit
 from circuits.components import MLP, Connection, Edge, Head, Node, Receiver
-from circuits.errors import FormatError, SettingError
+from circuits.errors import FormatError, SettingError, quoted
 from circuits.formats.eap_export import OURS, for_all_that_share
 from circuits.formats.eap_names import parse_edge, parse_node
 from circuits.formats.messages import Imported
@@ -187,14 +187,14 @@ def _object(value: Any, where: str) -> dict[str, Any]:
 def _count(values: Mapping[str, Any], name: str, where: str) -> int:
     value = values.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise FormatError(f"{where}.{name} must be a positive whole number, got {value!r}")
+        raise FormatError(f"{where}.{name} must be a positive whole number, got {quoted(value)}")
     return value
 
 
 def _flag(values: Mapping[str, Any], name: str, where: str) -> bool:
     value = values.get(name)
     if not isinstance(value, bool):
-        raise FormatError(f"{where}.{name} must be true or false, got {value!r}")
+        raise FormatError(f"{where}.{name} must be true or false, got {quoted(value)}")
     return value
 
 

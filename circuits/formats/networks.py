@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from circuits.circuit import Circuit
 from circuits.components import Edge, Head, Receiver, parse_effect
-from circuits.errors import FormatError
+from circuits.errors import FormatError, quoted
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
 from circuits.formats.registry import Known
@@ -170,7 +170,9 @@ def _count(name: str, value: Any) -> int:
     try:
         return int(str(value))
     except (TypeError, ValueError):
-        raise FormatError(f"the graph's {name} must be a whole number, got {value!r}") from None
+        raise FormatError(
+            f"the graph's {name} must be a whole number, got {quoted(value)}"
+        ) from None
 
 
 def _at(where: str, read: Any, *arguments: Any) -> Any:

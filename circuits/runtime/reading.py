@@ -34,7 +34,7 @@ def read_file(path: Path, most: int = LARGEST_TEXT) -> bytes:
                 f"{path} has {found.st_size} bytes, and at most {most} are read: it is no file of "
                 "this kind, or give a part of it"
             )
-        return file.read(most)
+        return file.read()
 
 
 def read_text(path: Path, encoding: str = "utf-8") -> str:

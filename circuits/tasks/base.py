@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, ClassVar
 
-from circuits.errors import TaskError, UncorruptedError
+from circuits.errors import TaskError, UncorruptedError, quoted
 from circuits.tasks.tables import pairs_to_dataset
 from circuits.tasks.text import PromptPair
 from circuits.tasks.tokenization import EncodedPair, PairEncoder, Tokenizer, single_token_words
@@ -173,7 +173,7 @@ class Task(ABC):
         for _ in range(MAX_REJECTED_IN_A_ROW):
             pair = self.draw(rng, variant, words)
             if pair.clean in seen:
-                reason, kind = f"drawn before: {pair.clean!r}", TaskError
+                reason, kind = f"drawn before: {quoted(pair.clean)}", TaskError
                 continue
             try:
                 return encoder.encode(pair)

@@ -15,7 +15,7 @@ from typing import Any
 
 from xxhash import xxh3_128_hexdigest
 
-from circuits.errors import TaskError
+from circuits.errors import TaskError, quoted, quoted_list
 from circuits.tasks.text import PromptPair
 
 _PROMPTS, _ANSWERS = ("clean", "corrupted"), ("correct", "wrong")
@@ -182,7 +182,7 @@ def _whole_table(table: Table, columns: Columns, has_templates: bool) -> list[Ro
     if not table.rows and not table.problems:
         return [RowProblem(None, "there are no rows")]
     needed = columns.needed | ({"template": columns.template} if has_templates else {})
-    there = ", ".join(map(repr, table.columns)) or "none"
+    there = quoted_list(table.columns)
     return [
         RowProblem(
             None,
@@ -205,7 +205,7 @@ def _drafts(
         draft, found = _draft(row, columns, has_templates)
         clean = draft.get("clean")
         if clean in kept:
-            found.append(f"the clean prompt is that of row {kept[clean]}, too: {clean!r}")
+            found.append(f"the clean prompt is that of row {kept[clean]}, too: {quoted(clean)}")
         problems += [RowProblem(row.number, message) for message in found]
         if not found:
             kept[draft["clean"]] = row.number
@@ -229,9 +229,11 @@ def _draft(row: Row, columns: Columns, has_templates: bool) -> tuple[dict[str, A
         except TaskError as error:
             problems.append(f"column {name!r} {error}")
     if draft.get("clean", 0) == draft.get("corrupted", 1):
-        problems.append(f"the clean and the corrupted prompt are the same: {draft['clean']!r}")
+        problems.append(
+            f"the clean and the corrupted prompt are the same: {quoted(draft['clean'])}"
+        )
     if shared := sorted(set(draft.get("correct", ())) & set(draft.get("wrong", ()))):
-        problems.append(f"answers are both correct and wrong: {', '.join(map(repr, shared))}")
+        problems.append(f"answers are both correct and wrong: {quoted_list(shared)}")
     return draft, problems
 
 
@@ -275,5 +277,4 @@ def _template_numbers(labels: Sequence[int | str | None]) -> list[int]:
 
 def shown(cell: Any) -> str:
     """A cell for an error: as Python writes it, cut where it is long."""
-    text = repr(cell)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return quoted(cell, 60)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from circuits.errors import FormatError, TaskError
+from circuits.errors import FormatError, TaskError, quoted_list
 from circuits.runtime.reading import read_text
 from circuits.tasks.rows import Columns, Row, RowProblem, Table, shown
 from circuits.tasks.text import PromptPair
@@ -134,7 +134,7 @@ def _read_csv(text: str, columns: Columns) -> Table:
     if isinstance(header, str):
         return Table((), (), (RowProblem(None, f"the header {header}"),))
     if twice := sorted({name for name in header if header.count(name) > 1}):
-        named = ", ".join(map(repr, twice))
+        named = quoted_list(twice)
         return Table(tuple(header), (), (RowProblem(None, f"columns have the same name: {named}"),))
     if separator := _other_separator(header):
         name = _SEPARATORS[separator]

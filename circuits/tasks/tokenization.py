@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
-from circuits.errors import TaskError, UncorruptedError
+from circuits.errors import TaskError, UncorruptedError, quoted
 from circuits.tasks.text import PromptPair
 
 
@@ -80,9 +80,9 @@ class PairEncoder:
         correct = self._encode_answers(pair.clean, clean, pair.correct)
         wrong = self._encode_answers(pair.clean, clean, pair.wrong)
         if shared := set(correct) & set(wrong):
-            raise TaskError(f"tokens {sorted(shared)} are both correct and wrong: {pair!r}")
+            raise TaskError(f"tokens {sorted(shared)} are both correct and wrong: {quoted(pair)}")
         if not correct or not wrong:
-            raise TaskError(f"a pair needs a correct and a wrong answer, got {pair!r}")
+            raise TaskError(f"a pair needs a correct and a wrong answer, got {quoted(pair)}")
         return EncodedPair(pair, tuple(clean), tuple(corrupted), correct, wrong)
 
     def problems(self, pair: PromptPair) -> tuple[str, ...]:
@@ -113,16 +113,16 @@ class PairEncoder:
         if len(clean) != len(corrupted):
             raise TaskError(
                 f"the clean prompt has {len(clean)} tokens and the corrupted one {len(corrupted)}, "
-                f"but they must be equally long: {pair.clean!r} and {pair.corrupted!r}"
+                f"but they must be equally long: {quoted(pair.clean)} and {quoted(pair.corrupted)}"
             )
         if clean == corrupted and self._corrupts:
             raise UncorruptedError(
-                f"the clean and the corrupted prompt are the same: {pair.clean!r}"
+                f"the clean and the corrupted prompt are the same: {quoted(pair.clean)}"
             )
         if clean != corrupted and not self._corrupts:
             raise TaskError(
                 "the task gave pairs of equal prompts, and now one of different prompts: "
-                f"{pair.clean!r} and {pair.corrupted!r}"
+                f"{quoted(pair.clean)} and {quoted(pair.corrupted)}"
             )
         return clean, corrupted
 
@@ -144,8 +144,8 @@ class PairEncoder:
         together = token_ids(self._tokenizer, prompt + answer)
         if together[:-1] != prompt_ids:
             raise TaskError(
-                f"the answer {answer!r} is not exactly one token after {prompt!r}: the prompt is "
-                f"{prompt_ids}, with the answer it is {together}; "
+                f"the answer {quoted(answer)} is not exactly one token after {quoted(prompt)}: the "
+                f"prompt is {quoted(prompt_ids)}, with the answer it is {quoted(together)}; "
                 f"{self._advice(prompt, prompt_ids, answer)}"
             )
         return together[-1]
@@ -155,5 +155,5 @@ class PairEncoder:
             return "move the space at the end of the prompts to the beginning of the answers"
         spaced = f" {answer}"
         if token_ids(self._tokenizer, prompt + spaced)[:-1] == prompt_ids:
-            return f"with a leading space it is: {spaced!r}"
+            return f"with a leading space it is: {quoted(spaced)}"
         return "choose an answer that is one token of this tokenizer, with its leading space"

@@ -7,7 +7,16 @@ from inspect import isclass
 import pytest
 
 from circuits import errors
-from circuits.errors import CircuitsError, InputError, cause, plural, unknown_name
+from circuits.errors import (
+    CircuitsError,
+    InputError,
+    cause,
+    plural,
+    quoted,
+    quoted_list,
+    shortened,
+    unknown_name,
+)
 
 EVERY = [one for one in vars(errors).values() if isclass(one) and one.__module__ == errors.__name__]
 
@@ -55,3 +64,13 @@ class TestCause:
     def test_long_ones_are_cut(self) -> None:
         assert cause("x" * 500) == "x" * 199 + "…"
         assert cause("x" * 200) == "x" * 200
+
+
+def test_what_a_file_holds_is_quoted_up_to_a_sane_length() -> None:
+    assert quoted("it's", 9) == repr("it's")
+    assert quoted("x" * 10**6, 5) == "'xxxx…'"
+    assert quoted({"a": 1}) == "{'a': 1}"
+    assert len(quoted([1] * 10**5)) == len(quoted_list(range(10**5))) == 200
+    assert quoted_list(["a", 1]) == "'a', 1"
+    assert quoted_list(()) == "none"
+    assert (shortened("abc", 3), shortened("abcd", 3)) == ("abc", "ab…")

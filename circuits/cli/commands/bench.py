@@ -73,7 +73,7 @@ def truth(
         print_json(as_json(rows))
     else:
         out.print(tables.truth(rows))
-        out.print(f"Rows are in {out_directory / ROWS_FILE}", soft_wrap=True, markup=False)
+        out.print(f"Rows are in {out_directory / ROWS_FILE}", soft_wrap=True)
 
 
 def _run(names: tuple[str, ...], directory: Path, seed: int, threads: int | None) -> list[TruthRow]:

@@ -10,10 +10,12 @@ from rich.padding import Padding
 from rich.text import Text
 
 from circuits.cli.tables.basics import HEADING, figures, plain_table, section
+from circuits.errors import shortened
 from circuits.model.catalogue import CatalogueEntry
 from circuits.tasks import Task
 
 _SHOWN_ANSWERS = 3
+_LONGEST_PROMPT = 1000
 _FAMILIES = (
     "GPT-2, GPT-NeoX (Pythia), Llama (SmolLM2), Qwen2, Qwen3, Gemma 3, "
     "and attention-only models of TransformerLens"
@@ -85,4 +87,4 @@ def _shortened(answers: Sequence[str]) -> str:
 
 
 def visible(text: str) -> str:
-    return text.replace("\n", "↵")
+    return shortened(text.replace("\n", "↵"), _LONGEST_PROMPT)

@@ -44,7 +44,7 @@ def test_a_row_is_a_pair():
         ({"wrong": [" x", " y"]}, "answers are both correct and wrong: ' x'"),
         ({"template": True}, "column 'template' must be a number or a text, got True"),
         ({"template": ""}, "column 'template' is empty"),
-        ({"clean": ["x" * 99]}, "xx..."),
+        ({"clean": ["x" * 99]}, "xx…"),
     ],
 )
 def test_a_problem_is_told_with_its_row(change, message):
