@@ -481,6 +481,7 @@ def test_a_circuit_of_an_endless_model_is_refused_at_once(tmp_path):
     assert "100000 heads in all are allowed" in error_of("compare", file, file, code=1)
     os.mkfifo(tmp_path / "pipe")
     assert "is no regular file" in error_of("import", tmp_path / "pipe", code=1)
+    file.write_text(Circuit.of_heads([], 2, 4).to_json())
     assert "is no saved run" in error_of("compare", tmp_path / "pipe", file, code=1)
 
 

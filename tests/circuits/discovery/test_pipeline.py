@@ -15,7 +15,7 @@ from circuits import Discovery
 from circuits.components import Receiver
 from circuits.discover import run_discovery
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.session import WORK_DIRECTORY
+from circuits.discovery.kept import WORK_DIRECTORY
 from circuits.discovery.store import EXACT_FILE, owner
 from circuits.forward import LayeredModel, in_float32
 from circuits.model import tokenizer_of
