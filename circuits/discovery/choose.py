@@ -17,8 +17,6 @@ from circuits.evaluation.sizes import SizeCurve, SizePoint
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
 
-_LEFT_OUT = 12
-"""Of how many heads it is tried first whether a circuit that was chosen does without them."""
 _STEP = 1.5
 _MOST_REPORTED = 8
 
@@ -50,7 +48,7 @@ class Chooser:
         Of the first ranking, circuits of some sizes are tried. From the smallest of these that
         keeps enough on, and then in each other ranking, the smallest is looked for by halving, as
         if more heads always kept more, and only among those smaller than what was found by then. Of
-        what is found, heads are left out one by one as long as it does without them.
+        what is found, heads are left out as long as it does without them.
         """
         along, halving, without = progress.parts(0.5, 0.2, 0.3)
         (first, order), *others = orders.items()
@@ -60,7 +58,7 @@ class Chooser:
             best = self._smallest(name, order[: below - 1]) or best
             part(1.0)
         if best is not None:
-            self._thin(best, orders[best.ranking])
+            self._thin(best)
         without(1.0)
         return self.curve
 
@@ -118,25 +116,24 @@ class Chooser:
         n = bisect_left(range(len(order)), True, lo=too_few + 1, key=keeps)
         return self._tried[frozenset(order[:n])]
 
-    def _thin(self, point: SizePoint, order: Sequence[Head]) -> None:
-        """Leave out heads as long as enough is kept: those that come last, then whichever."""
-        for n_worst in (_LEFT_OUT, len(point)):
-            while (smaller := self._smaller(point, order, n_worst)) is not None:
-                point = smaller
+    def _thin(self, point: SizePoint) -> None:
+        """Leave out heads as long as enough is kept, in rounds: those first that cost least.
 
-    def _smaller(self, point: SizePoint, order: Sequence[Head], n_worst: int) -> SizePoint | None:
-        """The circuit without one of the heads that come last, if it keeps enough; else None.
-
-        The one that costs least on both sets: by validation alone, it would be one that is lucky.
+        What each costs is found on both sets of prompts: by validation alone, the first to go would
+        be one that is lucky there.
         """
-        worst = [head for head in reversed(order) if head in point.heads][:n_worst]
-        if len(point) == 1:
-            return None
-        circuits = [point.heads - {head} for head in worst]
-        kept = np.array([on.performances(circuits) for on in (self.search, self.validation)])
-        best = circuits[int(kept.mean(0).argmax())]
-        (found,) = self.tried(point.ranking, [best])
-        return found if found.keeps(self.keep) else None
+        smaller: SizePoint | None = point
+        while smaller is not None:
+            point, smaller = smaller, None
+            heads = sorted(point.heads)
+            without = [point.heads - {head} for head in heads]
+            kept = np.array([on.performances(without) for on in (self.search, self.validation)])
+            for place in kept.mean(0).argsort(kind="stable")[::-1]:
+                left = (smaller or point).heads - {heads[place]}
+                found = self.tried(point.ranking, [left])[0] if left else None
+                if found is None or not found.keeps(self.keep):
+                    break
+                smaller = found
 
 
 def with_held_out(sizes: SizeCurve, on: Evaluator, progress: Progress = SILENT) -> SizeCurve:
