@@ -5,10 +5,10 @@ python -m benchmarks.chance [--task ioi] [--seeds 10] [--swept ioi] [--swept-see
 
 Three controls: a model of the same architecture with random weights, prompts whose corrupted half
 equals the clean one, and answers labelled correct and wrong by a coin. With the gate: how often the
-verdict is "no circuit". Without it, on the tasks and seeds that are `--swept`, which takes most of
-the time: the share of the model's heads that each selection rule keeps in a dense search on
-estimates, all of them false. Every row is written to benchmarks/results/chance.json as soon as it
-is done; run again, it goes on from there.
+default's verdict is "no circuit". Without it, on the tasks and seeds that are `--swept`, which
+takes most of the time: the share of the model's heads that each selection rule keeps in a dense
+search on estimates, all of them false. Every row is written to benchmarks/results/chance.json as
+soon as it is done; run again, it goes on from there.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def measure(
 
 def without_gate(bridge: TransformerBridge, task: Task, config: DiscoveryConfig) -> dict[str, Any]:
     """Heads that each rule keeps; None where there is nothing that effects could be a share of."""
-    dense = replace(config, method="path-patching", ignore_behaviour=True, verify=False)
+    dense = replace(config.with_method("path-patching"), ignore_behaviour=True, verify=False)
     try:
         grown = Pipeline(Session.of(bridge, task, dense)).patch(list(RULES.values()))
     except InputError as error:
@@ -149,7 +149,7 @@ def main(
         is_random = case == RANDOM_WEIGHTS
         bridge = twin(model, seed) if is_random else trained
         control = get_task(name) if is_random else Control(get_task(name), CHANGES[case])
-        config = DiscoveryConfig("app", n_prompts=n_prompts, seed=seed)
+        config = DiscoveryConfig(n_prompts=n_prompts, seed=seed)
         row = {"case": case, "seed": seed, "task": name}
         rows = [old for old in rows if key_of(old) != (case, seed, name)]
         rows.append(row | measure(bridge, control, config, swept=(seed, name) in without))

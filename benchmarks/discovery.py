@@ -14,6 +14,7 @@ from rich.console import Console
 
 from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, publish
+from benchmarks.rivals_table import TESTS
 from benchmarks.tables import table
 from circuits import Discovery, discover_circuit, load_model
 from circuits.model import DEFAULT_MODEL
@@ -43,8 +44,6 @@ COLUMNS = (
     Column("forward passes: search + tests", "passes"),
     Column("seconds", "seconds", "{:.0f}"),
 )
-_TESTS = ("validation", "evaluation")
-"""Stages that run circuits on prompts beside those of the search."""
 
 
 def row_of(found: Discovery) -> dict[str, Any]:
@@ -79,7 +78,7 @@ def markdown(measured: dict[str, Any]) -> str:
     """The table, and the line that says where its figures come from."""
     rows = []
     for row in measured["rows"]:
-        tests = sum(row["forward_passes"].get(stage, 0.0) for stage in _TESTS)
+        tests = sum(row["forward_passes"].get(stage, 0.0) for stage in TESTS)
         whole = sum(row["forward_passes"].values())
         ends = "" if row["interval"] is None else " [{:.0f}, {:.0f}]".format(*row["interval"])
         shown = row | {

@@ -13,6 +13,8 @@ from typing import Annotated, Any
 
 import typer
 
+from circuits.runtime.files import write_atomically
+
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 NUMBERS = ROOT / "docs" / "numbers.md"
@@ -32,7 +34,7 @@ def publish(
 ) -> None:
     """Write `measured` to `out`, print `markdown`; put it into a section of its page if named."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(json.dumps(measured, indent=1) + "\n")
+    write_atomically({out: json.dumps(measured, indent=1).encode() + b"\n"})
     print(markdown)
     if section is not None:
         page = page_of(section, pages)

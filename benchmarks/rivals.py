@@ -5,7 +5,8 @@ python -m benchmarks.rivals [--task ioi] [--seeds 10] [--write]
 For every task and seed: 16 prompts to find on, 16 others to choose by, 64 more to report on, the
 same for all. Every way must keep the same percentage by the default's own test (`SizePoint.keeps`);
 one that has no circuit that does is reported with the one that keeps most. What was measured is
-kept, so that the benchmark goes on where it was stopped.
+kept, so that the benchmark goes on where it was stopped, and several processes may share the work,
+each with tasks of its own.
 """
 
 from __future__ import annotations
@@ -127,16 +128,20 @@ def main(
 ) -> None:
     """Measure what is not known yet, and write the figures as JSON and as a table."""
     bridge, about = load_model(model), {"model": model}
-    rows: dict[str, Row] = kept(out, about).get("rows", {})
     warnings.simplefilter("ignore")
+
+    def known() -> dict[str, Row]:
+        return kept(out, about).get("rows", {})
+
     for rivals in (False, True):
         for seed in range(min(seeds, rival_seeds) if rivals else seeds):
             for name in task or list_tasks():
-                rows[f"{name} {seed}"] = _measured(bridge, name, seed, rows, rivals=rivals)
+                row = _measured(bridge, name, seed, known(), rivals=rivals)
+                # Read again: another process may have written since.
+                rows = known() | {f"{name} {seed}": row}
                 publish({**about, "rows": rows}, out, "", None)
-    publish(
-        {**about, "rows": rows}, out, markdown({"rows": rows}), "rivals table" if write else None
-    )
+    measured = {**about, "rows": known()}
+    publish(measured, out, markdown(measured), "rivals table" if write else None)
 
 
 def _measured(

@@ -10,6 +10,8 @@ from benchmarks.tables import spread, table
 
 Row = Mapping[str, Any]
 DEFAULT = "default"
+TESTS = ("validation", "evaluation")
+"""Stages that run circuits on prompts beside those of the search."""
 
 
 def by_task(rows: Mapping[str, Row]) -> dict[str, list[Row]]:
@@ -42,8 +44,22 @@ def markdown(measured: Row) -> str:
     return (
         f"{table(titles, lines, n_left=2)}\n\n"
         "Mean ± SD over seeds; 16 prompts to find on, 16 to choose by, 64 to report on. "
-        f"{machines[0]['processor']}, torch {machines[0]['torch']}, commit {commits}."
+        f"{machines[0]['processor']}, torch {machines[0]['torch']}, commit {commits}.\n\n"
+        f"Where the default's forward passes go, as means over seeds:\n\n{stages(rows)}"
     )
+
+
+def stages(rows: Mapping[str, Row]) -> str:
+    """Forward passes of every stage of the default, over the prompts of the search."""
+    lines, names = [], list(next(iter(rows.values()))["passes"])
+    searches = [name for name in names if name not in TESTS]
+    for task, of_task in by_task(rows).items():
+        passes = {name: fmean(row["passes"][name] for row in of_task) for name in names}
+        search = sum(passes[name] for name in searches)
+        edges = fmean(row["edges"] for row in of_task)
+        figures = (*(passes[name] for name in searches), search, *(passes[name] for name in TESTS))
+        lines.append((task, *(f"{figure:.1f}" for figure in figures), f"{edges:.0f}"))
+    return table(("task", *searches, "search, in all", *TESTS, "edges"), lines)
 
 
 def _cells(ways: list[Row]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import takewhile
 from math import log
 
 import numpy as np
@@ -16,8 +17,6 @@ from circuits.evaluation.sizes import SizeCurve, SizePoint
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
 
-_LEFT_OUT = 12
-"""Of how many heads it is tried first whether a circuit that was chosen does without them."""
 _STEP = 1.5
 _MOST_REPORTED = 8
 
@@ -46,10 +45,10 @@ class Chooser:
     ) -> SizeCurve:
         """Try circuits of every size; choose the smallest that keeps enough (`SizePoint.keeps`).
 
-        Of the first ranking, circuits of some sizes are tried. The smallest that keeps enough is
-        looked for in each ranking by halving, as if more heads always kept more, and only among
-        those smaller than what was found by then. Of what is found, heads are left out one by one
-        as long as it does without them.
+        Of the first ranking, circuits of some sizes are tried. From the smallest of these that
+        keeps enough on, and then in each other ranking, the smallest is looked for by halving, as
+        if more heads always kept more, and only among those smaller than what was found by then. Of
+        what is found, heads are left out as long as it does without them.
         """
         along, halving, without = progress.parts(0.5, 0.2, 0.3)
         (first, order), *others = orders.items()
@@ -59,7 +58,7 @@ class Chooser:
             best = self._smallest(name, order[: below - 1]) or best
             part(1.0)
         if best is not None:
-            self._thin(best, orders[best.ranking])
+            self._thin(best)
         without(1.0)
         return self.curve
 
@@ -74,54 +73,67 @@ class Chooser:
     ) -> SizePoint | None:
         """Circuits of some sizes of a ranking, and the smallest that keeps enough; None: none."""
         first, second = progress.parts(0.7, 0.3)
-        self.tried(name, [frozenset(order[:n]) for n in _sizes(len(order))], first)
-        found = self._smallest(name, order)
+        points = self.tried(name, [frozenset(order[:n]) for n in _sizes(len(order))], first)
+        too_few = list(takewhile(lambda point: not point.keeps(self.keep), points))
+        found = None
+        if len(too_few) < len(points):
+            enough = len(points[len(too_few)])
+            found = self._smallest(name, order[:enough], max(map(len, too_few), default=0))
         second(1.0)
         return found
 
     def tried(
         self, name: str, circuits: Sequence[frozenset[Head]], progress: Progress = SILENT
     ) -> list[SizePoint]:
-        """Circuits on the prompts of the search and on those of validation."""
+        """Circuits on the prompts of the search and on those of validation.
+
+        The more heads there are for each prompt of the search, the better they fit to it by chance:
+        the less it counts, up to two heads for each, where it counts nothing. And the more errors
+        are to spare: one up to a head for two prompts, two from a head for each on.
+        """
         new = [heads for heads in circuits if heads not in self._tried]
         first, second = progress.parts(0.5, 0.5)
         runs = _runs(new, self.search, first), _runs(new, self.validation, second)
-        weights = [_evidence(len(heads), len(self.search.pairs)) for heads in new]
-        columns = [_kept(runs[0]), _kept(runs[1]), _judged(*runs, np.array(weights))]
-        for heads, *kept in zip(new, *columns, strict=True):
-            self._tried[heads] = SizePoint(name, heads, *kept)
+        crowds = [len(heads) / len(self.search.pairs) for heads in new]
+        weights = np.array([max(0.0, 1 - crowd / 2) for crowd in crowds])
+        columns = [_kept(runs[0]), _kept(runs[1]), _judged(*runs, weights)]
+        for heads, crowd, *kept in zip(new, crowds, *columns, strict=True):
+            spare = min(2.0, max(1.0, 2 * crowd))
+            self._tried[heads] = SizePoint(name, heads, *kept, spare=spare)
         return [self._tried[heads] for heads in circuits]
 
-    def _smallest(self, name: str, order: Sequence[Head]) -> SizePoint | None:
-        """The smallest circuit of the best heads of a ranking that keeps enough; None: none."""
+    def _smallest(self, name: str, order: Sequence[Head], too_few: int = 0) -> SizePoint | None:
+        """The smallest circuit of the best heads of a ranking that keeps enough.
+
+        None where all of them do not; so many are known to be too few.
+        """
 
         def keeps(n: int) -> bool:
             return self.tried(name, [frozenset(order[:n])])[0].keeps(self.keep)
 
         if not order or not keeps(len(order)):
             return None
-        n = bisect_left(range(len(order)), True, lo=1, key=keeps)
+        n = bisect_left(range(len(order)), True, lo=too_few + 1, key=keeps)
         return self._tried[frozenset(order[:n])]
 
-    def _thin(self, point: SizePoint, order: Sequence[Head]) -> None:
-        """Leave out heads as long as enough is kept: those that come last, then whichever."""
-        for n_worst in (_LEFT_OUT, len(point)):
-            while (smaller := self._smaller(point, order, n_worst)) is not None:
-                point = smaller
+    def _thin(self, point: SizePoint) -> None:
+        """Leave out heads as long as enough is kept, in rounds: those first that cost least.
 
-    def _smaller(self, point: SizePoint, order: Sequence[Head], n_worst: int) -> SizePoint | None:
-        """The circuit without one of the heads that come last, if it keeps enough; else None.
-
-        Which one, validation prompts say.
+        What each costs is found on both sets of prompts: by validation alone, the first to go would
+        be one that is lucky there.
         """
-        worst = [head for head in reversed(order) if head in point.heads][:n_worst]
-        if len(point) == 1:
-            return None
-        circuits = [point.heads - {head} for head in worst]
-        kept = self.validation.performances(circuits)
-        best = circuits[kept.index(max(kept))]
-        (found,) = self.tried(point.ranking, [best])
-        return found if found.keeps(self.keep) else None
+        smaller: SizePoint | None = point
+        while smaller is not None:
+            point, smaller = smaller, None
+            heads = sorted(point.heads)
+            without = [point.heads - {head} for head in heads]
+            kept = np.array([on.performances(without) for on in (self.search, self.validation)])
+            for place in kept.mean(0).argsort(kind="stable")[::-1]:
+                left = (smaller or point).heads - {heads[place]}
+                found = self.tried(point.ranking, [left])[0] if left else None
+                if found is None or not found.keeps(self.keep):
+                    break
+                smaller = found
 
 
 def with_held_out(sizes: SizeCurve, on: Evaluator, progress: Progress = SILENT) -> SizeCurve:
@@ -178,14 +190,6 @@ def _judged(
         return 100 * (weight * found[1:] + other[1:]) / (weight * found[:1] + other[:1])
 
     return Bootstrap().estimates(figures, search, validation)
-
-
-def _evidence(n_heads: int, n_prompts: int) -> float:
-    """What prompts say of a circuit that was found on them: less, the more heads were chosen by it.
-
-    As much as others where there are few heads, and nothing of twice as many heads as prompts.
-    """
-    return max(0.0, 1 - n_heads / (2 * n_prompts))
 
 
 def _sizes(most: int) -> list[int]:

@@ -23,10 +23,10 @@ class SizePoint:
         heads: Its heads.
         search: Percent of the model's metric that it keeps on the prompts it was searched on.
         validation: The same on the prompts that sizes are chosen by.
-        judged: The same on both, as the choice rests on them: those of the search count less, the
-            more heads there are for each, and nothing from two heads for each on.
+        judged: The same on both, as the choice rests on them.
         held_out: The same on prompts that neither search nor choice has seen; None where that was
             not measured.
+        spare: How many standard errors of `judged` the choice asks for beyond what is to be kept.
 
     >>> kept = Estimate(91.0, 84.0, 96.0)
     >>> point = SizePoint("attribution", circuit.heads, kept, kept, kept)
@@ -40,6 +40,7 @@ class SizePoint:
     validation: Estimate
     judged: Estimate
     held_out: Estimate | None = None
+    spare: float | int = 1
 
     def __len__(self) -> int:
         """How many heads it has."""
@@ -47,11 +48,12 @@ class SizePoint:
 
     @property
     def surely(self) -> float:
-        """What it keeps as far as the choice rests on it, less one standard error of that."""
-        return self.judged.value - (self.judged.high - self.judged.low) / _ERRORS_WIDE
+        """What it keeps as far as the choice rests on it, less the errors that are to spare."""
+        error = (self.judged.high - self.judged.low) / _ERRORS_WIDE
+        return self.judged.value - self.spare * error
 
     def keeps(self, percent: float | int) -> bool:
-        """Whether it holds so much, with a standard error to spare."""
+        """Whether it surely keeps so much."""
         return self.surely >= percent
 
 
@@ -110,7 +112,7 @@ class SizeCurve:
         """Another circuit of those that were tried; of those run on held-out prompts, if any were.
 
         Args:
-            keep: The smallest that keeps so many percent, with a standard error to spare.
+            keep: The smallest that surely keeps so many percent.
             heads: The one of at most so many heads that keeps most.
 
         Raises:

@@ -28,7 +28,7 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
         "that neither search nor choice has seen",
         "elsewhere": f"{point.search:.1f}% on {config.n_prompts} prompts of the search, "
         f"{point.validation:.1f}% on {sizes.n_validation} others that the size was chosen by",
-        "chosen": f"{reason} of these, with a standard error to spare",
+        "chosen": f"{reason} of these, with {point.spare:.1f} standard errors to spare",
     }
     if found.performance > 100:
         told["above 100%"] = "heads that work against the answer are left out"

@@ -50,6 +50,9 @@ def test_the_table_and_the_figure_have_every_seed(row) -> None:
     text = markdown({"rows": rows})
     size = len(row["ways"]["default"]["heads"])
     assert f"| ioi | default | 4 | {size}.0 ± 0.0 |" in text
+    passes = row["passes"]
+    search = sum(passes.values()) - passes["validation"] - passes["evaluation"]
+    assert f" | {search:.1f} | {passes['validation']:.1f} | " in text
     figure = rivals_figure("ioi", [row, row])
     assert [len(trace.x) for trace in figure.data if trace.name == "default"] == [2]
     means = front([row["ways"]["default"]])
@@ -61,7 +64,7 @@ def test_what_is_known_is_not_measured_again(row, toy, tmp_path, monkeypatch) ->
 
     def measured(run):
         asked.append(f"default {run.session.config.seed}")
-        return {"ways": {"default": row["ways"]["default"]}, "machine": row["machine"]}
+        return row | {"ways": {"default": row["ways"]["default"]}}
 
     def others(run, n_heads):
         asked.append(f"rivals {run.session.config.seed}")

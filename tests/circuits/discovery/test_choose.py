@@ -87,7 +87,7 @@ class TestTheChoice:
         assert not any(point.keeps(chosen.config.keep) for point in smaller)
 
     def test_it_does_without_none_of_its_heads(self, chosen) -> None:
-        """The one that validation says costs least was left out, and too little was kept."""
+        """The one that costs least was left out, and too little was kept."""
         heads = chosen.circuit.heads
         assert chosen.contributions.kept.keys() == heads
         tried = [p for p in chosen.sizes.points if p.heads < heads and len(p) == len(heads) - 1]
@@ -123,7 +123,7 @@ class TestTheChoice:
 
 
 def test_prompts_of_the_search_count_less_the_more_heads_were_found_on_them(toy) -> None:
-    """Evenly: leaving out one head never brings all of their weight back."""
+    """Evenly: leaving out one head never brings all of their weight back. And more is to spare."""
     session = Session.of(*toy, CONFIG)
     evaluator = session.evaluator()
     few, others = evaluator.on(evaluator.pairs[:5]), evaluator.on(evaluator.pairs[5:])
@@ -135,6 +135,7 @@ def test_prompts_of_the_search_count_less_the_more_heads_were_found_on_them(toy)
         runs = [one.metrics([one.everything, point.heads]).mean(1) for one in (few, others)]
         full, kept = weight * runs[0] + runs[1]
         assert point.judged.value == pytest.approx(100 * float(kept / full), abs=1e-3)
+        assert point.spare == pytest.approx(min(2, max(1, 2 * n / 5)))
     assert points[-1].judged.value == pytest.approx(points[-1].validation.value)
     assert points[0].judged.value != pytest.approx(points[0].validation.value)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -35,6 +37,11 @@ class TestTheChoice:
         lucky = point(3, 84.9, error=10.0)
         assert lucky.judged.value > 94
         assert len(SizeCurve.of([*POINTS, lucky], keep=85).point) == 4
+
+    def test_or_with_several(self) -> None:
+        strict = replace(point(3, 86.0, error=2.0), spare=1.6)
+        assert strict.surely == pytest.approx(84.8)
+        assert len(SizeCurve.of([*POINTS, strict], keep=85).point) == 4
 
     def test_of_one_size_the_one_that_keeps_more(self) -> None:
         better = point(4, 93.0, ranking="three")
