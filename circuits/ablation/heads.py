@@ -12,6 +12,7 @@ from circuits.ablation.distinct_streams import Streams
 from circuits.ablation.outputs import HeadOutputs
 from circuits.components import Head
 from circuits.forward import LayeredModel
+from circuits.forward.finite import check_finite
 from circuits.forward.passes import trim
 from circuits.metrics import Metric
 from circuits.runtime.progress import SILENT, Progress
@@ -45,6 +46,7 @@ def ablated_metric(
 
     Raises:
         MismatchError: `replaced` holds no mean for the template of a prompt.
+        NonFiniteError: The metric is NaN or infinite on some prompts.
 
     >>> from circuits.metrics import logit_diff
     >>> kept = [frozenset(), circuit.heads]
@@ -62,7 +64,9 @@ def ablated_metric(
         chunks = []
         for part, report in progress.each(parts):
             chunks.append(_run(model, pairs, replaced, start, part, metric, max_rows, report))
-    return torch.cat(chunks)[index]
+    found = torch.cat(chunks)[index]
+    check_finite(model.bridge, "the metric with heads replaced", found, [pairs.clean])
+    return found
 
 
 def kept_mask(

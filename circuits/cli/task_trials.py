@@ -18,6 +18,7 @@ from circuits.cli.tables import basics as tables
 from circuits.cli.tables.behaviour import Answer, trial
 from circuits.cli.terminal import out, print_json, print_note, print_warning
 from circuits.discovery.pipeline import STAGES
+from circuits.errors import CircuitsError
 from circuits.forward import TransformerBridge
 from circuits.metrics import get_metric
 from circuits.model import tokenizer_of
@@ -64,15 +65,20 @@ def check_rows(
 ) -> bool:
     """Print which rows can be used and how well a model does them; whether all can.
 
-    Rows that can be used are written to `usable`.
+    Rows that can be used are written to `usable`. What keeps the model from being tried on them is
+    raised behind all that.
     """
-    behaviour, answers = None, []
+    behaviour, answers, problem = None, [], None
     with show_progress((LOADING, STAGES[0])) as progress:
         bridge = source.load(progress)
         report = task.check(tokenizer_of(bridge))
         if report.usable:
             pairs = task.usable_pairs(tokenizer_of(bridge), n_prompts, seed)
-            behaviour, answers = _tried(bridge, pairs, metric, progress)
+            try:
+                behaviour, answers = _tried(bridge, pairs, metric, progress)
+            except CircuitsError as error:
+                # What is known of the rows is told all the same.
+                problem = error
     title = f"{task.spec} on {source.shown}"
     if as_json:
         print_json(_plain(task, report, behaviour, source.shown, metric))
@@ -83,6 +89,8 @@ def check_rows(
     _warn(report, behaviour, title)
     if usable is not None:
         _write_usable(task, report, usable)
+    if problem is not None:
+        raise problem
     return not report.problems
 
 

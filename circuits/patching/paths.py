@@ -50,6 +50,7 @@ def path_effects(
         MismatchError: The receiver or a sender is not in the model.
         SettingError: The engine is unknown, or measures no single receiver.
         NoEffectError: Clean and corrupted metric are equal.
+        NonFiniteError: The metric or an effect is NaN or infinite on some prompts.
 
     >>> path_effects(model, pairs, Receiver.parse("2.0.q")).shape
     torch.Size([3, 4])
@@ -91,6 +92,7 @@ def effect_table(
     Raises:
         MismatchError: A candidate is not in the model.
         NoEffectError: Clean and corrupted metric are equal.
+        NonFiniteError: The metric or an effect is NaN or infinite on some prompts.
 
     >>> effect_table(model, pairs).effects(Receiver.logits()).shape
     torch.Size([3, 4])

@@ -23,7 +23,7 @@ from torch import Tensor
 from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import read_tokens
-from circuits.scores.scorer import Scorer
+from circuits.scores.scorer import Scorer, finite_scores
 
 
 def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
@@ -31,6 +31,7 @@ def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
 
     Raises:
         InputError: There is no prompt.
+        NonFiniteError: A score, or a prompt's metric, is NaN or infinite.
 
     >>> attribution_scores(Activations(model, pairs)).shape
     torch.Size([3, 4])
@@ -38,7 +39,7 @@ def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
     per_prompt = [_sizes(batch) for batch in activations.batches]
     if not per_prompt:
         raise InputError("attribution needs at least one prompt pair, got none")
-    return torch.cat(per_prompt).mean(0).float().cpu()
+    return finite_scores("attribution", torch.cat(per_prompt).mean(0).float().cpu())
 
 
 def _sizes(batch: Batch) -> Float[Tensor, "prompt layer head"]:

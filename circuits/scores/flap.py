@@ -18,7 +18,7 @@ from circuits.forward.activations import Activations
 from circuits.forward.passes import PairedActivations
 from circuits.metrics import logit_diff
 from circuits.scores.registry import Contrast
-from circuits.scores.scorer import Scorer
+from circuits.scores.scorer import Scorer, finite_scores
 from circuits.tasks import PromptPairs
 
 Statistic = Literal["IFV", "WIFV", "WIFN"]
@@ -140,6 +140,7 @@ class HeadStatistics:
 
         Raises:
             SettingError: The statistic or the contrast is unknown.
+            NonFiniteError: A score is NaN or infinite.
 
         """
         for name, value, known in (
@@ -150,11 +151,11 @@ class HeadStatistics:
                 names = [known_name for known_name in known if known_name is not None]
                 raise SettingError(unknown_name(name, str(value), names))
         if contrast == "paired":
-            return _standardise(self.squared_change[..., None]).float().cpu()
+            return _standardise(self.squared_change[..., None])
         columns = self._columns(statistic, self.clean)
         if contrast == "published":
             columns = (columns**2 - self._columns(statistic, self.corrupted) ** 2).abs()
-        return _standardise(columns).float().cpu()
+        return _standardise(columns)
 
     def _columns(
         self, statistic: Statistic, moments: Moments
@@ -193,6 +194,7 @@ def head_scores(
 
     Raises:
         SettingError: The statistic or the contrast is unknown.
+        NonFiniteError: A score, or a prompt's logit difference, is NaN or infinite.
 
     >>> head_scores(model, pairs, "WIFN", contrast="published").shape
     torch.Size([3, 4])
@@ -226,7 +228,7 @@ def _standardise(columns: Float[Tensor, "layer head d_head"]) -> Float[Tensor, "
     spread = flat.std(-1, keepdim=True)
     standard = (flat - flat.mean(-1, keepdim=True)) / spread.where(spread > 0, 1.0)
     heads = rearrange(standard, "layer (head d) -> layer head d", head=columns.shape[1])
-    return reduce(heads, "layer head d -> layer head", "mean")
+    return finite_scores("FLAP", reduce(heads, "layer head d -> layer head", "mean").float().cpu())
 
 
 def _statistics(activations: Activations) -> HeadStatistics:

@@ -62,7 +62,6 @@ def test_a_prompt_that_the_model_cannot_read_is_named(monkeypatch) -> None:
         (6, (2.0, 2.0), (0.016, 1.0), "no circuit", "corrupting the prompts changes nothing"),
         (20, (2.0, 1.9), (1e-4, 0.011), "no circuit", r"above that on corrupted .*p = 0.011"),
         (20, (0.1, -2.0), (0.3, 1e-4), "no circuit", r"above chance .*p = 0.3"),
-        (20, (float("nan"), 1.0), (float("nan"),) * 2, "no circuit", "p = nan"),
         (20, (2.0, 1.0), (None, None), "no circuit", "untested"),
     ],
 )
@@ -81,7 +80,6 @@ def test_verdict(n, metrics, p_values, kind, reason) -> None:
         (0.59, 2.0, -1.0, r"answers 59% of the prompts right \(under 60%\)"),
         (1.0, 2.0, 2.0, r"clean prompts \(2.00\) is not above that on corrupted ones \(2.00\)"),
         (1.0, -1.0, 2.0, "not above"),
-        (1.0, float("nan"), 2.0, "not above"),
     ],
 )
 def test_weakness(accuracy, clean, corrupted, weakness: str | None) -> None:

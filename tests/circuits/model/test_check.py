@@ -197,13 +197,6 @@ class TestTampered:
         with pytest.raises(UnsupportedModelError, match="differs"):
             check_reproduces(bridge)
 
-    def test_logits_that_are_not_numbers(self) -> None:
-        bridge = tiny_model("llama")
-        with torch.no_grad():
-            bridge.blocks[1].attn.v.original_component.weight[0, 0] = float("nan")
-        with pytest.raises(UnsupportedModelError, match="nan"):
-            check_reproduces(bridge)
-
 
 def test_tolerance(llama) -> None:
     assert check_reproduces(llama, tolerance=1e-3) < 1e-3
