@@ -13,7 +13,7 @@ from torch import Tensor
 
 from circuits.forward.finite import check_finite
 from circuits.forward.gradients import metric_gradients
-from circuits.forward.layers import LayeredModel, TransformerBridge
+from circuits.forward.model import LayeredModel, TransformerBridge
 from circuits.forward.passes import PairedActivations
 from circuits.forward.positions import ActivePositions
 from circuits.graph import Mlps, ModelGraph

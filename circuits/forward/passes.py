@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.forward.layers import Layer, LayeredModel
+from circuits.forward.layers import Layer
+from circuits.forward.model import LayeredModel
 from circuits.metrics import Metric
 from circuits.tasks import PromptPairs
 

@@ -10,7 +10,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.forward.finite import check_finite
-from circuits.forward.layers import Layer, LayeredModel
+from circuits.forward.layers import Layer
+from circuits.forward.model import LayeredModel
 from circuits.forward.passes import LayerActivations, layer_by_layer
 
 

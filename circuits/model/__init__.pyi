@@ -1,6 +1,5 @@
 from .attention import AttentionPattern, attention_patterns
 from .catalogue import DEFAULT_MODEL, CatalogueEntry, list_models
-from .check import check_reproduces
 from .identity import ModelIdentity, check_weights, identify
 from .loading import load_model, model_of
 from .tokenizers import load_tokenizer, tokenizer_of
@@ -11,7 +10,6 @@ __all__ = [
     "CatalogueEntry",
     "ModelIdentity",
     "attention_patterns",
-    "check_reproduces",
     "check_weights",
     "identify",
     "list_models",

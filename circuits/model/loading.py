@@ -21,8 +21,8 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
+from circuits.forward import LayeredModel
 from circuits.model.catalogue import DEFAULT_MODEL, model_directory
-from circuits.model.check import check_reproduces
 from circuits.model.default_weights import quiet_transformers
 from circuits.model.identity import ModelIdentity, check_weights, in_use
 from circuits.model.tokenizers import has_tokenizer, read_tokenizer, remember_tokenizer
@@ -51,7 +51,8 @@ def load_model(
         name_or_path: A name of `list_models()`, any Hugging Face name, or a checkpoint directory.
         device: By default "cuda" where there is one, else "cpu".
         dtype: float32, bfloat16, float16 or float64.
-        check: Run two short prompts, and compare our forward pass with the model's own.
+        check: Run two short prompts, and compare our forward pass with the model's own; without,
+            that is done before it is first used.
         progress: Called with a line of text when a step takes long.
 
     Raises:
@@ -79,7 +80,7 @@ def load_model(
     bridge = _wrap(model, architecture, name, tokenizer)
     bridge.eval().requires_grad_(False)
     if check:
-        check_reproduces(bridge)
+        LayeredModel.of(bridge)
     if tokenizer is not None:
         remember_tokenizer(bridge, tokenizer)
     return bridge

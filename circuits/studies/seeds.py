@@ -16,7 +16,7 @@ from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.methods import method_names
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
-from circuits.discovery.session import Session, checked, is_begun
+from circuits.discovery.session import Session, is_begun
 from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference, check_same_shape
@@ -93,7 +93,7 @@ def discover_seeds(
     check_against(config, against)
     if resume:
         check_study_begun(directory)
-    repeated = _Repeated(checked(model), get_task(task), config, against, resume)
+    repeated = _Repeated(LayeredModel.of(model), get_task(task), config, against, resume)
     runs = repeated.runs(numbers, directory, Progress.of(progress).stage(SEED_STAGES[0]))
     reported = config.seed if config.seed in numbers else numbers[0]
     study = SeedStudy(runs, reported, name_of(against))

@@ -16,10 +16,10 @@ from circuits.components import Head, Receiver
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import NonFiniteError
 from circuits.evaluation import Evaluator
-from circuits.forward import Activations, LayeredModel
+from circuits.forward import Activations, LayeredModel, check_reproduces
 from circuits.graph import ModelGraph
 from circuits.metrics import logit_diff
-from circuits.model import attention_patterns, check_reproduces
+from circuits.model import attention_patterns
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import ESTIMATORS, EdgeSums, effect_table, path_effects
 from circuits.roles import read_heads

@@ -29,6 +29,7 @@ from transformers import (
 from transformers.utils import logging as transformers_logging
 
 from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError
+from circuits.forward import check
 from circuits.model import loading
 from circuits.model.loading import load_model
 from circuits.model.tokenizers import tokenizer_of
@@ -173,7 +174,7 @@ def test_a_model_that_is_not_reproduced_is_refused(
     def refuse(bridge: TransformerBridge) -> float:
         raise UnsupportedModelError(f"{bridge.cfg.architecture} differs by 3")
 
-    monkeypatch.setattr(loading, "check_reproduces", refuse)
+    monkeypatch.setattr(check, "check_reproduces", refuse)
     with pytest.raises(UnsupportedModelError, match="LlamaForCausalLM differs by 3"):
         load_model(checkpoint)
     load_model(checkpoint, check=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
 from einops import reduce
 from jaxtyping import Float, Int
@@ -9,12 +11,23 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.errors import UnsupportedModelError
+from circuits.forward.extraction import architecture_of
 from circuits.forward.finite import check_finite
-from circuits.forward.layers import LayeredModel
+from circuits.forward.model import LayeredModel, in_pieces
 from circuits.forward.passes import run_layers
-from circuits.model.identity import architecture_of
 
 _LONGEST_WINDOW_CHECKED = 128
+_checked: WeakKeyDictionary[TransformerBridge, set[torch.dtype]] = WeakKeyDictionary()
+"""The dtypes that each model was checked in."""
+
+
+def check_once(bridge: TransformerBridge) -> None:
+    """`check_reproduces`, unless the model passed it already. Raises as that does."""
+    dtype = next(bridge.parameters()).dtype
+    passed = _checked.setdefault(bridge, set())
+    if dtype not in passed:
+        check_reproduces(bridge)
+        passed.add(dtype)
 
 
 def check_reproduces(
@@ -70,7 +83,7 @@ def _run_in_pieces(
     bridge: TransformerBridge, n_tokens: int
 ) -> tuple[Int[Tensor, "prompt pos"], Float[Tensor, "prompt pos vocab"]]:
     """Two random prompts, and their logits."""
-    model = LayeredModel.of(bridge)
+    model = in_pieces(bridge)
     length = min(_length_beyond_windows(model, n_tokens), bridge.cfg.n_ctx)
     generator = torch.Generator().manual_seed(0)
     tokens = torch.randint(0, bridge.cfg.d_vocab, (2, length), generator=generator)
