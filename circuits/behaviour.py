@@ -10,10 +10,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.errors import NonFiniteError, TaskError
+from circuits.errors import NonFiniteError
 from circuits.forward import TransformerBridge
 from circuits.forward.finite import check_finite
-from circuits.forward.passes import at_end, trim
+from circuits.forward.passes import at_end
+from circuits.forward.prompts import readable, trim
 from circuits.metrics import Metric, accuracy, logit_diff, top_1
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.significance import least_p_value, prompts_needed, sign_flip_p_values
@@ -167,14 +168,14 @@ def measure_behaviour(
         progress: Hears of the fraction done.
 
     Raises:
-        TaskError: A prompt is longer than the model can read.
+        TaskError: A prompt is longer than the model can read, or has a token that it does not know.
         NonFiniteError: A logit, or the metric, is NaN or infinite on some prompts.
 
     >>> behaviour = measure_behaviour(model, pairs)
     >>> behaviour.accuracy, behaviour.clean_metric > behaviour.corrupted_metric
     (1.0, True)
     """
-    _check_lengths(model, pairs)
+    pairs = readable(model, pairs)
     parts, clean, corrupted = _answered(model, pairs, batch, progress)
 
     def measured(by: Metric, logits: list[Tensor]) -> Float[Tensor, " prompt"]:
@@ -202,25 +203,13 @@ def _answered(
     model: TransformerBridge, pairs: PromptPairs, batch: int, progress: Progress
 ) -> tuple[list[PromptPairs], list[Tensor], list[Tensor]]:
     """The pairs, a few at a time, and the logits at the answers of their two prompts."""
-    device = next(model.parameters()).device
-    rows = torch.arange(len(pairs)).split(batch)
-    parts = [trim(pairs[index].to(device)) for index in rows]
+    parts = [trim(pairs[index]) for index in torch.arange(len(pairs)).split(batch)]
     clean, corrupted = [], []
     for part, report in progress.each(parts):
         clean.append(answer_logits(model, part.clean, part))
         report(0.5)
         corrupted.append(answer_logits(model, part.corrupted, part))
     return parts, clean, corrupted
-
-
-def _check_lengths(model: TransformerBridge, pairs: PromptPairs) -> None:
-    longest = int(pairs.end.argmax())
-    n_tokens, most = int(pairs.end[longest]) + 1, model.cfg.n_ctx
-    if n_tokens > most:
-        raise TaskError(
-            f"a prompt of {n_tokens:,} tokens is longer than the {most:,} that the model reads: "
-            f"{pairs.clean_text[longest][:60]!r}...; shorten it, or take it out"
-        )
 
 
 def _largest(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Float[Tensor, " prompt"]:

@@ -27,7 +27,8 @@ from torch import Tensor
 from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
 from circuits.forward import Layer, LayeredModel
 from circuits.forward.finite import check_finite
-from circuits.forward.passes import at_end, head_outputs, trim
+from circuits.forward.passes import at_end, head_outputs
+from circuits.forward.prompts import readable, trim
 from circuits.graph import ModelGraph
 from circuits.metrics import Metric
 from circuits.runtime.progress import SILENT, Progress
@@ -69,9 +70,9 @@ def edge_ablated_metric(
     (torch.Size([4]), True)
     """
     reads = senders_of(edges, model.graph())
-    parts = []
+    pairs, parts = readable(model.bridge, pairs), []
     for rows, report in progress.each(torch.arange(len(pairs)).split(_PROMPTS_TOGETHER)):
-        part = trim(pairs[rows].to(model.device))
+        part = trim(pairs[rows])
         with torch.no_grad():
             resid = _final_stream(model, part, reads, report)
             parts.append(metric(model.unembed(at_end(resid, part)), part))

@@ -13,7 +13,7 @@ from circuits.ablation.outputs import HeadOutputs
 from circuits.components import Head
 from circuits.forward import LayeredModel
 from circuits.forward.finite import check_finite
-from circuits.forward.passes import trim
+from circuits.forward.prompts import readable
 from circuits.metrics import Metric
 from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
@@ -54,7 +54,7 @@ def ablated_metric(
     >>> bool(none < some)  # the circuit's heads bring back what the means took away
     True
     """
-    pairs = trim(pairs.to(model.device))
+    pairs = readable(model.bridge, pairs)
     kept = kept_mask(circuits, model.n_layers, model.n_heads).to(model.device)
     # Sorted by layer, so that circuits that share low layers come together.
     distinct, index = kept.unique(dim=0, return_inverse=True)

@@ -17,7 +17,8 @@ from torch import Tensor
 from circuits.ablation.outputs import HeadOutputs
 from circuits.forward import Layer, LayeredModel
 from circuits.forward.finite import check_finite
-from circuits.forward.passes import at_end, trim
+from circuits.forward.passes import at_end
+from circuits.forward.prompts import readable
 from circuits.metrics import Metric
 from circuits.tasks import PromptPairs
 
@@ -70,7 +71,7 @@ def weighted_gradients(
     >>> run.metric.allclose(activations.clean_metric, atol=1e-4)
     True
     """
-    pairs, gradients = trim(pairs.to(model.device)), torch.zeros(len(pairs), *kept.shape)
+    pairs, gradients = readable(model.bridge, pairs), torch.zeros(len(pairs), *kept.shape)
     weights = {
         layer: torch.full((len(pairs), n), weight, dtype=model.dtype, device=model.device)
         for layer, n in enumerate(kept.sum(1).tolist())

@@ -20,6 +20,8 @@ from circuits.cli.terminal import out, print_json, print_note, print_warning
 from circuits.discovery.pipeline import STAGES
 from circuits.errors import CircuitsError
 from circuits.forward import TransformerBridge
+from circuits.forward.extraction import vocabulary_of
+from circuits.forward.prompts import readable
 from circuits.metrics import get_metric
 from circuits.model import tokenizer_of
 from circuits.runtime.progress import Progress
@@ -71,9 +73,10 @@ def check_rows(
     behaviour, answers, problem = None, [], None
     with show_progress((LOADING, STAGES[0])) as progress:
         bridge = source.load(progress)
-        report = task.check(tokenizer_of(bridge))
+        tokenizer, n_tokens = tokenizer_of(bridge), min(vocabulary_of(bridge))
+        report = task.check(tokenizer, n_tokens)
         if report.usable:
-            pairs = task.usable_pairs(tokenizer_of(bridge), n_prompts, seed)
+            pairs = task.usable_pairs(tokenizer, n_prompts, seed, n_tokens)
             try:
                 behaviour, answers = _tried(bridge, pairs, metric, progress)
             except CircuitsError as error:
@@ -105,7 +108,7 @@ def _tried(
 def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[Answer]:
     """What the model says to the first few prompts, and whether that is correct."""
     tokenizer = tokenizer_of(bridge)
-    pairs = pairs[:_SHOWN_PROMPTS].to(next(bridge.parameters()).device)
+    pairs = readable(bridge, pairs[:_SHOWN_PROMPTS])
     said = answer_logits(bridge, pairs.clean, pairs).argmax(-1)
     right = (said[:, None] == pairs.correct).any(1)
     return [

@@ -16,6 +16,7 @@ from circuits.forward.gradients import metric_gradients
 from circuits.forward.model import LayeredModel, TransformerBridge
 from circuits.forward.passes import PairedActivations
 from circuits.forward.positions import ActivePositions
+from circuits.forward.prompts import check_any, readable
 from circuits.graph import Mlps, ModelGraph
 from circuits.metrics import Metric, logit_diff
 from circuits.tasks import PromptPairs
@@ -92,7 +93,13 @@ class Activations:
         pairs: PromptPairs,
         metric: Metric = logit_diff,
     ) -> None:
-        """Of some prompts, and the metric that their effects are measured by."""
+        """Of some prompts, and the metric that their effects are measured by.
+
+        Raises:
+            InputError: There is no prompt.
+
+        """
+        check_any(pairs)
         self.model, self.pairs, self.metric = LayeredModel.of(model), pairs, metric
 
     @cached_property
@@ -102,12 +109,10 @@ class Activations:
         found = tuple(
             Batch(rows, PairedActivations.of(self.model, self.pairs[rows], self.metric))
             for rows in order.split(PROMPTS_TOGETHER)
-            if len(rows)
         )
-        if found:
-            both = torch.stack([_in_order(found, "clean"), _in_order(found, "corrupted")])
-            tokens = self.pairs.clean, self.pairs.corrupted
-            check_finite(self.model.bridge, "the metric", both, tokens)
+        both = torch.stack([_in_order(found, "clean"), _in_order(found, "corrupted")])
+        pairs = readable(self.model.bridge, self.pairs)
+        check_finite(self.model.bridge, "the metric", both, [pairs.clean, pairs.corrupted])
         return found
 
     def split(self, size: int) -> Iterator[Batch]:

@@ -13,7 +13,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from circuits.components import Head
 from circuits.errors import MismatchError
 from circuits.forward import LayeredModel, patterns_by_layer
+from circuits.forward.prompts import check_prompt
 from circuits.model.tokenizers import tokenizer_of
+from circuits.tasks.tokenization import token_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ def attention_patterns(
 
     Raises:
         MismatchError: The model has no such head, or the prompt has no tokens.
+        TaskError: The prompt is longer than the model can read, or has a token that it does not
+            know.
         ModelError: The model has no tokenizer.
         UnsupportedModelError: The model's blocks cannot be taken apart.
 
@@ -62,9 +66,10 @@ def attention_patterns(
                 f"no head {head} in a model of {model.n_layers} layers x {model.n_heads} heads"
             )
     tokenizer = tokenizer_of(bridge)
-    ids = list(tokenizer(prompt)["input_ids"])
+    ids = token_ids(tokenizer, prompt)
     if not ids:
         raise MismatchError(f"the prompt {prompt!r} has no tokens")
+    check_prompt(bridge, prompt, ids)
     tokens = tuple(str(tokenizer.decode([token])) for token in ids)
     found = _weights(model, torch.tensor([ids], device=model.device), wanted)
     return tuple(AttentionPattern(head, tokens, found[head]) for head in wanted)

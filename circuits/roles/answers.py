@@ -17,7 +17,8 @@ from torch import Tensor
 from circuits.forward import Layer, LayeredModel
 from circuits.forward.finite import check_finite
 from circuits.forward.norms import HeldNorm
-from circuits.forward.passes import LayerActivations, at_end, run_layers, trim
+from circuits.forward.passes import LayerActivations, at_end, run_layers
+from circuits.forward.prompts import readable
 from circuits.metrics import logit_diff
 from circuits.tasks import PromptPairs
 
@@ -86,7 +87,7 @@ def read_answers(model: LayeredModel, pairs: PromptPairs) -> tuple[AnswerAttenti
 
 def _batches(model: LayeredModel, pairs: PromptPairs) -> Iterator[PromptPairs]:
     for rows in torch.arange(len(pairs)).split(_PROMPTS_AT_ONCE):
-        yield trim(pairs[rows].to(model.device))
+        yield readable(model.bridge, pairs[rows])
 
 
 def _read(model: LayeredModel, pairs: PromptPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:

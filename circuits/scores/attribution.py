@@ -20,7 +20,6 @@ from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import read_tokens
 from circuits.scores.scorer import Scorer, finite_scores
@@ -30,15 +29,12 @@ def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
     """Mean size of every head's estimated effect over prompts, in units of the metric.
 
     Raises:
-        InputError: There is no prompt.
         NonFiniteError: A score, or a prompt's metric, is NaN or infinite.
 
     >>> attribution_scores(Activations(model, pairs)).shape
     torch.Size([3, 4])
     """
     per_prompt = [_sizes(batch) for batch in activations.batches]
-    if not per_prompt:
-        raise InputError("attribution needs at least one prompt pair, got none")
     return finite_scores("attribution", torch.cat(per_prompt).mean(0).float().cpu())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce as reduced
+from operator import add
 from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -12,7 +14,7 @@ from einops import einsum, rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.errors import InputError, SettingError, unknown_name
+from circuits.errors import SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.forward.activations import Activations
 from circuits.forward.passes import PairedActivations
@@ -105,31 +107,10 @@ class HeadStatistics:
 
     @classmethod
     def collect(cls, activations: Activations) -> HeadStatistics:
-        """Add up batches of prompts; every token up to the answer's position counts.
-
-        Raises:
-            InputError: There is no prompt.
-
-        """
+        """Add up batches of prompts; every token up to the answer's position counts."""
         model = activations.model
-        clean: Moments | None = None
-        corrupted: Moments | None = None
-        change: Float[Tensor, "layer head"] | None = None
-        for run in (batch.paired for batch in activations.batches):
-            clean_z, corrupted_z = (
-                _tokens(run, [layer.z for layer in run.clean]),
-                _tokens(run, run.corrupted_z),
-            )
-            squared = _squared_change(model, corrupted_z - clean_z)
-            clean = Moments.of(clean_z) if clean is None else clean + Moments.of(clean_z)
-            corrupted = (
-                Moments.of(corrupted_z)
-                if corrupted is None
-                else corrupted + Moments.of(corrupted_z)
-            )
-            change = squared if change is None else change + squared
-        if clean is None or corrupted is None or change is None:
-            raise InputError("head statistics need at least one prompt pair, got none")
+        parts = [_parts(model, batch.paired) for batch in activations.batches]
+        clean, corrupted, change = (reduced(add, each) for each in zip(*parts, strict=True))
         weights = torch.stack([layer.output.weight for layer in model.layers]).double()
         return cls(clean, corrupted, change / clean.count, weights)
 
@@ -201,6 +182,14 @@ def head_scores(
     """
     activations = Activations(LayeredModel.of(model), pairs, logit_diff)
     return HeadStatistics.collect(activations).scores(statistic, contrast)
+
+
+def _parts(
+    model: LayeredModel, run: PairedActivations
+) -> tuple[Moments, Moments, Float[Tensor, "layer head"]]:
+    """Of one batch: moments of clean and of corrupted outputs, and the summed squared change."""
+    clean, corrupted = _tokens(run, [layer.z for layer in run.clean]), _tokens(run, run.corrupted_z)
+    return Moments.of(clean), Moments.of(corrupted), _squared_change(model, corrupted - clean)
 
 
 def _tokens(

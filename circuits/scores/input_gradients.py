@@ -26,17 +26,14 @@ def input_gradient_scores(activations: Activations, steps: int = 5) -> Float[Ten
         steps: How many gradients are averaged.
 
     Raises:
-        InputError: There is no prompt, or no step.
+        InputError: There is no step.
         NonFiniteError: A score, or a prompt's metric, is NaN or infinite.
 
     >>> input_gradient_scores(Activations(model, pairs)).shape
     torch.Size([3, 4])
     """
-    if steps < 1 or not activations.batches:
-        raise InputError(
-            f"EAP-IG needs at least one prompt pair and one step, got {len(activations.pairs)} and "
-            f"{steps}"
-        )
+    if steps < 1:
+        raise InputError(f"EAP-IG needs at least one step, got {steps}")
     per_prompt = torch.cat([_scores(batch, steps) for batch in activations.batches])
     return finite_scores("eap-ig", per_prompt.mean(0).float().cpu())
 

@@ -8,6 +8,9 @@ NO_ANSWER = -1
 """Fills the rows of `PromptPairs.correct` and `PromptPairs.wrong` that hold fewer answers."""
 
 
+_SHOWN = 60
+
+
 @dataclass(frozen=True)
 class PromptPair:
     """One contrastive pair as text, before tokenization.
@@ -34,3 +37,8 @@ class PromptPair:
     correct: tuple[str, ...]
     wrong: tuple[str, ...]
     template: int = 0
+
+
+def shown_text(text: str) -> str:
+    """A text for an error: in quotes, cut where it is long."""
+    return repr(text) if len(text) <= _SHOWN else f"{text[:_SHOWN]!r}..."

@@ -31,6 +31,14 @@ def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     return list(tokenizer(text)["input_ids"])
 
 
+def unknown_token(token: int, n_tokens: int) -> str:
+    """What to say of a token that is none of a model's."""
+    return (
+        f"token {token}, and the model has tokens 0 to {n_tokens - 1} alone: give its embeddings "
+        "as many rows as the tokenizer has tokens (resize_token_embeddings), or leave the token out"
+    )
+
+
 def single_token_words(tokenizer: Tokenizer, words: Iterable[str]) -> tuple[str, ...]:
     """Return the words that are one token when a space and other text stand before them."""
     before = token_ids(tokenizer, "of the")
@@ -50,6 +58,11 @@ class EncodedPair:
     corrupted: tuple[int, ...]
     correct: tuple[int, ...]
     wrong: tuple[int, ...]
+
+    @property
+    def largest(self) -> int:
+        """The largest token of all."""
+        return max(*self.clean, *self.corrupted, *self.correct, *self.wrong)
 
 
 class PairEncoder:
