@@ -25,6 +25,7 @@ _TEXT_FILES = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
 _SAFETENSORS = "model*.safetensors"
 _TORCH_WEIGHTS = "pytorch_model*.bin"
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "tekken.json", "*.model", "*.tiktoken")
+ADAPTER_FILE = "adapter_config.json"
 _INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -173,6 +174,11 @@ def _shards(index: Path) -> set[str]:
 
 def _checkpoint(path: Path) -> Path:
     if not (path / "config.json").is_file():
+        if (path / ADAPTER_FILE).is_file():
+            raise UnknownModelError(
+                f"{path} is an adapter without its model: merge it first (merge_and_unload of "
+                "PEFT), and give the directory of the model that this gives"
+            )
         raise UnknownModelError(
             f"{path} is a directory without config.json: give one written by save_pretrained, "
             f"a Hugging Face name, or {DEFAULT_MODEL}"

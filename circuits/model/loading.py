@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_N
 
 from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
 from circuits.forward import LayeredModel
-from circuits.model.catalogue import DEFAULT_MODEL, model_directory
+from circuits.model.catalogue import ADAPTER_FILE, DEFAULT_MODEL, model_directory
 from circuits.model.default_weights import quiet_transformers
 from circuits.model.identity import ModelIdentity, check_weights, in_use
 from circuits.model.tokenizers import has_tokenizer, read_tokenizer, remember_tokenizer
@@ -32,6 +34,20 @@ _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _DTYPES |= {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _DEVICES = "give cpu, or cuda on a machine with a GPU"
 _SEE_MODELS = "see `circuits models` for ones that work"
+
+
+_MERGE = "merge it first (merge_and_unload of PEFT), and load the model that this gives"
+_ADAPTER_WEIGHT = re.compile(r"(^|\.)(lora_|modules_to_save\.|base_layer\.)")
+_MASK = "masked_bias"
+"""Of older versions of transformers: what a mask put in the place of what is not seen."""
+
+
+class UnusedWeightsWarning(UserWarning):
+    """A checkpoint has weights that the model it describes has no place for.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", UnusedWeightsWarning)
+    """
 
 
 def load_model(
@@ -61,7 +77,12 @@ def load_model(
         NotEnoughSpaceError: The cache's disk has too little room.
         UnsupportedModelError: Circuits cannot be searched in its architecture.
         ModelOptionError: The dtype or the device does not exist, or not here.
-        ModelError: The checkpoint is broken; the base of all these.
+        NonFiniteError: Its logits are NaN or infinite.
+        ModelError: The checkpoint is broken, or has an adapter that is not merged; the base of all
+            these.
+
+    Warns:
+        UnusedWeightsWarning: The checkpoint has weights that the model has no place for.
 
     >>> from transformers import LlamaConfig, LlamaForCausalLM
     >>> sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -72,6 +93,7 @@ def load_model(
     chosen_dtype, chosen_device = _dtype(dtype), _device(device)
     directory = model_directory(name_or_path, progress)
     name = str(name_or_path)
+    _refuse_adapter(directory, name)
     config = _read_config(directory, name)
     architecture = _causal_architecture(config, name)
     tokenizer = read_tokenizer(directory)
@@ -179,6 +201,7 @@ def _read_weights(
             "download or save the checkpoint again"
         ) from error
     model, report = loaded
+    _check_used(name, sorted(report["unexpected_keys"]))
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -187,6 +210,32 @@ def _read_weights(
             "with all weights of the language model"
         )
     return model
+
+
+def _check_used(name: str, unused: list[str]) -> None:
+    """Refuse an adapter among the weights; warn of others that the model has no place for."""
+    if adapter := [key for key in unused if _ADAPTER_WEIGHT.search(key)]:
+        raise ModelError(
+            f"the weights of {name} have an adapter among them ({len(adapter)} of them, "
+            f"{adapter[0]} for one), which would be left out: {_MERGE}"
+        )
+    unused = [key for key in unused if not key.endswith(_MASK)]
+    if unused:
+        warnings.warn(
+            f"weights of {name} are not used ({len(unused)} of them, {unused[0]} for one): its "
+            "config.json announces none of these; where they belong to the model, what is loaded "
+            "is not the one that was trained",
+            UnusedWeightsWarning,
+            stacklevel=4,
+        )
+
+
+def _refuse_adapter(directory: Path, name: str) -> None:
+    if (directory / ADAPTER_FILE).is_file():
+        raise ModelError(
+            f"{name} has an adapter beside its weights ({ADAPTER_FILE}), which would be left out: "
+            f"{_MERGE}; where it is merged already, remove {ADAPTER_FILE}"
+        )
 
 
 def _move(model: PreTrainedModel, device: torch.device, name: str) -> None:
