@@ -144,17 +144,14 @@ def _plain(
         "n_usable": len(report.usable),
         "problems": [asdict(problem) for problem in report.problems],
         "uneven_templates": list(report.uneven_templates),
+        "doubts": list(report.doubts),
         "behaviour": done,
     }
 
 
 def _warn(report: RowReport, behaviour: Behaviour | None, title: str) -> None:
-    if report.uneven_templates:
-        labels = ", ".join(map(str, report.uneven_templates))
-        print_warning(
-            f"prompts of one template differ in length ({labels}): means over them mix positions; "
-            "give each length its own template, or leave the column out"
-        )
+    for doubt in report.doubts:
+        print_warning(doubt)
     if behaviour is not None:
         _warn_of_weakness(behaviour, title)
 

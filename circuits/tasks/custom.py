@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from circuits.errors import TaskError
 from circuits.tasks.base import Task, Words
+from circuits.tasks.doubts import doubts, uneven_templates
 from circuits.tasks.rows import (
     Columns,
     NumberedPair,
@@ -44,6 +45,7 @@ class RowReport:
         problems: Everything that is wrong with the other rows, in their order.
         uneven_templates: Labels of templates whose prompts differ in length: means over their
             prompts mix positions that do not line up.
+        doubts: What can be used and was probably not meant, in sentences; `sample` warns of it.
 
     >>> from datasets import Dataset
     >>> row = {"clean": "w1 w2 w1", "corrupted": "w3 w2 w1", "correct": " w2 w4", "wrong": " w3"}
@@ -56,6 +58,7 @@ class RowReport:
     usable: tuple[EncodedPair, ...]
     problems: tuple[RowProblem, ...]
     uneven_templates: tuple[int, ...]
+    doubts: tuple[str, ...] = ()
 
 
 class RowTask(Task):
@@ -102,8 +105,13 @@ class RowTask(Task):
                 usable.append(read)
             else:
                 problems += [RowProblem(numbered.row, message) for message in read]
-        uneven = uneven_templates(usable)
-        return RowReport(self.table.n_rows, tuple(usable), in_order(problems), uneven)
+        return RowReport(
+            self.table.n_rows,
+            tuple(usable),
+            in_order(problems),
+            uneven_templates(usable),
+            tuple(doubts(tokenizer, usable).values()),
+        )
 
     def usable_pairs(
         self, tokenizer: Tokenizer, n: int, seed: int = 0, n_tokens: int | None = None
@@ -176,14 +184,6 @@ class RowTask(Task):
         if self.table.has_templates:
             return encoded
         return replace(encoded, text=replace(encoded.text, template=len(encoded.clean)))
-
-
-def uneven_templates(pairs: Sequence[EncodedPair]) -> tuple[int, ...]:
-    """Labels of the templates whose prompts differ in length."""
-    lengths: dict[int, set[int]] = {}
-    for pair in pairs:
-        lengths.setdefault(pair.text.template, set()).add(len(pair.clean))
-    return tuple(sorted(label for label, found in lengths.items() if len(found) > 1))
 
 
 def _shuffled(items: Sequence[Item], seed: int) -> list[Item]:
