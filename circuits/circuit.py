@@ -46,6 +46,11 @@ class Circuit:
     def __post_init__(self) -> None:
         if self.n_layers < 1 or self.n_heads < 1:
             raise InputError(f"a model has layers and heads, got {self.n_layers} x {self.n_heads}")
+        if others := [head for head in self.heads if not isinstance(head, Head)]:
+            raise InputError(
+                f"heads must be heads, such as Head(9, 6), got {others[0]!r}; Circuit.of_heads "
+                "takes names, too"
+            )
         for head in sorted(self.heads):
             if head.layer >= self.n_layers or head.index >= self.n_heads:
                 raise InputError(
@@ -69,8 +74,7 @@ class Circuit:
             InputError: A name is no head's, or a head is outside the model.
 
         """
-        parsed = frozenset(Head.parse(head) if isinstance(head, str) else head for head in heads)
-        return cls(parsed, frozenset(), n_layers, n_heads)
+        return cls(frozenset(map(Head.parse, heads)), frozenset(), n_layers, n_heads)
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -242,7 +246,9 @@ def _entry(where: str, read: Callable[[Any], Read], value: Any) -> Read:
     try:
         return read(value)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = str(error) if isinstance(error, ValueError) else repr(error)
+        missing = isinstance(error, KeyError)
+        reason = f"it has no {error}" if missing else f"{error} (got {value!r})"
+        reason = str(error) if isinstance(error, ValueError) else reason
         raise FormatError(f"{where} of a circuit is malformed: {reason}") from error
 
 

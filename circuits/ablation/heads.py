@@ -11,6 +11,7 @@ from torch import Tensor
 from circuits.ablation.distinct_streams import Streams
 from circuits.ablation.outputs import HeadOutputs
 from circuits.components import Head
+from circuits.errors import MismatchError
 from circuits.forward import LayeredModel
 from circuits.forward.finite import check_finite
 from circuits.forward.prompts import readable
@@ -74,12 +75,20 @@ def kept_mask(
 ) -> Bool[Tensor, "circuit layer head"]:
     """Which heads of the model each circuit keeps: True for these, False for all others.
 
+    Raises:
+        MismatchError: A circuit has a head that the model lacks.
+        InputError: Something in it is no head.
+
     >>> kept_mask([frozenset({Head(2, 1)})], n_layers=3, n_heads=4)[0, 2].tolist()
     [False, True, False, False]
     """
     mask = torch.zeros(len(circuits), n_layers, n_heads, dtype=torch.bool)
     for row, heads in enumerate(circuits):
-        for head in heads:
+        for head in map(Head.parse, heads):
+            if head.layer >= n_layers or head.index >= n_heads:
+                raise MismatchError(
+                    f"no head {head} in a model of {n_layers} layers x {n_heads} heads"
+                )
             mask[row, head.layer, head.index] = True
     return mask
 

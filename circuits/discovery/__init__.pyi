@@ -1,6 +1,5 @@
 from .config import DiscoveryConfig
 from .methods import METHODS, Method
-from .origin import FewPromptsWarning
 from .problem import Job, Problem, Provenance
 from .result import Discovery
 from .session import Session
@@ -9,7 +8,6 @@ __all__ = [
     "METHODS",
     "Discovery",
     "DiscoveryConfig",
-    "FewPromptsWarning",
     "Job",
     "Method",
     "Problem",

@@ -26,6 +26,7 @@ from circuits.evaluation import (
     Evaluator,
     choose_scores,
     evaluate_circuit,
+    evaluation_size,
     held_out_pairs,
     sample_size,
 )
@@ -164,6 +165,9 @@ class Discovery:
             InputError: The run has no scores of the name asked for, there was no circuit to search
                 for, or (TaskError) the task has too few other prompts.
 
+        Warns:
+            FewPromptsWarning: The task has fewer other prompts than were asked for.
+
         """
         if self.refusal:
             raise InputError(f"there is no circuit to evaluate: {self.refusal}")
@@ -228,9 +232,10 @@ class Discovery:
             _, means = sample_pairs(own.model.bridge, task, self.config)
             chosen_by, _ = other_pairs(own.model.bridge, task, self.config, means)
             known = [*known, *chosen_by.clean_text]
-        n = sample_size(task, config.n_prompts, self.config.n_mean_prompts, len(known))
+        n_prompts = evaluation_size(task, config.n_prompts, len(known))
+        n = sample_size(task, n_prompts, self.config.n_mean_prompts, len(known))
         everything = held_out_pairs(task, tokenizer_of(own.model.bridge), n, seed, known)
-        return Evaluator(own.model, everything[: config.n_prompts], everything, own.metric)
+        return Evaluator(own.model, everything[:n_prompts], everything, own.metric)
 
     def save(self, directory: str | Path, beside: Mapping[str, bytes] | None = None) -> None:
         """Write `circuit.json`, `run.json` and `tensors.safetensors`: all of them or none.

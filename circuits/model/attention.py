@@ -59,7 +59,7 @@ def attention_patterns(
     [('0.1', torch.Size([3, 3])), ('2.3', torch.Size([3, 3]))]
     """
     model = LayeredModel.of(bridge)
-    wanted = [Head.parse(head) if isinstance(head, str) else head for head in heads]
+    wanted = [Head.parse(head) for head in heads]
     for head in wanted:
         if head.layer >= model.n_layers or head.index >= model.n_heads:
             raise MismatchError(

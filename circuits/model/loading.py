@@ -64,7 +64,8 @@ def load_model(
     published, is `tokenizer_of(model)`.
 
     Args:
-        name_or_path: A name of `list_models()`, any Hugging Face name, or a checkpoint directory.
+        name_or_path: A name of `list_models()`, any Hugging Face name (with `@` and a branch, tag
+            or commit behind it), or a checkpoint directory.
         device: By default "cuda" where there is one, else "cpu".
         dtype: float32, bfloat16, float16 or float64.
         check: Run two short prompts, and compare our forward pass with the model's own; without,

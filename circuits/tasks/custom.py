@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from circuits.tasks.pairs import PromptPairs
 
 Item = TypeVar("Item")
+_CHECKED_WHOLE = 1000
+"""Rows: to tokenize them takes about a second. Of larger tables only what is drawn is."""
 _Read = EncodedPair | tuple[str, ...]
 """A row as tokens; or everything that is wrong with it."""
 
@@ -64,8 +66,8 @@ class RowReport:
 class RowTask(Task):
     """A task whose pairs are the rows of a table.
 
-    `sample` shuffles them by its seed. All rows must be usable with the tokenizer: a RowsError
-    says which are not, and `check` gives those that are.
+    `sample` shuffles them by its seed. All rows must be usable with the tokenizer (of more than
+    1,000, all that are drawn): a RowsError says which are not, and `check` gives those that are.
 
     >>> mine = task_from_dataset(task.to_dataset(tokenizer, n=4), name="mine")
     >>> mine.sample(tokenizer, n=3, seed=1).clean.shape
@@ -151,16 +153,21 @@ class RowTask(Task):
     def _usable(
         self, tokenizer: Tokenizer, rows: Sequence[NumberedPair]
     ) -> tuple[EncodedPair, ...]:
-        """Some rows, tokenized. Raises RowsError where any row of the table cannot be used."""
+        """Some rows, tokenized.
+
+        Raises RowsError where they, or in a table that is not large any others, cannot be used.
+        """
+        is_large = len(self.table.pairs) > _CHECKED_WHOLE
         problems = list(self.table.problems)
         known: dict[int, EncodedPair] = {}
-        for numbered, read in self._rows(tokenizer, self.table.pairs):
+        for numbered, read in self._rows(tokenizer, rows if is_large else self.table.pairs):
             if isinstance(read, EncodedPair):
                 known[numbered.row] = read
             else:
                 problems += [RowProblem(numbered.row, message) for message in read]
         if problems:
-            raise RowsError(self.name, self.table.n_rows, in_order(problems))
+            n_rows = len(rows) if is_large else self.table.n_rows
+            raise RowsError(self.name, n_rows, in_order(problems))
         return tuple(known[numbered.row] for numbered in rows)
 
     def _rows(
