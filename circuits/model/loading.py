@@ -28,6 +28,7 @@ from circuits.model.catalogue import ADAPTER_FILE, DEFAULT_MODEL, model_director
 from circuits.model.default_weights import quiet_transformers
 from circuits.model.identity import ModelIdentity, check_weights, in_use
 from circuits.model.tokenizers import has_tokenizer, read_tokenizer, remember_tokenizer
+from circuits.runtime.precision import has_float64
 from circuits.runtime.progress import Note
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
@@ -92,6 +93,8 @@ def load_model(
     2
     """
     chosen_dtype, chosen_device = _dtype(dtype), _device(device)
+    if chosen_dtype == torch.float64 and not has_float64(chosen_device):
+        raise ModelOptionError(f"device {chosen_device} has no float64: give dtype float32")
     directory = model_directory(name_or_path, progress)
     name = str(name_or_path)
     _refuse_adapter(directory, name)

@@ -203,7 +203,7 @@ class EdgeSums:
             NonFiniteError: A change is NaN or infinite.
 
         """
-        self.scale += float((clean.double() - corrupted.double()).sum())
+        self.scale += float((clean.cpu().double() - corrupted.cpu().double()).sum())
         self.batches += 1
         for kind, rows, columns, values in self._waiting:
             row, column = (torch.tensor(places, dtype=torch.long) for places in (rows, columns))

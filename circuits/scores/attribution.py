@@ -22,6 +22,7 @@ from torch import Tensor
 
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import read_tokens
+from circuits.runtime.precision import in_float64
 from circuits.scores.scorer import Scorer, finite_scores
 
 
@@ -51,9 +52,9 @@ def changes_along(batch: Batch, gradients: Iterable[Tensor]) -> Float[Tensor, "p
     for index, gradient in enumerate(gradients):
         reading = read_tokens(run, index, batch.tokens)
         change = reading.pack(run.corrupted_z[index] - run.clean[index].z)
-        effects = einsum(change, gradient, "token head d, token head d -> token head").double()
+        effects = in_float64(einsum(change, gradient, "token head d, token head d -> token head"))
         summed = effects.new_zeros(len(run.pairs), effects.shape[-1])
-        layers.append(summed.index_add(0, reading.prompt, effects))
+        layers.append(summed.index_add(0, reading.prompt.to(effects.device), effects))
     return torch.stack(layers, dim=1)
 
 

@@ -19,6 +19,7 @@ from circuits.forward import LayeredModel, TransformerBridge
 from circuits.forward.activations import Activations
 from circuits.forward.passes import PairedActivations
 from circuits.metrics import logit_diff
+from circuits.runtime.precision import in_float64
 from circuits.scores.registry import Contrast
 from circuits.scores.scorer import Scorer, finite_scores
 from circuits.tasks import PromptPairs
@@ -54,7 +55,7 @@ class Moments:
     @classmethod
     def of(cls, z: Float[Tensor, "layer token head d_head"]) -> Moments:
         """Moments of one batch, in float64."""
-        z = z.double()
+        z = in_float64(z)
         mean = reduce(z, "layer token head d -> layer head d", "mean")
         centred = z - rearrange(mean, "layer head d -> layer 1 head d")
         return cls(
@@ -111,7 +112,7 @@ class HeadStatistics:
         model = activations.model
         parts = [_parts(model, batch.paired) for batch in activations.batches]
         clean, corrupted, change = (reduced(add, each) for each in zip(*parts, strict=True))
-        weights = torch.stack([layer.output.weight for layer in model.layers]).double()
+        weights = in_float64(torch.stack([layer.output.weight for layer in model.layers]))
         return cls(clean, corrupted, change / clean.count, weights)
 
     def scores(
@@ -208,7 +209,7 @@ def _squared_change(
         written = einsum(
             delta, layer.output.weight, "token head d, head d d_model -> token head d_model"
         )
-        sums.append(reduce(written.double() ** 2, "token head d_model -> head", "sum"))
+        sums.append(reduce(in_float64(written) ** 2, "token head d_model -> head", "sum"))
     return torch.stack(sums)
 
 

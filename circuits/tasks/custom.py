@@ -144,6 +144,8 @@ class RowTask(Task):
             chosen = {labels[turn] for turn in turns}
             rows = tuple(numbered for numbered in rows if numbered.pair.template in chosen)
         if n > len(rows):
+            # Whether what there is can be used comes first.
+            self._usable(tokenizer, rows)
             raise TaskError(
                 f"task {self.name!r} was asked for {n} distinct pairs and has {len(rows)}; ask "
                 "for fewer (--n-prompts), or add rows to it"

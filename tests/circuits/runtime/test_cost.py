@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -8,6 +12,7 @@ from circuits.errors import UnknownNameError
 from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
 from circuits.patching import effect_table
+from circuits.runtime import cost
 from circuits.runtime.cost import Cost, CostMeter, FlopCounter, StageCost, peak_memory
 from circuits.runtime.progress import Progress
 from circuits.scores import attribution_scores
@@ -98,3 +103,22 @@ def test_peak_memory_is_in_bytes() -> None:
     held = torch.ones(64, 1 << 20)
     assert peak_memory() >= max(before, held.nbytes)
     assert peak_memory() < 1 << 40
+
+
+def test_on_windows_which_has_no_module_resource() -> None:
+    """In a process of its own: here it is imported already."""
+    program = (
+        "import sys; sys.modules['resource'] = None\n"
+        "from circuits.runtime.cost import peak_memory\n"
+        "print(peak_memory())"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert int(finished.stdout) > 2**20
+
+
+def test_the_peak_that_windows_tells(monkeypatch) -> None:
+    told = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=5, peak_wset=7))
+    monkeypatch.setattr(cost, "resource", None)
+    monkeypatch.setattr(cost.psutil, "Process", lambda: told)
+    assert peak_memory() == 7
