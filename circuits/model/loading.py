@@ -65,12 +65,11 @@ def load_model(
     published, is `tokenizer_of(model)`.
 
     Args:
-        name_or_path: A name of `list_models()`, any Hugging Face name (with `@` and a branch, tag
-            or commit behind it), or a checkpoint directory.
+        name_or_path: A name of `list_models()`, any Hugging Face name (perhaps `@` and a revision
+            behind it), or a checkpoint directory.
         device: By default "cuda" where there is one, else "cpu".
         dtype: float32, bfloat16, float16 or float64.
-        check: Run two short prompts, and compare our forward pass with the model's own; without,
-            that is done before it is first used.
+        check: Compare our forward pass with the model's own now, and not when it is first used.
         progress: Called with a line of text when a step takes long.
 
     Raises:
@@ -80,8 +79,7 @@ def load_model(
         UnsupportedModelError: Circuits cannot be searched in its architecture.
         ModelOptionError: The dtype or the device does not exist, or not here.
         NonFiniteError: Its logits are NaN or infinite.
-        ModelError: The checkpoint is broken, or has an adapter that is not merged; the base of all
-            these.
+        ModelError: The checkpoint is broken, or has an adapter; the base of all these.
 
     Warns:
         UnusedWeightsWarning: The checkpoint has weights that the model has no place for.
@@ -92,23 +90,12 @@ def load_model(
     >>> load_model(directory / "tiny", dtype="float64").cfg.n_layers
     2
     """
-    chosen_dtype, chosen_device = _dtype(dtype), _device(device)
-    if chosen_dtype == torch.float64 and not has_float64(chosen_device):
-        raise ModelOptionError(f"device {chosen_device} has no float64: give dtype float32")
+    chosen_dtype = _dtype(dtype)
+    chosen_device = _device(device, chosen_dtype)
     directory = model_directory(name_or_path, progress)
-    name = str(name_or_path)
-    _refuse_adapter(directory, name)
-    config = _read_config(directory, name)
-    architecture = _causal_architecture(config, name)
-    tokenizer = read_tokenizer(directory)
-    model = _read_weights(directory, name, config, chosen_dtype)
-    _move(model, chosen_device, name)
-    bridge = _wrap(model, architecture, name, tokenizer)
-    bridge.eval().requires_grad_(False)
+    bridge = _loaded(directory, str(name_or_path), chosen_dtype, chosen_device)
     if check:
         LayeredModel.of(bridge)
-    if tokenizer is not None:
-        remember_tokenizer(bridge, tokenizer)
     return bridge
 
 
@@ -130,6 +117,23 @@ def model_of(identity: ModelIdentity) -> TransformerBridge:
     return bridge
 
 
+def _loaded(
+    directory: Path, name: str, dtype: torch.dtype, device: torch.device
+) -> TransformerBridge:
+    """The model in a directory, with its tokenizer remembered."""
+    _refuse_adapter(directory, name)
+    config = _read_config(directory, name)
+    architecture = _causal_architecture(config, name)
+    tokenizer = read_tokenizer(directory)
+    model = _read_weights(directory, name, config, dtype)
+    _move(model, device, name)
+    bridge = _wrap(model, architecture, name, tokenizer)
+    bridge.eval().requires_grad_(False)
+    if tokenizer is not None:
+        remember_tokenizer(bridge, tokenizer)
+    return bridge
+
+
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen is None or chosen not in _DTYPES.values():
@@ -137,9 +141,10 @@ def _dtype(dtype: torch.dtype | str) -> torch.dtype:
     return chosen
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def _device(device: str | torch.device | None, dtype: torch.dtype) -> torch.device:
+    """The device that is asked for, which must be here and have the dtype."""
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
@@ -150,6 +155,8 @@ def _device(device: str | torch.device | None) -> torch.device:
         ) from error
     if chosen.type == "meta":
         raise ModelOptionError(f"device meta holds no weights: {_DEVICES}")
+    if dtype == torch.float64 and not has_float64(chosen):
+        raise ModelOptionError(f"device {chosen} has no float64: give dtype float32")
     return chosen
 
 
@@ -230,7 +237,7 @@ def _check_used(name: str, unused: list[str]) -> None:
             "config.json announces none of these; where they belong to the model, what is loaded "
             "is not the one that was trained",
             UnusedWeightsWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
 
 

@@ -35,7 +35,8 @@ def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
     ids = list(tokenizer(text)["input_ids"])
     for kind in ("eos_token", "sep_token"):
         token, number = getattr(tokenizer, kind, None), getattr(tokenizer, f"{kind}_id", None)
-        if len(ids) > 1 and token and ids[-1] == number and not text.endswith(token):
+        own = 1 if token and text.endswith(token) else 0
+        if token and len(ids) > 1 + own and set(ids[-1 - own :]) == {number}:
             ids.pop()
     return ids
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from circuits.circuit import Circuit
 from circuits.cli import options
 from circuits.cli.errors import usage_errors
 from circuits.cli.inputs import circuit_of, read, read_named, warn_of_other_origin
@@ -13,7 +14,6 @@ from circuits.cli.terminal import out, print_json, print_warning
 from circuits.references import Reference, check_same_shape
 
 if TYPE_CHECKING:
-    from circuits.circuit import Circuit
     from circuits.discovery.result import Discovery
 
 ComparedWith = Annotated[

@@ -106,9 +106,9 @@ def test_peak_memory_is_in_bytes() -> None:
 
 
 def test_on_windows_which_has_no_module_resource() -> None:
-    """In a process of its own: here it is imported already."""
+    """In a process of its own: here it is imported already. What psutil needs differs there."""
     program = (
-        "import sys; sys.modules['resource'] = None\n"
+        "import psutil, sys; sys.modules['resource'] = None\n"
         "from circuits.runtime.cost import peak_memory\n"
         "print(peak_memory())"
     )
