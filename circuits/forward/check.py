@@ -11,7 +11,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.errors import UnsupportedModelError
-from circuits.forward.extraction import architecture_of
+from circuits.forward.extraction import architecture_of, vocabulary_of
 from circuits.forward.finite import check_finite
 from circuits.forward.model import LayeredModel, in_pieces
 from circuits.forward.passes import run_layers
@@ -86,7 +86,7 @@ def _run_in_pieces(
     model = in_pieces(bridge)
     length = min(_length_beyond_windows(model, n_tokens), bridge.cfg.n_ctx)
     generator = torch.Generator().manual_seed(0)
-    tokens = torch.randint(0, bridge.cfg.d_vocab, (2, length), generator=generator)
+    tokens = torch.randint(0, vocabulary_of(bridge)[0], (2, length), generator=generator)
     tokens = tokens.to(model.device)
     return tokens, model.unembed(run_layers(model, tokens)[1])
 
