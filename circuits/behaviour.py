@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.errors import TaskError
+from circuits.errors import NonFiniteError
 from circuits.forward import TransformerBridge
-from circuits.forward.passes import at_end, trim
+from circuits.forward.finite import check_finite
+from circuits.forward.passes import at_end
+from circuits.forward.prompts import readable, trim
 from circuits.metrics import Metric, accuracy, logit_diff, top_1
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.significance import least_p_value, prompts_needed, sign_flip_p_values
@@ -75,6 +78,9 @@ class Behaviour:
             answers correct and wrong; None for runs saved before there was a test.
         corruption_p_value: The same of clean minus corrupted metric, pair by pair.
 
+    Raises:
+        NonFiniteError: A metric is NaN or infinite.
+
     >>> found.behaviour.n_prompts, found.behaviour.accuracy
     (4, 1.0)
     >>> Behaviour(16, 0.5, 0.0, clean_metric=0.2, corrupted_metric=0.2).verdict.reason
@@ -88,6 +94,14 @@ class Behaviour:
     corrupted_metric: float
     chance_p_value: float | None = None
     corruption_p_value: float | None = None
+
+    def __post_init__(self) -> None:
+        if not (isfinite(self.clean_metric) and isfinite(self.corrupted_metric)):
+            raise NonFiniteError(
+                f"no verdict can rest on a metric that is no number (clean {self.clean_metric}, "
+                f"corrupted {self.corrupted_metric}): measure it again, with the model in float32 "
+                "or bfloat16"
+            )
 
     @property
     def verdict(self) -> Verdict:
@@ -154,26 +168,24 @@ def measure_behaviour(
         progress: Hears of the fraction done.
 
     Raises:
-        TaskError: A prompt is longer than the model can read.
+        TaskError: A prompt is longer than the model can read, or has a token that it does not know.
+        NonFiniteError: A logit, or the metric, is NaN or infinite on some prompts.
 
     >>> behaviour = measure_behaviour(model, pairs)
     >>> behaviour.accuracy, behaviour.clean_metric > behaviour.corrupted_metric
     (1.0, True)
     """
-    _check_lengths(model, pairs)
-    device = next(model.parameters()).device
-    rows = torch.arange(len(pairs)).split(batch)
-    parts = [trim(pairs[index].to(device)) for index in rows]
-    clean, corrupted = [], []
-    for part, report in progress.each(parts):
-        clean.append(answer_logits(model, part.clean, part))
-        report(0.5)
-        corrupted.append(answer_logits(model, part.corrupted, part))
+    pairs = readable(model, pairs)
+    parts, clean, corrupted = _answered(model, pairs, batch, progress)
 
     def measured(by: Metric, logits: list[Tensor]) -> Float[Tensor, " prompt"]:
-        return torch.cat([by(*both) for both in zip(logits, parts, strict=True)]).double().cpu()
+        return torch.cat([by(*both) for both in zip(logits, parts, strict=True)]).cpu().double()
 
-    on_clean, on_corrupted = measured(metric, clean), measured(metric, corrupted)
+    tokens = pairs.clean, pairs.corrupted
+    for what, by in (("the largest logit", _largest), ("the metric", metric)):
+        both = torch.stack([measured(by, clean), measured(by, corrupted)])
+        check_finite(model, what, both, tokens)
+    on_clean, on_corrupted = both
     tested = torch.stack([on_clean, on_clean - on_corrupted])
     chance, corruption = sign_flip_p_values(tested, "greater").tolist()
     return Behaviour(
@@ -187,14 +199,22 @@ def measure_behaviour(
     )
 
 
-def _check_lengths(model: TransformerBridge, pairs: PromptPairs) -> None:
-    longest = int(pairs.end.argmax())
-    n_tokens, most = int(pairs.end[longest]) + 1, model.cfg.n_ctx
-    if n_tokens > most:
-        raise TaskError(
-            f"a prompt of {n_tokens:,} tokens is longer than the {most:,} that the model reads: "
-            f"{pairs.clean_text[longest][:60]!r}...; shorten it, or take it out"
-        )
+def _answered(
+    model: TransformerBridge, pairs: PromptPairs, batch: int, progress: Progress
+) -> tuple[list[PromptPairs], list[Tensor], list[Tensor]]:
+    """The pairs, a few at a time, and the logits at the answers of their two prompts."""
+    parts = [trim(pairs[index]) for index in torch.arange(len(pairs)).split(batch)]
+    clean, corrupted = [], []
+    for part, report in progress.each(parts):
+        clean.append(answer_logits(model, part.clean, part))
+        report(0.5)
+        corrupted.append(answer_logits(model, part.corrupted, part))
+    return parts, clean, corrupted
+
+
+def _largest(logits: Float[Tensor, "prompt vocab"], pairs: PromptPairs) -> Float[Tensor, " prompt"]:
+    """NaN or infinite where a logit is, but for -inf: such a token never comes."""
+    return logits.amax(-1)
 
 
 def answer_logits(

@@ -53,6 +53,11 @@ class Circuit:
 
     def __post_init__(self) -> None:
         check_sizes(self.n_layers, self.n_heads)
+        if others := [head for head in self.heads if not isinstance(head, Head)]:
+            raise InputError(
+                f"heads must be heads, such as Head(9, 6), got {quoted(others[0])}; "
+                "Circuit.of_heads takes names, too"
+            )
         for head in sorted(self.heads):
             if head.layer >= self.n_layers or head.index >= self.n_heads:
                 raise InputError(
@@ -76,8 +81,7 @@ class Circuit:
             InputError: A name is no head's, or a head is outside the model.
 
         """
-        parsed = frozenset(Head.parse(head) if isinstance(head, str) else head for head in heads)
-        return cls(parsed, frozenset(), n_layers, n_heads)
+        return cls(frozenset(map(Head.parse, heads)), frozenset(), n_layers, n_heads)
 
     def __len__(self) -> int:
         return len(self.heads)
@@ -256,7 +260,9 @@ def _entry(where: str, read: Callable[[Any], Read], value: Any) -> Read:
     try:
         return read(value)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        reason = str(error) if isinstance(error, ValueError) else repr(error)
+        missing = isinstance(error, KeyError)
+        reason = f"it has no {error}" if missing else f"{error} (got {value!r})"
+        reason = str(error) if isinstance(error, ValueError) else reason
         raise FormatError(f"{where} of a circuit is malformed: {reason}") from error
 
 

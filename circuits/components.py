@@ -55,9 +55,9 @@ class Head(_Ordered):
         return self.layer, 0, self.index
 
     @classmethod
-    def parse(cls, text: str) -> Head:
-        """Read `9.6`. Raises InputError on any other form."""
-        match = re.fullmatch(r"(\d+)\.(\d+)", text.strip())
+    def parse(cls, text: Any) -> Head:
+        """Read `9.6`; a head is returned as it is. Raises InputError on any other form."""
+        match = re.fullmatch(r"(\d+)\.(\d+)", _written(text))
         if match is None:
             raise InputError(f"a head is written layer.index, for example 9.6; got {quoted(text)}")
         return cls(int(match[1]), int(match[2]))
@@ -110,16 +110,16 @@ Node = Head | MLP | Embedding
 """What writes into the residual stream."""
 
 
-def parse_node(text: str) -> Node:
+def parse_node(text: Any) -> Node:
     """Read `9.6`, `m9` or `embed`. Raises InputError on any other form.
 
     >>> parse_node("m9")
     MLP(layer=9)
     """
-    text = text.strip()
-    if text == _EMBEDDING:
+    written = _written(text)
+    if written == _EMBEDDING:
         return Embedding()
-    if match := re.fullmatch(r"m(\d+)", text):
+    if match := re.fullmatch(r"m(\d+)", written):
         return MLP(int(match[1]))
     return Head.parse(text)
 
@@ -165,17 +165,17 @@ class Receiver:
         return cls(MLP(layer), _MLP)
 
     @classmethod
-    def parse(cls, text: str) -> Receiver:
+    def parse(cls, text: Any) -> Receiver:
         """Read `9.6.q`, `m9` or `logits`. Raises InputError on any other form."""
-        if text.strip() == _LOGITS:
+        written = _written(text)
+        if written == _LOGITS:
             return cls.logits()
-        if re.fullmatch(r"m\d+", text.strip()):
+        if re.fullmatch(r"m\d+", written):
             return cls(parse_node(text), _MLP)  # type: ignore[arg-type]
-        head, _, head_input = text.strip().rpartition(".")
+        head, _, head_input = written.rpartition(".")
         if head_input not in HEAD_INPUTS:
-            raise InputError(
-                f"a receiver is written 9.6.q, 9.6.k, 9.6.v, m9 or logits; got {quoted(text)}"
-            )
+            forms = "9.6.q, 9.6.k, 9.6.v, m9 or logits"
+            raise InputError(f"a receiver is written {forms}; got {quoted(text)}")
         return cls(Head.parse(head), head_input)
 
     @property
@@ -225,9 +225,9 @@ class Connection:
         return (self.sender,) if node is None else (self.sender, node)
 
     @classmethod
-    def parse(cls, text: str) -> Connection:
+    def parse(cls, text: Any) -> Connection:
         """Read `3.1 -> 9.6.q`. Raises InputError on any other form."""
-        sender, arrow, receiver = text.partition("->")
+        sender, arrow, receiver = _written(text).partition("->")
         if not arrow:
             raise InputError(f"an edge is written sender -> receiver, got {quoted(text)}")
         return cls(parse_node(sender), Receiver.parse(receiver))
@@ -266,6 +266,11 @@ class Edge:
 
     def __str__(self) -> str:
         return f"{self.connection} ({self.effect:+.3f})"
+
+
+def _written(value: Any) -> str:
+    """A text without spaces around it, or a node as a text; nothing of what is neither."""
+    return str(value).strip() if isinstance(value, str | _Ordered) else ""
 
 
 def parse_effect(value: Any) -> float:

@@ -203,6 +203,14 @@ class UnsupportedModelError(ModelError):
     """
 
 
+class NonFiniteError(ModelError):
+    """Logits, or what is computed of them, are NaN or infinite: too large for the dtype, as a rule.
+
+    >>> print(NonFiniteError("the metric is NaN or infinite on 3 of 16 prompts"))
+    the metric is NaN or infinite on 3 of 16 prompts
+    """
+
+
 class ModelOptionError(ModelError, InputError):
     """A dtype or device that does not exist, or not on this machine.
 

@@ -17,7 +17,7 @@ def first_problem(error: ValidationError) -> str:
 
 def _parse_heads(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return frozenset(Head.parse(item) if isinstance(item, str) else item for item in value)
+        return frozenset(map(Head.parse, value))
     return value
 
 

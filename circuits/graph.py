@@ -201,11 +201,17 @@ class ModelGraph:
             kind = "receiver" if isinstance(part, Receiver) else "node"
             raise MismatchError(f"no {kind} {part} in {self.shape}")
 
-    def known_heads(self, heads: Iterable[Head] | None) -> tuple[Head, ...]:
-        """The heads in order; all without. Raises MismatchError for one that the model lacks."""
+    def known_heads(self, heads: Iterable[Head | str] | None) -> tuple[Head, ...]:
+        """The heads, or those of these names, in order; all without.
+
+        Raises:
+            MismatchError: The model lacks one of them.
+            InputError: One is no head.
+
+        """
         if heads is None:
             return self.heads
-        chosen = set(heads)
+        chosen = {Head.parse(head) for head in heads}
         if unknown := sorted(head for head in chosen if head not in self):
             names = ", ".join(map(str, unknown))
             raise MismatchError(f"heads {names} are not in the model, which is {self.shape}")

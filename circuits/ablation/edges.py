@@ -26,7 +26,9 @@ from torch import Tensor
 
 from circuits.components import HEAD_INPUTS, Edge, Head, Receiver
 from circuits.forward import Layer, LayeredModel
-from circuits.forward.passes import at_end, head_outputs, trim
+from circuits.forward.finite import check_finite
+from circuits.forward.passes import at_end, head_outputs
+from circuits.forward.prompts import readable, trim
 from circuits.graph import ModelGraph
 from circuits.metrics import Metric
 from circuits.runtime.progress import SILENT, Progress
@@ -59,19 +61,25 @@ def edge_ablated_metric(
         metric: From logits at the answers to one number per prompt.
         progress: Hears of the fraction done.
 
+    Raises:
+        NonFiniteError: The metric is NaN or infinite on some prompts.
+
     >>> from circuits.metrics import logit_diff
     >>> kept = edge_ablated_metric(layered, pairs, circuit.edges, logit_diff)
     >>> kept.shape, bool(kept.mean() < activations.clean_metric.mean())
     (torch.Size([4]), True)
     """
     reads = senders_of(edges, model.graph())
-    parts = []
+    pairs, parts = readable(model.bridge, pairs), []
     for rows, report in progress.each(torch.arange(len(pairs)).split(_PROMPTS_TOGETHER)):
-        part = trim(pairs[rows].to(model.device))
+        part = trim(pairs[rows])
         with torch.no_grad():
             resid = _final_stream(model, part, reads, report)
             parts.append(metric(model.unembed(at_end(resid, part)), part))
-    return torch.cat(parts)
+    found = torch.cat(parts)
+    tokens = pairs.clean, pairs.corrupted
+    check_finite(model.bridge, "the metric with paths corrupted", found, tokens)
+    return found
 
 
 def senders_of(edges: Collection[Edge], graph: ModelGraph) -> dict[Receiver, Senders]:

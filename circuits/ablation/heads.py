@@ -11,8 +11,10 @@ from torch import Tensor
 from circuits.ablation.distinct_streams import Streams
 from circuits.ablation.outputs import HeadOutputs
 from circuits.components import Head
+from circuits.errors import MismatchError
 from circuits.forward import LayeredModel
-from circuits.forward.passes import trim
+from circuits.forward.finite import check_finite
+from circuits.forward.prompts import readable
 from circuits.metrics import Metric
 from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
@@ -45,6 +47,7 @@ def ablated_metric(
 
     Raises:
         MismatchError: `replaced` holds no mean for the template of a prompt.
+        NonFiniteError: The metric is NaN or infinite on some prompts.
 
     >>> from circuits.metrics import logit_diff
     >>> kept = [frozenset(), circuit.heads]
@@ -52,7 +55,7 @@ def ablated_metric(
     >>> bool(none < some)  # the circuit's heads bring back what the means took away
     True
     """
-    pairs = trim(pairs.to(model.device))
+    pairs = readable(model.bridge, pairs)
     kept = kept_mask(circuits, model.n_layers, model.n_heads).to(model.device)
     # Sorted by layer, so that circuits that share low layers come together.
     distinct, index = kept.unique(dim=0, return_inverse=True)
@@ -62,7 +65,9 @@ def ablated_metric(
         chunks = []
         for part, report in progress.each(parts):
             chunks.append(_run(model, pairs, replaced, start, part, metric, max_rows, report))
-    return torch.cat(chunks)[index]
+    found = torch.cat(chunks)[index]
+    check_finite(model.bridge, "the metric with heads replaced", found, [pairs.clean])
+    return found
 
 
 def kept_mask(
@@ -70,12 +75,20 @@ def kept_mask(
 ) -> Bool[Tensor, "circuit layer head"]:
     """Which heads of the model each circuit keeps: True for these, False for all others.
 
+    Raises:
+        MismatchError: A circuit has a head that the model lacks.
+        InputError: Something in it is no head.
+
     >>> kept_mask([frozenset({Head(2, 1)})], n_layers=3, n_heads=4)[0, 2].tolist()
     [False, True, False, False]
     """
     mask = torch.zeros(len(circuits), n_layers, n_heads, dtype=torch.bool)
     for row, heads in enumerate(circuits):
-        for head in heads:
+        for head in map(Head.parse, heads):
+            if head.layer >= n_layers or head.index >= n_heads:
+                raise MismatchError(
+                    f"no head {head} in a model of {n_layers} layers x {n_heads} heads"
+                )
             mask[row, head.layer, head.index] = True
     return mask
 

@@ -13,7 +13,8 @@ from torch import Tensor
 from circuits.ablation.distinct_streams import Replacements
 from circuits.errors import MismatchError
 from circuits.forward import Activations, LayeredModel
-from circuits.forward.passes import PairedActivations, head_outputs, trim
+from circuits.forward.passes import PairedActivations, head_outputs
+from circuits.forward.prompts import readable, trim
 from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
 
@@ -74,7 +75,7 @@ class MeanOutputs:
 
         The first of them may be `known`: those are not run again.
         """
-        pairs = trim(pairs.to(model.device))
+        pairs = readable(model.bridge, pairs)
         templates, group = pairs.template.unique(return_inverse=True)
         members = torch.stack([group == index for index in range(len(templates))])
         shares = members / members.sum(1, keepdim=True)
@@ -137,7 +138,7 @@ class CorruptedOutputs:
     @classmethod
     def of(cls, model: LayeredModel, pairs: PromptPairs) -> CorruptedOutputs:
         """Run the corrupted prompts of `pairs`, all at once: a batch that fits into memory."""
-        pairs = trim(pairs.to(model.device))
+        pairs = readable(model.bridge, pairs)
         with torch.no_grad():
             return cls._projected(model, tuple(head_outputs(model, pairs.corrupted)))
 

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.ablation.outputs import HeadOutputs
 from circuits.forward import Layer, LayeredModel
-from circuits.forward.passes import at_end, trim
+from circuits.forward.finite import check_finite
+from circuits.forward.passes import at_end
+from circuits.forward.prompts import readable
 from circuits.metrics import Metric
 from circuits.tasks import PromptPairs
 
@@ -59,13 +62,16 @@ def weighted_gradients(
         weight: Of each of them, 0 to 1.
         metric: From logits at the answers to one number per prompt.
 
+    Raises:
+        NonFiniteError: A gradient is NaN or infinite on some prompts.
+
     >>> from circuits.metrics import logit_diff
     >>> kept = torch.ones(3, 4, dtype=torch.bool)  # all heads at weight 1: the model itself
     >>> run = weighted_gradients(layered, pairs, evaluator.means, kept, 1.0, logit_diff)
     >>> run.metric.allclose(activations.clean_metric, atol=1e-4)
     True
     """
-    pairs, gradients = trim(pairs.to(model.device)), torch.zeros(len(pairs), *kept.shape)
+    pairs, gradients = readable(model.bridge, pairs), torch.zeros(len(pairs), *kept.shape)
     weights = {
         layer: torch.full((len(pairs), n), weight, dtype=model.dtype, device=model.device)
         for layer, n in enumerate(kept.sum(1).tolist())
@@ -79,6 +85,8 @@ def weighted_gradients(
         slopes = torch.autograd.grad(found.sum(), list(weights.values())) if weights else ()
     for layer, slope in zip(weights, slopes, strict=True):
         gradients[:, layer, kept[layer]] = slope.float().cpu()
+    numbers = rearrange(gradients, "prompt layer head -> layer head prompt")
+    check_finite(model.bridge, "a gradient by the weight of a head", numbers, [pairs.clean])
     return WeightedRun(found.detach(), gradients)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from circuits.circuit import Circuit
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING
 from circuits.cli.setting_options import read_setting
+from circuits.cli.terminal import print_warning
 from circuits.discovery.config import DiscoveryConfig, read_settings
 from circuits.errors import FormatError, UnknownNameError
 from circuits.model.catalogue import DEFAULT_MODEL, check_name
@@ -37,7 +38,11 @@ class ModelSource:
     @property
     def shown(self) -> str:
         """The model's name."""
-        return self.name or DEFAULT_MODEL
+        return DEFAULT_MODEL if self.name is None else self.name
+
+    def or_else(self, name: str | None, dtype: str | None) -> ModelSource:
+        """The model of a saved result in its dtype, unless another place of it was given."""
+        return replace(self, name=name if self.name is None else self.name, dtype=dtype)
 
     def check(self) -> None:
         """Refuse, before anything is imported, a name that stands for no model."""
@@ -95,6 +100,17 @@ def read_named(given: str) -> Discovery | Circuit | Reference:
         return load_reference(given)
     except UnknownNameError as error:
         raise UsageError(f"there is no run or file {given} here, and {error}") from error
+
+
+def warn_of_other_origin(theirs: Reference | Discovery, name: str, task: str, model: str) -> None:
+    """Say where what a circuit is compared with is of another task or model: it means less then."""
+    if isinstance(theirs, Reference):
+        known = {"task": theirs.task, "model": theirs.model}
+    else:
+        known = {"task": theirs.provenance.task, "model": theirs.provenance.model.name}
+    for what, mine in (("task", task), ("model", model)):
+        if mine != known[what]:
+            print_warning(f"{name} is of {what} {known[what]}, the run is of {mine}")
 
 
 def circuit_of(source: Discovery | Circuit | Reference) -> Circuit:

@@ -79,8 +79,8 @@ Model = Annotated[
     str | None,
     typer.Option(
         metavar="NAME_OR_PATH",
-        help="A name of `circuits models`, any Hugging Face name, or a checkpoint directory; "
-        "default smollm2-135m.",
+        help="A name of `circuits models`, any Hugging Face name (@REVISION behind it), or a "
+        "checkpoint directory; default smollm2-135m.",
         rich_help_panel=_MODEL,
     ),
 ]

@@ -18,8 +18,10 @@ from circuits.cli.tables import basics as tables
 from circuits.cli.tables.behaviour import Answer, trial
 from circuits.cli.terminal import out, print_json, print_note, print_warning
 from circuits.discovery.pipeline import STAGES
-from circuits.errors import shortened
+from circuits.errors import CircuitsError, shortened
 from circuits.forward import TransformerBridge
+from circuits.forward.extraction import vocabulary_of
+from circuits.forward.prompts import readable
 from circuits.metrics import get_metric
 from circuits.model import tokenizer_of
 from circuits.runtime.progress import Progress
@@ -66,15 +68,21 @@ def check_rows(
 ) -> bool:
     """Print which rows can be used and how well a model does them; whether all can.
 
-    Rows that can be used are written to `usable`.
+    Rows that can be used are written to `usable`. What keeps the model from being tried on them is
+    raised behind all that.
     """
-    behaviour, answers = None, []
+    behaviour, answers, problem = None, [], None
     with show_progress((LOADING, STAGES[0])) as progress:
         bridge = source.load(progress)
-        report = task.check(tokenizer_of(bridge))
+        tokenizer, n_tokens = tokenizer_of(bridge), min(vocabulary_of(bridge))
+        report = task.check(tokenizer, n_tokens)
         if report.usable:
-            pairs = task.usable_pairs(tokenizer_of(bridge), n_prompts, seed)
-            behaviour, answers = _tried(bridge, pairs, metric, progress)
+            pairs = task.usable_pairs(tokenizer, n_prompts, seed, n_tokens)
+            try:
+                behaviour, answers = _tried(bridge, pairs, metric, progress)
+            except CircuitsError as error:
+                # What is known of the rows is told all the same.
+                problem = error
     title = f"{task.spec} on {source.shown}"
     if as_json:
         print_json(_plain(task, report, behaviour, source.shown, metric))
@@ -85,6 +93,8 @@ def check_rows(
     _warn(report, behaviour, title)
     if usable is not None:
         _write_usable(task, report, usable)
+    if problem is not None:
+        raise problem
     return not report.problems
 
 
@@ -99,7 +109,7 @@ def _tried(
 def _answers(bridge: TransformerBridge, pairs: PromptPairs) -> list[Answer]:
     """What the model says to the first few prompts, and whether that is correct."""
     tokenizer = tokenizer_of(bridge)
-    pairs = pairs[:_SHOWN_PROMPTS].to(next(bridge.parameters()).device)
+    pairs = readable(bridge, pairs[:_SHOWN_PROMPTS])
     said = answer_logits(bridge, pairs.clean, pairs).argmax(-1)
     right = (said[:, None] == pairs.correct).any(1)
     return [
@@ -136,17 +146,14 @@ def _plain(
         "n_usable": len(report.usable),
         "problems": [asdict(problem) for problem in report.problems],
         "uneven_templates": list(report.uneven_templates),
+        "doubts": list(report.doubts),
         "behaviour": done,
     }
 
 
 def _warn(report: RowReport, behaviour: Behaviour | None, title: str) -> None:
-    if report.uneven_templates:
-        labels = ", ".join(map(str, report.uneven_templates))
-        print_warning(
-            f"prompts of one template differ in length ({labels}): means over them mix positions; "
-            "give each length its own template, or leave the column out"
-        )
+    for doubt in report.doubts:
+        print_warning(doubt)
     if behaviour is not None:
         _warn_of_weakness(behaviour, title)
 

@@ -137,7 +137,7 @@ def head_roc_curve(scores: Float[Tensor, "layer head"], reference: frozenset[Hea
     1.0
     """
     positive = np.array([head in reference for head in all_heads(*scores.shape)])
-    return roc_curve(scores.flatten().double().cpu().numpy(), positive)
+    return roc_curve(scores.flatten().cpu().double().numpy(), positive)
 
 
 def _edges(

@@ -64,6 +64,6 @@ def effect_strengths(
         row = effects.into(receiver).abs().nan_to_num(0.0)
         known = torch.zeros(len(row), dtype=torch.bool)
         known[[graph.column(sender) for sender in senders[receiver]]] = True
-        strengths.append(row.double().cpu().numpy())
+        strengths.append(row.cpu().double().numpy())
         positive.append(known.numpy())
     return np.concatenate(strengths), np.concatenate(positive)

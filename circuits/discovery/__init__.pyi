@@ -1,7 +1,6 @@
 from .config import DiscoveryConfig
 from .kept import Kept
 from .methods import METHODS, Method
-from .origin import FewPromptsWarning
 from .problem import Job, Problem, Provenance
 from .result import Discovery
 from .session import Session
@@ -10,7 +9,6 @@ __all__ = [
     "METHODS",
     "Discovery",
     "DiscoveryConfig",
-    "FewPromptsWarning",
     "Job",
     "Kept",
     "Method",

@@ -9,7 +9,7 @@ import torch
 
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import MismatchError, TaskError
-from circuits.evaluation import held_out_pairs, sample_size
+from circuits.evaluation import FewPromptsWarning, held_out_pairs, sample_size
 from circuits.forward import TransformerBridge
 from circuits.model import tokenizer_of
 from circuits.tasks import PromptPairs, Task, get_task
@@ -20,14 +20,6 @@ _OTHERWISE = (
 )
 _FEWEST = 6
 """Prompts on which a choice, or a report, can rest at all."""
-
-
-class FewPromptsWarning(UserWarning):
-    """A figure rests on so few prompts that others may give another; it says how many would do.
-
-    >>> import warnings
-    >>> warnings.simplefilter("ignore", FewPromptsWarning)
-    """
 
 
 _alive: WeakSet[Task] = WeakSet()

@@ -8,6 +8,7 @@ from circuits.evaluation import Evaluator
 from circuits.pruning import Pruning, prune
 from circuits.runtime.progress import Progress
 from circuits.scores.registry import SCORERS
+from circuits.scores.scorer import finite_scores
 
 
 def prune_heads(session: Session, evaluator: Evaluator, progress: Progress) -> Pruned:
@@ -20,8 +21,8 @@ def prune_heads(session: Session, evaluator: Evaluator, progress: Progress) -> P
         return known
     settings = config.score_settings
     scores = {
-        name: SCORERS.get(name).score(session.activations, session.graph, settings)
-        for name in config.scorers
+        name: finite_scores(name, scorer.score(session.activations, session.graph, settings))
+        for name, scorer in ((name, SCORERS.get(name)) for name in config.scorers)
     }
     prunings: dict[str, Pruning] = {}
     for name, part in progress.each(config.scorers):

@@ -157,7 +157,7 @@ class _Company:
         circuits = [together, *(together - {head} for head in heads)]
         model, means = self.evaluator.model, self.evaluator.means
         found = ablated_metric(model, pairs[rows], means, circuits, self.session.metric)
-        kept = found.double().mean(1)
+        kept = found.cpu().double().mean(1)
         return (kept[0] - kept[1:]).tolist()
 
 

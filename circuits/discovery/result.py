@@ -26,6 +26,7 @@ from circuits.evaluation import (
     Evaluator,
     choose_scores,
     evaluate_circuit,
+    evaluation_size,
     held_out_pairs,
     sample_size,
 )
@@ -164,6 +165,9 @@ class Discovery:
             InputError: The run has no scores of the name asked for, there was no circuit to search
                 for, or (TaskError) the task has too few other prompts.
 
+        Warns:
+            FewPromptsWarning: The task has fewer other prompts than were asked for.
+
         """
         if self.refusal:
             raise InputError(f"there is no circuit to evaluate: {self.refusal}")
@@ -228,9 +232,10 @@ class Discovery:
             _, means = sample_pairs(own.model.bridge, task, self.config)
             chosen_by, _ = other_pairs(own.model.bridge, task, self.config, means)
             known = [*known, *chosen_by.clean_text]
-        n = sample_size(task, config.n_prompts, self.config.n_mean_prompts, len(known))
+        n_prompts = evaluation_size(task, config.n_prompts, len(known))
+        n = sample_size(task, n_prompts, self.config.n_mean_prompts, len(known))
         everything = held_out_pairs(task, tokenizer_of(own.model.bridge), n, seed, known)
-        return Evaluator(own.model, everything[: config.n_prompts], everything, own.metric)
+        return Evaluator(own.model, everything[:n_prompts], everything, own.metric)
 
     def save(
         self,
@@ -243,15 +248,12 @@ class Discovery:
 
         Args:
             directory: Of the run; made where there is none.
-            beside: `grid.json` or `study.json`, by name, to be written with them. Those that an
-                earlier run wrote in the directory are removed.
-            overwrite: Whether to replace a run of another task, model or prompts, and files of
-                these names that no run wrote; OverwriteError is raised otherwise, and BusyError
-                where another process is at work in the directory.
+            beside: `grid.json` or `study.json`, written with them; those of an earlier run go.
+            overwrite: Whether to replace runs about something else, and files that no run wrote.
 
+        Raises OverwriteError where that is not to be done, BusyError where another process works.
         """
-        tensors = self.tensors()
-        write_run(directory, self.record, self.circuit, tensors, beside, overwrite=overwrite)
+        write_run(directory, self.record, self.circuit, self.tensors(), beside, overwrite=overwrite)
 
     @classmethod
     def load(cls, directory: str | Path) -> Discovery:

@@ -23,7 +23,7 @@ from circuits.forward import LayeredModel, TransformerBridge, in_float32
 from circuits.forward.activations import Activations
 from circuits.graph import ModelGraph
 from circuits.metrics import Metric, get_metric
-from circuits.model import check_reproduces, identify, model_of
+from circuits.model import identify, model_of
 from circuits.patching import ESTIMATORS
 from circuits.runtime.lock import only_user
 from circuits.runtime.progress import SILENT, Progress
@@ -68,9 +68,7 @@ class Session:
         config: DiscoveryConfig,
         kept: Kept = NOWHERE,
     ) -> Session:
-        """Check the model, sample the prompts, and open the store in a run's directory.
-
-        A model in pieces is taken as checked, so that many sessions can share it.
+        """Take the model apart, sample the prompts, and open the store in a run's directory.
 
         Raises:
             UnsupportedModelError: The model's forward pass cannot be run in pieces.
@@ -81,7 +79,7 @@ class Session:
         """
         if kept.resume:
             check_begun(kept.directory)
-        layered = model if isinstance(model, LayeredModel) else checked(model)
+        layered = LayeredModel.of(model)
         pairs, mean_pairs = sample_pairs(layered.bridge, task, config)
         problem = _problem(layered, task, config, pairs)
         work = kept.work
@@ -228,12 +226,6 @@ def _problem(
         exact_engine=_exact_engine(config, model),
         config=config,
     )
-
-
-def checked(bridge: TransformerBridge) -> LayeredModel:
-    """A model in pieces. Raises UnsupportedModelError where these do not reproduce it."""
-    check_reproduces(bridge)
-    return LayeredModel.of(bridge)
 
 
 def _exact_engine(config: DiscoveryConfig, model: LayeredModel) -> str:

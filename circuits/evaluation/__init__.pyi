@@ -4,7 +4,7 @@ from .curve import MIB_SHARES, Curve, CurvePoint, faithfulness_curve
 from .evaluator import Evaluator
 from .measure import evaluate_circuit
 from .ordering import HeadScores, choose_scores, effect_scores, order_heads
-from .prompts import held_out_pairs, sample_size
+from .prompts import FewPromptsWarning, evaluation_size, held_out_pairs, sample_size
 from .result import Evaluation, Gap, Kept
 from .saved import EVALUATION_FILE, SavedEvaluation
 from .sizes import SizeCurve, SizePoint
@@ -18,6 +18,7 @@ __all__ = [
     "Evaluation",
     "EvaluationConfig",
     "Evaluator",
+    "FewPromptsWarning",
     "Gap",
     "HeadScores",
     "Kept",
@@ -27,6 +28,7 @@ __all__ = [
     "choose_scores",
     "effect_scores",
     "evaluate_circuit",
+    "evaluation_size",
     "faithfulness_curve",
     "held_out_pairs",
     "measure_contributions",

@@ -123,7 +123,7 @@ class Evaluator:
         ]
         new = list(dict.fromkeys(heads for key, heads in named if (key, heads) not in self._known))
         if new:
-            found = self._run(new, ablation, progress).double().cpu()
+            found = self._run(new, ablation, progress).cpu().double()
             self._known.update({(ablation, heads): found[row] for row, heads in enumerate(new)})
         known = [self._known[key] for key in named]
         return torch.stack(known) if known else torch.empty(0, len(self.pairs)).double()
@@ -135,7 +135,7 @@ class Evaluator:
         found = edge_ablated_metric(
             self.model, self.pairs, circuit.edges, self.metric, progress=progress
         )
-        return found.double().cpu()
+        return found.cpu().double()
 
     def performances(
         self,

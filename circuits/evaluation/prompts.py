@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 
 import torch
@@ -9,6 +10,55 @@ import torch
 from circuits.errors import TaskError
 from circuits.tasks import PromptPairs, Task
 from circuits.tasks.tokenization import Tokenizer
+
+_FEWEST = 2
+"""Prompts over which there is an interval."""
+_ON_THE_SAME = "evaluate on the prompts of the discovery (--prompts discovery)"
+
+
+class FewPromptsWarning(UserWarning):
+    """A figure rests on so few prompts that others may give another; it says how many would do.
+
+    >>> import warnings
+    >>> warnings.simplefilter("ignore", FewPromptsWarning)
+    """
+
+
+def evaluation_size(task: Task, wanted: int, n_used: int = 0) -> int:
+    """How many prompts to evaluate on: as many as wanted, or all that are left of a small task.
+
+    Args:
+        task: The task.
+        wanted: How many are asked for.
+        n_used: How many of the task's prompts are taken already.
+
+    Raises:
+        TaskError: So few are left that nothing can be estimated.
+
+    Warns:
+        FewPromptsWarning: There are fewer than wanted.
+
+    >>> evaluation_size(task, wanted=64)
+    64
+    """
+    if task.n_pairs is None or wanted <= task.n_pairs - n_used:
+        return wanted
+    left = max(0, task.n_pairs - n_used)
+    what = f"task {task.name!r} has {task.n_pairs} prompts"
+    if left < _FEWEST:
+        raise TaskError(
+            f"{what}, of which the discovery took {n_used}: an evaluation needs at least "
+            f"{_FEWEST} others; {_ON_THE_SAME}"
+            if n_used
+            else f"{what}, and an evaluation needs at least {_FEWEST}: add rows"
+        )
+    warnings.warn(
+        f"{what}: {left} are left to evaluate on, where {wanted} were asked for; "
+        f"{wanted - left} more would give as many",
+        FewPromptsWarning,
+        stacklevel=3,
+    )
+    return left
 
 
 def sample_size(task: Task, n_prompts: int, n_mean_prompts: int, n_used: int = 0) -> int:
@@ -35,7 +85,7 @@ def held_out_pairs(
     seed: int,
     known: Collection[str],
     templates: Collection[int] | None = None,
-    otherwise: str = "evaluate on the prompts of the discovery (--prompts discovery)",
+    otherwise: str = _ON_THE_SAME,
 ) -> PromptPairs:
     """Sample `n` pairs whose clean prompts are none of the `known` ones, of all templates or some.
 

@@ -1,5 +1,7 @@
 from .activations import Activations, Batch
-from .layers import Layer, LayeredModel, TransformerBridge, in_float32
+from .check import check_reproduces
+from .layers import Layer
+from .model import LayeredModel, TransformerBridge, in_float32
 from .passes import LayerActivations, PairedActivations
 from .patterns import patterns_by_layer
 
@@ -11,6 +13,7 @@ __all__ = [
     "LayeredModel",
     "PairedActivations",
     "TransformerBridge",
+    "check_reproduces",
     "in_float32",
     "patterns_by_layer",
 ]

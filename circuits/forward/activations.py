@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.forward.finite import check_finite
 from circuits.forward.gradients import metric_gradients
-from circuits.forward.layers import LayeredModel, TransformerBridge
+from circuits.forward.model import LayeredModel, TransformerBridge
 from circuits.forward.passes import PairedActivations
 from circuits.forward.positions import ActivePositions
+from circuits.forward.prompts import check_any, readable
 from circuits.graph import Mlps, ModelGraph
 from circuits.metrics import Metric, logit_diff
 from circuits.tasks import PromptPairs
@@ -76,6 +79,9 @@ class Batch:
 class Activations:
     """What every stage of a discovery reads of its prompts; nothing is run before it is asked for.
 
+    Raises:
+        NonFiniteError: The metric of a prompt is NaN or infinite; raised when it is asked for.
+
     >>> activations = Activations(model, pairs)
     >>> bool((activations.clean_metric > activations.corrupted_metric).all())
     True
@@ -87,18 +93,27 @@ class Activations:
         pairs: PromptPairs,
         metric: Metric = logit_diff,
     ) -> None:
-        """Of some prompts, and the metric that their effects are measured by."""
+        """Of some prompts, and the metric that their effects are measured by.
+
+        Raises:
+            InputError: There is no prompt.
+
+        """
+        check_any(pairs)
         self.model, self.pairs, self.metric = LayeredModel.of(model), pairs, metric
 
     @cached_property
     def batches(self) -> tuple[Batch, ...]:
         """All prompts, a few at a time, short ones first."""
         order = torch.argsort(self.pairs.end.cpu(), stable=True)
-        return tuple(
+        found = tuple(
             Batch(rows, PairedActivations.of(self.model, self.pairs[rows], self.metric))
             for rows in order.split(PROMPTS_TOGETHER)
-            if len(rows)
         )
+        both = torch.stack([_in_order(found, "clean"), _in_order(found, "corrupted")])
+        pairs = readable(self.model.bridge, self.pairs)
+        check_finite(self.model.bridge, "the metric", both, [pairs.clean, pairs.corrupted])
+        return found
 
     def split(self, size: int) -> Iterator[Batch]:
         """All prompts, at most so many at a time; what was run of them is not run again."""
@@ -108,18 +123,22 @@ class Activations:
     @cached_property
     def clean_metric(self) -> Float[Tensor, " prompt"]:
         """The metric of each clean prompt."""
-        return self._in_order([batch.paired.clean_metric for batch in self.batches])
+        return _in_order(self.batches, "clean")
 
     @cached_property
     def corrupted_metric(self) -> Float[Tensor, " prompt"]:
         """The metric of each corrupted prompt, with the answers of the clean one."""
-        return self._in_order([batch.paired.corrupted_metric for batch in self.batches])
-
-    def _in_order(self, parts: list[Tensor]) -> Float[Tensor, " prompt"]:
-        prompts = torch.cat([batch.prompts for batch in self.batches])
-        found = torch.cat(parts).cpu()
-        return torch.empty_like(found).index_copy(0, prompts, found)
+        return _in_order(self.batches, "corrupted")
 
     def graph(self, mlps: Mlps = "path") -> ModelGraph:
         """The model's nodes and edges."""
         return self.model.graph(mlps)
+
+
+def _in_order(
+    batches: tuple[Batch, ...], kind: Literal["clean", "corrupted"]
+) -> Float[Tensor, " prompt"]:
+    """The metric of clean or of corrupted prompts, in the order of the prompts."""
+    prompts = torch.cat([batch.prompts for batch in batches])
+    found = torch.cat([getattr(batch.paired, f"{kind}_metric") for batch in batches]).cpu()
+    return torch.empty_like(found).index_copy(0, prompts, found)

@@ -161,6 +161,17 @@ def layer_parts(bridge: TransformerBridge, tables: RotaryTables) -> Iterator[dic
         }
 
 
+def architecture_of(bridge: TransformerBridge) -> str:
+    """The class of a bridge's model."""
+    return getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
+
+
+def vocabulary_of(bridge: TransformerBridge) -> tuple[int, int]:
+    """How many tokens a model embeds, and how many it has logits for."""
+    modules: tuple[Any, Any] = bridge.embed.original_component, bridge.unembed.original_component
+    return modules[0].weight.shape[0], modules[1].weight.shape[0]
+
+
 def has_parallel_mlp(bridge: TransformerBridge) -> bool:
     """Whether a layer's MLP reads what its heads read, and not what they write."""
     return bool(getattr(bridge.cfg, "parallel_attn_mlp", False))

@@ -9,7 +9,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.forward.layers import Layer, LayeredModel
+from circuits.forward.layers import Layer
+from circuits.forward.model import LayeredModel
+from circuits.forward.prompts import readable, trim
 from circuits.metrics import Metric
 from circuits.tasks import PromptPairs
 
@@ -72,7 +74,7 @@ class PairedActivations:
     @classmethod
     def of(cls, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> PairedActivations:
         """Run both prompts of every pair once, without gradients."""
-        pairs = trim(pairs.to(model.device))
+        pairs = readable(model.bridge, pairs)
         with torch.no_grad():
             clean, clean_resid = run_layers(model, pairs.clean, pairs)
             corrupted, corrupted_resid = run_layers(model, pairs.corrupted, pairs)
@@ -95,12 +97,6 @@ class PairedActivations:
             clean_metric=self.clean_metric[here],
             corrupted_metric=self.corrupted_metric[here],
         )
-
-
-def trim(pairs: PromptPairs) -> PromptPairs:
-    """Drop the columns behind the last answer position: causal attention never sees them."""
-    length = int(pairs.end.max()) + 1
-    return replace(pairs, clean=pairs.clean[:, :length], corrupted=pairs.corrupted[:, :length])
 
 
 def at_end(

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from einops import rearrange, repeat
+from einops import rearrange, reduce, repeat
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from circuits.forward.layers import Layer, LayeredModel
+from circuits.forward.finite import check_finite
+from circuits.forward.layers import Layer
+from circuits.forward.model import LayeredModel
 from circuits.forward.passes import LayerActivations, layer_by_layer
 
 
@@ -20,12 +22,18 @@ def patterns_by_layer(
 
     Rows, over keys, sum to 1; what a query cannot see has weight 0.
 
+    Raises:
+        NonFiniteError: A weight is NaN.
+
     >>> lowest = next(patterns_by_layer(layered, pairs.clean))
     >>> lowest.shape, bool(lowest.triu(1).any())  # no query sees what comes after it
     (torch.Size([4, 4, 8, 8]), False)
     """
     for layer, record in zip(model.layers, layer_by_layer(model, tokens), strict=True):
-        yield _patterns(layer, record)
+        patterns = _patterns(layer, record)
+        largest = reduce(patterns, "prompt head query key -> prompt", "max")
+        check_finite(model.bridge, "an attention pattern", largest, [tokens])
+        yield patterns
 
 
 def _patterns(layer: Layer, run: LayerActivations) -> Float[Tensor, "prompt head query key"]:

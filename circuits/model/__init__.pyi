@@ -1,8 +1,7 @@
 from .attention import AttentionPattern, attention_patterns
 from .catalogue import DEFAULT_MODEL, CatalogueEntry, list_models
-from .check import check_reproduces
 from .identity import ModelIdentity, check_weights, identify
-from .loading import load_model, model_of
+from .loading import UnusedWeightsWarning, load_model, model_of
 from .tokenizers import load_tokenizer, tokenizer_of
 
 __all__ = [
@@ -10,8 +9,8 @@ __all__ = [
     "AttentionPattern",
     "CatalogueEntry",
     "ModelIdentity",
+    "UnusedWeightsWarning",
     "attention_patterns",
-    "check_reproduces",
     "check_weights",
     "identify",
     "list_models",

@@ -13,7 +13,9 @@ from transformer_lens.model_bridge import TransformerBridge
 from circuits.components import Head
 from circuits.errors import MismatchError
 from circuits.forward import LayeredModel, patterns_by_layer
+from circuits.forward.prompts import check_prompt
 from circuits.model.tokenizers import tokenizer_of
+from circuits.tasks.tokenization import token_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +49,8 @@ def attention_patterns(
 
     Raises:
         MismatchError: The model has no such head, or the prompt has no tokens.
+        TaskError: The prompt is longer than the model can read, or has a token that it does not
+            know.
         ModelError: The model has no tokenizer.
         UnsupportedModelError: The model's blocks cannot be taken apart.
 
@@ -55,16 +59,17 @@ def attention_patterns(
     [('0.1', torch.Size([3, 3])), ('2.3', torch.Size([3, 3]))]
     """
     model = LayeredModel.of(bridge)
-    wanted = [Head.parse(head) if isinstance(head, str) else head for head in heads]
+    wanted = [Head.parse(head) for head in heads]
     for head in wanted:
         if head.layer >= model.n_layers or head.index >= model.n_heads:
             raise MismatchError(
                 f"no head {head} in a model of {model.n_layers} layers x {model.n_heads} heads"
             )
     tokenizer = tokenizer_of(bridge)
-    ids = list(tokenizer(prompt)["input_ids"])
+    ids = token_ids(tokenizer, prompt)
     if not ids:
         raise MismatchError(f"the prompt {prompt!r} has no tokens")
+    check_prompt(bridge, prompt, ids)
     tokens = tuple(str(tokenizer.decode([token])) for token in ids)
     found = _weights(model, torch.tensor([ids], device=model.device), wanted)
     return tuple(AttentionPattern(head, tokens, found[head]) for head in wanted)

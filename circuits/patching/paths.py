@@ -24,7 +24,7 @@ def path_effects(
     model: TransformerBridge | LayeredModel,
     pairs: PromptPairs,
     receiver: Receiver,
-    senders: Iterable[Head] | None = None,
+    senders: Iterable[Head | str] | None = None,
     engine: str = "exact",
     metric: Metric = logit_diff,
     memory_bytes: int | None = None,
@@ -40,7 +40,7 @@ def path_effects(
         model: A TransformerBridge, or its pieces.
         pairs: Clean and corrupted prompts.
         receiver: The q, k or v input of a head (k and v: of its key/value head), or the logits.
-        senders: Heads to send from; all heads below the receiver without.
+        senders: Heads to send from, or their names ("9.6"); all heads below the receiver without.
         engine: "exact", or "reference": the naive twin with hooks on the bridge.
         metric: From logits at the answers to one number per prompt.
         memory_bytes: About how much memory the exact engine may use beside the model's own; a safe
@@ -50,6 +50,7 @@ def path_effects(
         MismatchError: The receiver or a sender is not in the model.
         SettingError: The engine is unknown, or measures no single receiver.
         NoEffectError: Clean and corrupted metric are equal.
+        NonFiniteError: The metric or an effect is NaN or infinite on some prompts.
 
     >>> path_effects(model, pairs, Receiver.parse("2.0.q")).shape
     torch.Size([3, 4])
@@ -66,7 +67,7 @@ def path_effects(
 def effect_table(
     model: TransformerBridge | LayeredModel,
     pairs: PromptPairs,
-    candidates: Iterable[Head] | None = None,
+    candidates: Iterable[Head | str] | None = None,
     metric: Metric = logit_diff,
     memory_bytes: int | None = None,
     progress: Progress = SILENT,
@@ -81,7 +82,7 @@ def effect_table(
     Args:
         model: A TransformerBridge, or its pieces.
         pairs: Clean and corrupted prompts.
-        candidates: Heads that send and receive; all without.
+        candidates: Heads that send and receive, or their names; all without.
         metric: From logits at the answers to one number per prompt.
         memory_bytes: About how much memory to use; decides how prompts are split, not the numbers.
             A safe share of what is free without.
@@ -91,6 +92,7 @@ def effect_table(
     Raises:
         MismatchError: A candidate is not in the model.
         NoEffectError: Clean and corrupted metric are equal.
+        NonFiniteError: The metric or an effect is NaN or infinite on some prompts.
 
     >>> effect_table(model, pairs).effects(Receiver.logits()).shape
     torch.Size([3, 4])

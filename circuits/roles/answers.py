@@ -15,8 +15,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.forward import Layer, LayeredModel
+from circuits.forward.finite import check_finite
 from circuits.forward.norms import HeldNorm
-from circuits.forward.passes import LayerActivations, at_end, run_layers, trim
+from circuits.forward.passes import LayerActivations, at_end, run_layers
+from circuits.forward.prompts import readable
 from circuits.metrics import logit_diff
 from circuits.tasks import PromptPairs
 
@@ -70,6 +72,7 @@ def read_answers(model: LayeredModel, pairs: PromptPairs) -> tuple[AnswerAttenti
 
     Raises:
         UnsupportedModelError: A norm on the way is neither a layer norm nor an RMS norm.
+        NonFiniteError: What a head writes is NaN or infinite on some prompts.
 
     >>> attention, direct = read_answers(layered, pairs)
     >>> bool((direct.logit_diff > 0).all())  # the model does the task
@@ -84,7 +87,7 @@ def read_answers(model: LayeredModel, pairs: PromptPairs) -> tuple[AnswerAttenti
 
 def _batches(model: LayeredModel, pairs: PromptPairs) -> Iterator[PromptPairs]:
     for rows in torch.arange(len(pairs)).split(_PROMPTS_AT_ONCE):
-        yield trim(pairs[rows].to(model.device))
+        yield readable(model.bridge, pairs[rows])
 
 
 def _read(model: LayeredModel, pairs: PromptPairs) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -96,6 +99,8 @@ def _read(model: LayeredModel, pairs: PromptPairs) -> tuple[Tensor, Tensor, Tens
         )
         attention = [_to_answers(last, pairs, each) for each in (pairs.correct, pairs.wrong)]
     heads, difference = _direct(model, runs, final, pairs)
+    numbers = rearrange(heads, "prompt layer head -> (layer head) prompt")
+    check_finite(model.bridge, "what a head writes", numbers, [pairs.clean])
     return attention[0], attention[1], heads, difference
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from circuits.errors import InputError, ModelError
 from circuits.forward import LayeredModel, patterns_by_layer
+from circuits.forward.extraction import vocabulary_of
 from circuits.model import tokenizer_of
 from circuits.tasks.tokenization import token_ids
 
@@ -122,7 +123,7 @@ def _repeat_attention(
 
 def _vocabulary(model: LayeredModel) -> tuple[Int[Tensor, " token"], list[int]]:
     """All tokens but special ones, and the token, if any, that the tokenizer puts before text."""
-    ids = torch.arange(model.bridge.cfg.d_vocab)
+    ids = torch.arange(vocabulary_of(model.bridge)[0])
     try:
         tokenizer = tokenizer_of(model.bridge)
     except ModelError:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, no_type_check
 
+import psutil
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
@@ -18,6 +18,10 @@ from circuits.errors import UnknownNameError, unknown_name
 from circuits.runtime.progress import SILENT, Progress
 
 _SECONDS_BETWEEN = 1.0
+try:
+    import resource
+except ImportError:  # Windows has none.
+    resource = None
 
 
 @dataclass(frozen=True)
@@ -199,5 +203,8 @@ def peak_memory() -> int:
     """Largest memory used so far, in bytes: allocated on CUDA where it is in use, else resident."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():
         return torch.cuda.max_memory_allocated()
+    if resource is None:
+        memory = psutil.Process().memory_info()
+        return getattr(memory, "peak_wset", memory.rss)
     kilobytes_or_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kilobytes_or_bytes * (1 if sys.platform == "darwin" else 1024)

@@ -20,25 +20,23 @@ from einops import einsum
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import read_tokens
-from circuits.scores.scorer import Scorer
+from circuits.runtime.precision import in_float64
+from circuits.scores.scorer import Scorer, finite_scores
 
 
 def attribution_scores(activations: Activations) -> Float[Tensor, "layer head"]:
     """Mean size of every head's estimated effect over prompts, in units of the metric.
 
     Raises:
-        InputError: There is no prompt.
+        NonFiniteError: A score, or a prompt's metric, is NaN or infinite.
 
     >>> attribution_scores(Activations(model, pairs)).shape
     torch.Size([3, 4])
     """
     per_prompt = [_sizes(batch) for batch in activations.batches]
-    if not per_prompt:
-        raise InputError("attribution needs at least one prompt pair, got none")
-    return torch.cat(per_prompt).mean(0).float().cpu()
+    return finite_scores("attribution", torch.cat(per_prompt).mean(0).float().cpu())
 
 
 def _sizes(batch: Batch) -> Float[Tensor, "prompt layer head"]:
@@ -54,9 +52,9 @@ def changes_along(batch: Batch, gradients: Iterable[Tensor]) -> Float[Tensor, "p
     for index, gradient in enumerate(gradients):
         reading = read_tokens(run, index, batch.tokens)
         change = reading.pack(run.corrupted_z[index] - run.clean[index].z)
-        effects = einsum(change, gradient, "token head d, token head d -> token head").double()
+        effects = in_float64(einsum(change, gradient, "token head d, token head d -> token head"))
         summed = effects.new_zeros(len(run.pairs), effects.shape[-1])
-        layers.append(summed.index_add(0, reading.prompt, effects))
+        layers.append(summed.index_add(0, reading.prompt.to(effects.device), effects))
     return torch.stack(layers, dim=1)
 
 

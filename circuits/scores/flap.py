@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import reduce as reduced
+from operator import add
 from typing import Literal, get_args
 from weakref import WeakKeyDictionary
 
@@ -12,13 +14,14 @@ from einops import einsum, rearrange, reduce
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.errors import InputError, SettingError, unknown_name
+from circuits.errors import SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.forward.activations import Activations
 from circuits.forward.passes import PairedActivations
 from circuits.metrics import logit_diff
+from circuits.runtime.precision import in_float64
 from circuits.scores.registry import Contrast
-from circuits.scores.scorer import Scorer
+from circuits.scores.scorer import Scorer, finite_scores
 from circuits.tasks import PromptPairs
 
 Statistic = Literal["IFV", "WIFV", "WIFN"]
@@ -52,7 +55,7 @@ class Moments:
     @classmethod
     def of(cls, z: Float[Tensor, "layer token head d_head"]) -> Moments:
         """Moments of one batch, in float64."""
-        z = z.double()
+        z = in_float64(z)
         mean = reduce(z, "layer token head d -> layer head d", "mean")
         centred = z - rearrange(mean, "layer head d -> layer 1 head d")
         return cls(
@@ -105,32 +108,11 @@ class HeadStatistics:
 
     @classmethod
     def collect(cls, activations: Activations) -> HeadStatistics:
-        """Add up batches of prompts; every token up to the answer's position counts.
-
-        Raises:
-            InputError: There is no prompt.
-
-        """
+        """Add up batches of prompts; every token up to the answer's position counts."""
         model = activations.model
-        clean: Moments | None = None
-        corrupted: Moments | None = None
-        change: Float[Tensor, "layer head"] | None = None
-        for run in (batch.paired for batch in activations.batches):
-            clean_z, corrupted_z = (
-                _tokens(run, [layer.z for layer in run.clean]),
-                _tokens(run, run.corrupted_z),
-            )
-            squared = _squared_change(model, corrupted_z - clean_z)
-            clean = Moments.of(clean_z) if clean is None else clean + Moments.of(clean_z)
-            corrupted = (
-                Moments.of(corrupted_z)
-                if corrupted is None
-                else corrupted + Moments.of(corrupted_z)
-            )
-            change = squared if change is None else change + squared
-        if clean is None or corrupted is None or change is None:
-            raise InputError("head statistics need at least one prompt pair, got none")
-        weights = torch.stack([layer.output.weight for layer in model.layers]).double()
+        parts = [_parts(model, batch.paired) for batch in activations.batches]
+        clean, corrupted, change = (reduced(add, each) for each in zip(*parts, strict=True))
+        weights = in_float64(torch.stack([layer.output.weight for layer in model.layers]))
         return cls(clean, corrupted, change / clean.count, weights)
 
     def scores(
@@ -140,6 +122,7 @@ class HeadStatistics:
 
         Raises:
             SettingError: The statistic or the contrast is unknown.
+            NonFiniteError: A score is NaN or infinite.
 
         """
         for name, value, known in (
@@ -150,11 +133,11 @@ class HeadStatistics:
                 names = [known_name for known_name in known if known_name is not None]
                 raise SettingError(unknown_name(name, str(value), names))
         if contrast == "paired":
-            return _standardise(self.squared_change[..., None]).float().cpu()
+            return _standardise(self.squared_change[..., None])
         columns = self._columns(statistic, self.clean)
         if contrast == "published":
             columns = (columns**2 - self._columns(statistic, self.corrupted) ** 2).abs()
-        return _standardise(columns).float().cpu()
+        return _standardise(columns)
 
     def _columns(
         self, statistic: Statistic, moments: Moments
@@ -193,12 +176,21 @@ def head_scores(
 
     Raises:
         SettingError: The statistic or the contrast is unknown.
+        NonFiniteError: A score, or a prompt's logit difference, is NaN or infinite.
 
     >>> head_scores(model, pairs, "WIFN", contrast="published").shape
     torch.Size([3, 4])
     """
     activations = Activations(LayeredModel.of(model), pairs, logit_diff)
     return HeadStatistics.collect(activations).scores(statistic, contrast)
+
+
+def _parts(
+    model: LayeredModel, run: PairedActivations
+) -> tuple[Moments, Moments, Float[Tensor, "layer head"]]:
+    """Of one batch: moments of clean and of corrupted outputs, and the summed squared change."""
+    clean, corrupted = _tokens(run, [layer.z for layer in run.clean]), _tokens(run, run.corrupted_z)
+    return Moments.of(clean), Moments.of(corrupted), _squared_change(model, corrupted - clean)
 
 
 def _tokens(
@@ -217,7 +209,7 @@ def _squared_change(
         written = einsum(
             delta, layer.output.weight, "token head d, head d d_model -> token head d_model"
         )
-        sums.append(reduce(written.double() ** 2, "token head d_model -> head", "sum"))
+        sums.append(reduce(in_float64(written) ** 2, "token head d_model -> head", "sum"))
     return torch.stack(sums)
 
 
@@ -226,7 +218,7 @@ def _standardise(columns: Float[Tensor, "layer head d_head"]) -> Float[Tensor, "
     spread = flat.std(-1, keepdim=True)
     standard = (flat - flat.mean(-1, keepdim=True)) / spread.where(spread > 0, 1.0)
     heads = rearrange(standard, "layer (head d) -> layer head d", head=columns.shape[1])
-    return reduce(heads, "layer head d -> layer head", "mean")
+    return finite_scores("FLAP", reduce(heads, "layer head d -> layer head", "mean").float().cpu())
 
 
 def _statistics(activations: Activations) -> HeadStatistics:

@@ -15,7 +15,7 @@ from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import metric_gradients
 from circuits.scores.attribution import changes_along
-from circuits.scores.scorer import Scorer
+from circuits.scores.scorer import Scorer, finite_scores
 
 
 def input_gradient_scores(activations: Activations, steps: int = 5) -> Float[Tensor, "layer head"]:
@@ -26,18 +26,16 @@ def input_gradient_scores(activations: Activations, steps: int = 5) -> Float[Ten
         steps: How many gradients are averaged.
 
     Raises:
-        InputError: There is no prompt, or no step.
+        InputError: There is no step.
+        NonFiniteError: A score, or a prompt's metric, is NaN or infinite.
 
     >>> input_gradient_scores(Activations(model, pairs)).shape
     torch.Size([3, 4])
     """
-    if steps < 1 or not activations.batches:
-        raise InputError(
-            f"EAP-IG needs at least one prompt pair and one step, got {len(activations.pairs)} and "
-            f"{steps}"
-        )
+    if steps < 1:
+        raise InputError(f"EAP-IG needs at least one step, got {steps}")
     per_prompt = torch.cat([_scores(batch, steps) for batch in activations.batches])
-    return per_prompt.mean(0).float().cpu()
+    return finite_scores("eap-ig", per_prompt.mean(0).float().cpu())
 
 
 def _scores(batch: Batch, steps: int) -> Float[Tensor, "prompt layer head"]:

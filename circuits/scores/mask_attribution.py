@@ -18,7 +18,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.ablation import CorruptedOutputs, HeadOutputs, ablated_metric, weighted_gradients
-from circuits.errors import InputError
 from circuits.forward.activations import Activations
 from circuits.scores.scorer import Scorer
 
@@ -70,14 +69,9 @@ def mask_scores(activations: Activations, replaced: HeadOutputs | None = None) -
         activations: The model on the prompts.
         replaced: What heads give at weight 0; their outputs on the corrupted prompts without.
 
-    Raises:
-        InputError: There is no prompt.
-
     >>> mask_scores(Activations(model, pairs)).mean.shape
     torch.Size([3, 4])
     """
-    if not len(activations.pairs):
-        raise InputError("mask attribution needs at least one prompt pair, got none")
     model, metric = activations.model, activations.metric
     everything = torch.ones(model.n_layers, model.n_heads, dtype=torch.bool)
     runs = [

@@ -8,10 +8,24 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from circuits.errors import NonFiniteError
 from circuits.forward.activations import Activations
 from circuits.graph import ModelGraph
 from circuits.pruning.rule import CliffRule
 from circuits.scores.registry import ScoreSettings
+
+
+def finite_scores(name: str, scores: Float[Tensor, "layer head"]) -> Float[Tensor, "layer head"]:
+    """The scores themselves. Raises NonFiniteError where one is NaN or infinite."""
+    bad = ~scores.isfinite()
+    if bad.any():
+        layer, head = bad.nonzero()[0].tolist()
+        raise NonFiniteError(
+            f"{name} scores {int(bad.sum())} of {bad.numel()} heads as NaN or infinite (the first "
+            f"is {layer}.{head}), so that they cannot be ranked: load the model in float32 or "
+            "bfloat16 (dtype, --dtype)"
+        )
+    return scores
 
 
 @dataclass(frozen=True)

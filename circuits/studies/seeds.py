@@ -17,7 +17,7 @@ from circuits.discovery.kept import Kept, is_begun
 from circuits.discovery.methods import method_names
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
-from circuits.discovery.session import Session, checked
+from circuits.discovery.session import Session
 from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference, check_same_shape
@@ -97,7 +97,7 @@ def discover_seeds(
     check_against(config, against)
     if resume:
         check_study_begun(directory)
-    repeated = _Repeated(checked(model), get_task(task), config, against, kept)
+    repeated = _Repeated(LayeredModel.of(model), get_task(task), config, against, kept)
     runs = repeated.runs(numbers, Progress.of(progress).stage(SEED_STAGES[0]))
     reported = config.seed if config.seed in numbers else numbers[0]
     return _warned(SeedStudy(runs, reported, name_of(against)))

@@ -1,6 +1,7 @@
 from .base import Task, Words
 from .custom import RowReport, RowTask, task_from_dataset, task_from_file
 from .docstring import Docstring
+from .doubts import PromptWarning
 from .gendered_pronouns import GenderedPronouns
 from .greater_than import GreaterThan
 from .induction import Induction
@@ -21,6 +22,7 @@ __all__ = [
     "Induction",
     "PromptPair",
     "PromptPairs",
+    "PromptWarning",
     "RowProblem",
     "RowReport",
     "RowTask",

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from random import Random
 from typing import TYPE_CHECKING, ClassVar
+from weakref import WeakKeyDictionary
 
 from circuits.errors import TaskError, UncorruptedError, quoted
+from circuits.tasks.doubts import PromptWarning, doubts
 from circuits.tasks.tables import pairs_to_dataset
 from circuits.tasks.text import PromptPair
 from circuits.tasks.tokenization import EncodedPair, PairEncoder, Tokenizer, single_token_words
@@ -21,6 +24,8 @@ Words = Mapping[str, Sequence[str]]
 """Word lists by name, such as {"name": ("Mary", "John"), "place": ("store",)}."""
 
 MAX_REJECTED_IN_A_ROW = 1000
+_told: WeakKeyDictionary[Task, set[str]] = WeakKeyDictionary()
+"""Of each task, what was warned of: a discovery samples its prompts in several parts."""
 
 
 class Task(ABC):
@@ -102,6 +107,9 @@ class Task(ABC):
             TaskError: `n` is not positive, the task has fewer variants than `n_templates`, or this
                 tokenizer does not allow so many pairs.
 
+        Warns:
+            PromptWarning: The prompts can be used, and are probably not what was meant.
+
         """
         pairs = self._some_pairs(tokenizer, n, seed, n_templates)
         return self.batch(tokenizer, pairs, seed)
@@ -130,7 +138,13 @@ class Task(ABC):
     ) -> Sequence[EncodedPair]:
         if n < 1:
             raise TaskError(f"n must be at least 1 prompt pair, got {n}")
-        return self.encoded_pairs(tokenizer, n, seed, n_templates)
+        pairs = self.encoded_pairs(tokenizer, n, seed, n_templates)
+        told = _told.setdefault(self, set())
+        for kind, sentence in doubts(tokenizer, pairs).items():
+            if kind not in told:
+                told.add(kind)
+                warnings.warn(f"task {self.name!r}: {sentence}", PromptWarning, stacklevel=3)
+        return pairs
 
     def encoded_pairs(
         self, tokenizer: Tokenizer, n: int, seed: int, n_templates: int | None = None

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from circuits.errors import TaskError
 from circuits.tasks.base import Task, Words
+from circuits.tasks.doubts import doubts, uneven_templates
 from circuits.tasks.rows import (
     Columns,
     NumberedPair,
@@ -21,12 +23,18 @@ from circuits.tasks.rows import (
 )
 from circuits.tasks.tables import read_dataset, read_file
 from circuits.tasks.text import PromptPair
-from circuits.tasks.tokenization import EncodedPair, PairEncoder, Tokenizer
+from circuits.tasks.tokenization import EncodedPair, PairEncoder, Tokenizer, unknown_token
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
     from circuits.tasks.pairs import PromptPairs
+
+Item = TypeVar("Item")
+_CHECKED_WHOLE = 1000
+"""Rows: to tokenize them takes about a second. Of larger tables only what is drawn is."""
+_Read = EncodedPair | tuple[str, ...]
+"""A row as tokens; or everything that is wrong with it."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class RowReport:
         problems: Everything that is wrong with the other rows, in their order.
         uneven_templates: Labels of templates whose prompts differ in length: means over their
             prompts mix positions that do not line up.
+        doubts: What can be used and was probably not meant, in sentences; `sample` warns of it.
 
     >>> from datasets import Dataset
     >>> row = {"clean": "w1 w2 w1", "corrupted": "w3 w2 w1", "correct": " w2 w4", "wrong": " w3"}
@@ -51,13 +60,14 @@ class RowReport:
     usable: tuple[EncodedPair, ...]
     problems: tuple[RowProblem, ...]
     uneven_templates: tuple[int, ...]
+    doubts: tuple[str, ...] = ()
 
 
 class RowTask(Task):
     """A task whose pairs are the rows of a table.
 
-    `sample` shuffles them by its seed. All rows must be usable with the tokenizer: a RowsError
-    says which are not, and `check` gives those that are.
+    `sample` shuffles them by its seed. All rows must be usable with the tokenizer (of more than
+    1,000, all that are drawn): a RowsError says which are not, and `check` gives those that are.
 
     >>> mine = task_from_dataset(task.to_dataset(tokenizer, n=4), name="mine")
     >>> mine.sample(tokenizer, n=3, seed=1).clean.shape
@@ -72,7 +82,7 @@ class RowTask(Task):
         self.n_variants = max(1, len({numbered.pair.template for numbered in table.pairs}))
         self.n_pairs = len(table.pairs)
         self.digest = table.digest
-        self._checked: tuple[Tokenizer, RowReport] | None = None
+        self._read: tuple[Tokenizer, dict[int, _Read]] | None = None
 
     def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
         """Draw any row. Raises RowsError where none can be read."""
@@ -80,22 +90,43 @@ class RowTask(Task):
             raise RowsError(self.name, self.table.n_rows, self.table.problems)
         return rng.choice(self.table.pairs).pair
 
-    def check(self, tokenizer: Tokenizer) -> RowReport:
-        """Tokenize every row, and say which can be used and what is wrong with the others."""
-        if self._checked is None or self._checked[0] is not tokenizer:
-            self._checked = (tokenizer, self._check(tokenizer))
-        return self._checked[1]
+    def check(self, tokenizer: Tokenizer, n_tokens: int | None = None) -> RowReport:
+        """Tokenize every row, and say which can be used and what is wrong with the others.
 
-    def usable_pairs(self, tokenizer: Tokenizer, n: int, seed: int = 0) -> PromptPairs:
+        Args:
+            tokenizer: The model's.
+            n_tokens: How many tokens the model has, where that is known: a tokenizer can have more.
+
+        """
+        usable: list[EncodedPair] = []
+        problems = list(self.table.problems)
+        for numbered, read in self._rows(tokenizer, self.table.pairs):
+            if isinstance(read, EncodedPair) and (largest := read.largest) >= (n_tokens or inf):
+                read = (f"has {unknown_token(largest, n_tokens or 0)}",)
+            if isinstance(read, EncodedPair):
+                usable.append(read)
+            else:
+                problems += [RowProblem(numbered.row, message) for message in read]
+        return RowReport(
+            self.table.n_rows,
+            tuple(usable),
+            in_order(problems),
+            uneven_templates(usable),
+            tuple(doubts(tokenizer, usable).values()),
+        )
+
+    def usable_pairs(
+        self, tokenizer: Tokenizer, n: int, seed: int = 0, n_tokens: int | None = None
+    ) -> PromptPairs:
         """At most `n` of the rows that can be used, shuffled. Raises RowsError where none can."""
-        report = self.check(tokenizer)
+        report = self.check(tokenizer, n_tokens)
         if not report.usable:
             raise RowsError(self.name, report.n_rows, report.problems)
         return self.batch(tokenizer, _shuffled(report.usable, seed)[:n], seed)
 
     def all_pairs(self, tokenizer: Tokenizer) -> PromptPairs:
         """Every row, in order. Raises RowsError where rows cannot be used."""
-        return self.batch(tokenizer, self._usable(tokenizer))
+        return self.batch(tokenizer, self._usable(tokenizer, self.table.pairs))
 
     def encoded_pairs(
         self, tokenizer: Tokenizer, n: int, seed: int, n_templates: int | None = None
@@ -106,51 +137,66 @@ class RowTask(Task):
             TaskError: There are fewer, or (RowsError) some cannot be used with this tokenizer.
 
         """
-        usable = self._usable(tokenizer)
+        rows = self.table.pairs
         turns = self._turns(seed, n_templates)
         if self.table.has_templates:
-            labels = sorted({pair.text.template for pair in usable})
+            labels = sorted({numbered.pair.template for numbered in rows})
             chosen = {labels[turn] for turn in turns}
-            usable = tuple(pair for pair in usable if pair.text.template in chosen)
-        if n > len(usable):
+            rows = tuple(numbered for numbered in rows if numbered.pair.template in chosen)
+        if n > len(rows):
+            # Whether what there is can be used comes first.
+            self._usable(tokenizer, rows)
             raise TaskError(
-                f"task {self.name!r} was asked for {n} distinct pairs and has {len(usable)}; ask "
+                f"task {self.name!r} was asked for {n} distinct pairs and has {len(rows)}; ask "
                 "for fewer (--n-prompts), or add rows to it"
             )
-        return _shuffled(usable, seed)[:n]
+        return self._usable(tokenizer, _shuffled(rows, seed)[:n])
 
-    def _usable(self, tokenizer: Tokenizer) -> tuple[EncodedPair, ...]:
-        report = self.check(tokenizer)
-        if report.problems:
-            raise RowsError(self.name, report.n_rows, report.problems)
-        return report.usable
+    def _usable(
+        self, tokenizer: Tokenizer, rows: Sequence[NumberedPair]
+    ) -> tuple[EncodedPair, ...]:
+        """Some rows, tokenized.
 
-    def _check(self, tokenizer: Tokenizer) -> RowReport:
-        encoder = PairEncoder(tokenizer, reuse_answers=False)
+        Raises RowsError where they, or in a table that is not large any others, cannot be used.
+        """
+        is_large = len(self.table.pairs) > _CHECKED_WHOLE
         problems = list(self.table.problems)
-        usable: list[EncodedPair] = []
-        for numbered in self.table.pairs:
-            try:
-                usable.append(self._encode(encoder, numbered))
-            except TaskError:
-                found = encoder.problems(numbered.pair)
-                problems += [RowProblem(numbered.row, message) for message in found]
-        lengths: dict[int, set[int]] = {}
-        for pair in usable:
-            lengths.setdefault(pair.text.template, set()).add(len(pair.clean))
-        uneven = tuple(sorted(label for label, found in lengths.items() if len(found) > 1))
-        return RowReport(self.table.n_rows, tuple(usable), in_order(problems), uneven)
+        known: dict[int, EncodedPair] = {}
+        for numbered, read in self._rows(tokenizer, rows if is_large else self.table.pairs):
+            if isinstance(read, EncodedPair):
+                known[numbered.row] = read
+            else:
+                problems += [RowProblem(numbered.row, message) for message in read]
+        if problems:
+            n_rows = len(rows) if is_large else self.table.n_rows
+            raise RowsError(self.name, n_rows, in_order(problems))
+        return tuple(known[numbered.row] for numbered in rows)
 
-    def _encode(self, encoder: PairEncoder, numbered: NumberedPair) -> EncodedPair:
+    def _rows(
+        self, tokenizer: Tokenizer, rows: Sequence[NumberedPair]
+    ) -> Iterator[tuple[NumberedPair, _Read]]:
+        """What a tokenizer makes of some rows, each tokenized once."""
+        if self._read is None or self._read[0] is not tokenizer:
+            self._read = (tokenizer, {})
+        encoder, known = PairEncoder(tokenizer, reuse_answers=False), self._read[1]
+        for numbered in rows:
+            if numbered.row not in known:
+                known[numbered.row] = self._encode(encoder, numbered)
+            yield numbered, known[numbered.row]
+
+    def _encode(self, encoder: PairEncoder, numbered: NumberedPair) -> _Read:
         """Without a template column, pairs of equal length share a template."""
-        encoded = encoder.encode(numbered.pair)
+        try:
+            encoded = encoder.encode(numbered.pair)
+        except TaskError:
+            return encoder.problems(numbered.pair)
         if self.table.has_templates:
             return encoded
         return replace(encoded, text=replace(encoded.text, template=len(encoded.clean)))
 
 
-def _shuffled(pairs: Sequence[EncodedPair], seed: int) -> list[EncodedPair]:
-    return Random(seed).sample(pairs, len(pairs))
+def _shuffled(items: Sequence[Item], seed: int) -> list[Item]:
+    return Random(seed).sample(items, len(items))
 
 
 def task_from_file(

@@ -239,7 +239,7 @@ def _draft(row: Row, columns: Columns, has_templates: bool) -> tuple[dict[str, A
 
 def _prompt(cell: Any) -> str:
     if not _is_text(cell):
-        raise TaskError(f"must be text, got {shown(cell)}")
+        raise TaskError(f"must be text, got {shown(cell)}{_misread(cell)}")
     if not cell.strip():
         raise TaskError("is empty")
     return cell
@@ -248,10 +248,20 @@ def _prompt(cell: Any) -> str:
 def _answers(cell: Any) -> tuple[str, ...]:
     answers = [cell] if isinstance(cell, str) else cell
     if not isinstance(answers, list | tuple) or not all(map(_is_text, answers)):
-        raise TaskError(f"must be a text or a list of texts, got {shown(cell)}")
+        raise TaskError(f"must be a text or a list of texts, got {shown(cell)}{_misread(cell)}")
     if not answers or "" in answers:
         raise TaskError("is empty" if len(answers) < 2 else "has an empty answer")
     return tuple(dict.fromkeys(answers))
+
+
+def _misread(cell: Any) -> str:
+    """What a cell that is no text seems to be."""
+    items = cell if isinstance(cell, list | tuple) and cell else [cell]
+    if all(isinstance(item, int) and not isinstance(item, bool) for item in items):
+        return "; where these are token ids, write the text that they stand for"
+    if isinstance(cell, dict):
+        return "; pandas writes such a file with to_json(orient='records', lines=True)"
+    return ""
 
 
 def _is_text(cell: Any) -> bool:

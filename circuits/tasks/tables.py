@@ -28,7 +28,7 @@ JSONL_SUFFIXES, CSV_SUFFIX = (".jsonl", ".ndjson"), ".csv"
 FILE_SUFFIXES = (*JSONL_SUFFIXES, CSV_SUFFIX)
 _COLUMNS = tuple(Columns().every)
 _LONGEST_CELL = 2**30
-_SEPARATORS = {";": "semicolons", "\t": "tabs"}
+_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "vertical bars"}
 
 
 def read_file(path: Path, columns: Columns) -> Table:
@@ -131,15 +131,15 @@ def _read_csv(text: str, columns: Columns) -> Table:
     csv.field_size_limit(_LONGEST_CELL)
     records = _records(text)
     header = next(records, (1, []))[1]
+    if separator := _other_separator(text):
+        name = _SEPARATORS[separator]
+        whole = f"columns are separated by {name}, and must be by commas; save the file with commas"
+        return Table((), (), (RowProblem(None, whole),))
     if isinstance(header, str):
         return Table((), (), (RowProblem(None, f"the header {header}"),))
     if twice := sorted({name for name in header if header.count(name) > 1}):
         named = quoted_list(twice)
         return Table(tuple(header), (), (RowProblem(None, f"columns have the same name: {named}"),))
-    if separator := _other_separator(header):
-        name = _SEPARATORS[separator]
-        whole = f"columns are separated by {name}, and must be by commas; save the file with commas"
-        return Table(tuple(header), (), (RowProblem(None, whole),))
     rows: list[Row] = []
     problems: list[RowProblem] = []
     for number, record in records:
@@ -164,9 +164,10 @@ def _is_one_list(text: str) -> bool:
     return bool(found) and all(isinstance(row, dict) for row in found)
 
 
-def _other_separator(header: Sequence[str]) -> str | None:
-    """What separates the names of a header that was read as one name; spreadsheets differ."""
-    return next((mark for mark in _SEPARATORS if len(header) == 1 and mark in header[0]), None)
+def _other_separator(text: str) -> str | None:
+    """What separates the names of a header without commas; spreadsheets differ."""
+    header = text.lstrip().partition("\n")[0]
+    return next((mark for mark in _SEPARATORS if "," not in header and mark in header), None)
 
 
 def _records(text: str) -> Iterator[tuple[int, Any]]:

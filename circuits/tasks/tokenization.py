@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,8 +28,25 @@ class Tokenizer(Protocol):
 
 
 def token_ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Return the tokens of `text` with whatever special tokens the tokenizer adds by itself."""
-    return list(tokenizer(text)["input_ids"])
+    """Return the tokens of `text`, with what the tokenizer puts before every text by itself.
+
+    What it puts behind every text is left out: nothing is to follow such a token.
+    """
+    ids = list(tokenizer(text)["input_ids"])
+    for kind in ("eos_token", "sep_token"):
+        token, number = getattr(tokenizer, kind, None), getattr(tokenizer, f"{kind}_id", None)
+        own = 1 if token and text.endswith(token) else 0
+        if token and len(ids) > 1 + own and set(ids[-1 - own :]) == {number}:
+            ids.pop()
+    return ids
+
+
+def unknown_token(token: int, n_tokens: int) -> str:
+    """What to say of a token that is none of a model's."""
+    return (
+        f"token {token}, and the model has tokens 0 to {n_tokens - 1} alone: give its embeddings "
+        "as many rows as the tokenizer has tokens (resize_token_embeddings), or leave the token out"
+    )
 
 
 def single_token_words(tokenizer: Tokenizer, words: Iterable[str]) -> tuple[str, ...]:
@@ -50,6 +68,11 @@ class EncodedPair:
     corrupted: tuple[int, ...]
     correct: tuple[int, ...]
     wrong: tuple[int, ...]
+
+    @property
+    def largest(self) -> int:
+        """The largest token of all."""
+        return max(*self.clean, *self.corrupted, *self.correct, *self.wrong)
 
 
 class PairEncoder:
@@ -110,6 +133,9 @@ class PairEncoder:
     def _encode_prompts(self, pair: PromptPair) -> tuple[list[int], list[int]]:
         clean = token_ids(self._tokenizer, pair.clean)
         corrupted = token_ids(self._tokenizer, pair.corrupted)
+        for prompt, ids in ((pair.clean, clean), (pair.corrupted, corrupted)):
+            if not ids:
+                raise TaskError(f"the prompt {prompt!r} has no tokens")
         if len(clean) != len(corrupted):
             raise TaskError(
                 f"the clean prompt has {len(clean)} tokens and the corrupted one {len(corrupted)}, "
@@ -142,7 +168,7 @@ class PairEncoder:
 
     def _answer_id(self, prompt: str, prompt_ids: list[int], answer: str) -> int:
         together = token_ids(self._tokenizer, prompt + answer)
-        if together[:-1] != prompt_ids:
+        if len(together) != len(prompt_ids) + 1 or together[:-1] != prompt_ids:
             raise TaskError(
                 f"the answer {quoted(answer)} is not exactly one token after {quoted(prompt)}: the "
                 f"prompt is {quoted(prompt_ids)}, with the answer it is {quoted(together)}; "
@@ -151,9 +177,26 @@ class PairEncoder:
         return together[-1]
 
     def _advice(self, prompt: str, prompt_ids: list[int], answer: str) -> str:
+        if hint := _misread_answer(answer):
+            return hint
         if prompt.endswith(" "):
             return "move the space at the end of the prompts to the beginning of the answers"
         spaced = f" {answer}"
         if token_ids(self._tokenizer, prompt + spaced)[:-1] == prompt_ids:
             return f"with a leading space it is: {quoted(spaced)}"
-        return "choose an answer that is one token of this tokenizer, with its leading space"
+        an_id = "; where it is a token id, write its text" if answer.strip().isdecimal() else ""
+        return (
+            f"choose an answer that is one token of this tokenizer, with its leading space{an_id}"
+        )
+
+
+def _misread_answer(answer: str) -> str | None:
+    """What an answer seems to be, where it is no answer; None where it seems to be one."""
+    text = answer.strip()
+    if "dtype:" in text:
+        return "it is a pandas Series as text: write the answers themselves, as a list of texts"
+    if re.fullmatch(r"\[.*['\",].*\]", text):
+        return 'it is a list as text: write several answers as a JSON list, [" she", " her"]'
+    if re.search(r"\w\s*[,;|/\t]\s*\w", text):
+        return 'write several answers as a list of texts, [" she", " her"], not as one text'
+    return None

@@ -12,9 +12,9 @@ from benchmarks import chance
 from benchmarks.controls import Control, random_twin, with_equal_prompts, with_shuffled_answers
 from circuits import PruningRule, Receiver
 from circuits.discovery.config import DiscoveryConfig
-from circuits.forward import Activations, LayeredModel
+from circuits.forward import Activations, LayeredModel, check_reproduces
 from circuits.metrics import logit_diff
-from circuits.model import check_reproduces, identify, tokenizer_of
+from circuits.model import identify, tokenizer_of
 from circuits.patching import ESTIMATORS, edge_sums
 from circuits.patching.plan import plan_work
 from circuits.search import SelectionRule, selector_of

@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from circuits.behaviour import Behaviour, measure_behaviour
-from circuits.errors import TaskError
 from circuits.metrics import accuracy, logit_diff, prob_diff, top_1
 from circuits.statistics.significance import sign_flip_p_values
 from tests.circuits.conftest import shared_model
@@ -44,16 +43,6 @@ def test_equals_one_prompt_at_a_time(family: str, metric, batch: int) -> None:
     assert found.corruption_p_value == float(sign_flip_p_values(clean - corrupted, "greater"))
 
 
-def test_a_prompt_that_the_model_cannot_read_is_named(monkeypatch) -> None:
-    bridge, pairs = shared_model("gpt2"), ragged_pairs(5)
-    longest = int(pairs.end.argmax())
-    n_tokens = int(pairs.end[longest]) + 1
-    monkeypatch.setattr(bridge.cfg, "n_ctx", n_tokens - 1)
-    named = re.escape(pairs.clean_text[longest][:60])
-    with pytest.raises(TaskError, match=f"of {n_tokens} tokens .* the {n_tokens - 1} .*{named}"):
-        measure_behaviour(bridge, pairs)
-
-
 @pytest.mark.parametrize(
     ("n", "metrics", "p_values", "kind", "reason"),
     [
@@ -62,7 +51,6 @@ def test_a_prompt_that_the_model_cannot_read_is_named(monkeypatch) -> None:
         (6, (2.0, 2.0), (0.016, 1.0), "no circuit", "corrupting the prompts changes nothing"),
         (20, (2.0, 1.9), (1e-4, 0.011), "no circuit", r"above that on corrupted .*p = 0.011"),
         (20, (0.1, -2.0), (0.3, 1e-4), "no circuit", r"above chance .*p = 0.3"),
-        (20, (float("nan"), 1.0), (float("nan"),) * 2, "no circuit", "p = nan"),
         (20, (2.0, 1.0), (None, None), "no circuit", "untested"),
     ],
 )
@@ -81,7 +69,6 @@ def test_verdict(n, metrics, p_values, kind, reason) -> None:
         (0.59, 2.0, -1.0, r"answers 59% of the prompts right \(under 60%\)"),
         (1.0, 2.0, 2.0, r"clean prompts \(2.00\) is not above that on corrupted ones \(2.00\)"),
         (1.0, -1.0, 2.0, "not above"),
-        (1.0, float("nan"), 2.0, "not above"),
     ],
 )
 def test_weakness(accuracy, clean, corrupted, weakness: str | None) -> None:

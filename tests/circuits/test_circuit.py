@@ -86,13 +86,16 @@ class TestJson:
             ('{"heads": []}', "a circuit needs .* got .*heads"),
             ('{"n_layers": 3, "n_heads": 2, "heads": ["0.0", "x"]}', r"heads\[1\] .*layer.index"),
             (
-                '{"n_layers": 3, "n_heads": 2, "heads": [5]}',
-                r"heads\[0\] of a circuit is malformed",
+                '{"n_layers": 3, "n_heads": 2, "heads": [[0, 1]]}',
+                r"heads\[0\] of a circuit is malformed: a head is .* 9.6; got \[0, 1\]$",
             ),
             ('{"n_layers": 3, "n_heads": 2, "heads": 5}', "heads of a circuit must be a list"),
             ('{"n_layers": null, "n_heads": 2, "heads": []}', "n_layers of a circuit is malformed"),
             ('{"n_layers": 3, "n_heads": 2, "heads": ["5.0"]}', "5.0 is outside a model of 3"),
-            ('{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}', r"edges\[0\] .*sender"),
+            (
+                '{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}',
+                r"\[0\] .* it has no 'sender'",
+            ),
             ('{"n_layers": 12.9, "n_heads": 2, "heads": []}', "n_layers .*whole number, got 12.9"),
             ('{"n_layers": 3, "n_heads": true, "heads": []}', "n_heads .*whole number, got True"),
             ('{"n_layers": "3", "n_heads": 2, "heads": []}', "n_layers .*whole number, got '3'"),
@@ -109,6 +112,13 @@ class TestJson:
 
 
 class TestChecks:
+    @pytest.mark.parametrize("heads", [[[0, 1]], [(0, 1)], ["0.1", 5]])
+    def test_heads_are_heads(self, heads, without_type_checks) -> None:
+        with pytest.raises(InputError, match=r"a head is written layer\.index, .*; got [\[(5]"):
+            Circuit.of_heads(heads, 3, 2)
+        with pytest.raises(InputError, match=r"heads must be heads, such as Head\(9, 6\), got"):
+            Circuit(frozenset(map(str, heads)), frozenset(), 3, 2)
+
     @pytest.mark.parametrize("head", ["3.0", "0.2"])
     def test_heads_are_in_the_model(self, head: str) -> None:
         with pytest.raises(InputError, match=f"{head} is outside a model of 3 layers x 2 heads"):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -49,6 +51,13 @@ class TestHead:
     def test_reads_nothing_else(self, text: str) -> None:
         with pytest.raises(InputError, match=r"layer.index, for example 9.6; got"):
             Head.parse(text)
+
+    @pytest.mark.parametrize("thing", [[0, 1], (0, 1), 0.1, None])
+    def test_what_is_no_text_is_told_as_it_is(self, thing) -> None:
+        for read in (Head.parse, Receiver.parse, Connection.parse):
+            with pytest.raises(InputError, match=re.escape(f"got {thing!r}")):
+                read(thing)
+        assert Head.parse(Head(9, 6)) == Head(9, 6)
 
     @pytest.mark.parametrize("numbers", [(-1, 0), (0, -1)])
     def test_no_negative_numbers(self, numbers: tuple[int, int]) -> None:

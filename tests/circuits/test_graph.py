@@ -275,6 +275,7 @@ class TestWhatIsInIt:
             Head(1, 0),
         )
         assert graph.known_heads([]) == ()
+        assert graph.known_heads(["1.0", Head(0, 1)]) == (Head(0, 1), Head(1, 0))
         message = r"heads 0.2, 2.0 are not in the model, which is a model of 2 layers x 2 heads"
         with pytest.raises(MismatchError, match=message):
             graph.known_heads([Head(2, 0), Head(0, 0), Head(0, 2)])

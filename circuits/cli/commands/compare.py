@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from circuits.circuit import Circuit
 from circuits.cli import options
 from circuits.cli.errors import usage_errors
-from circuits.cli.inputs import circuit_of, read, read_named
+from circuits.cli.inputs import circuit_of, read, read_named, warn_of_other_origin
 from circuits.cli.terminal import out, print_json, print_warning
 from circuits.references import Reference, check_same_shape
 
 if TYPE_CHECKING:
-    from circuits.circuit import Circuit
     from circuits.discovery.result import Discovery
 
 ComparedWith = Annotated[
@@ -31,7 +31,7 @@ def compare(run: options.Run, reference: ComparedWith, json: options.Json = Fals
     if isinstance(theirs, Reference):
         with usage_errors():
             check_same_shape(theirs, circuit_of(found))
-        _warn(found, theirs)
+    _warn(found, theirs, reference)
     from circuits.comparison import compare_circuits
 
     against = theirs if isinstance(theirs, Reference) else circuit_of(theirs)
@@ -46,21 +46,26 @@ def compare(run: options.Run, reference: ComparedWith, json: options.Json = Fals
         out.print(table(comparison, str(run), reference))
 
 
-def _warn(found: Discovery | Circuit, reference: Reference) -> None:
+def _warn(
+    found: Discovery | Circuit, theirs: Discovery | Circuit | Reference, reference: str
+) -> None:
     """Say what makes a comparison mean less than it seems to."""
     from circuits.discovery.result import Discovery
 
-    if not reference.verified:
-        print_warning(f"{reference.name} was not seen in a primary source; {reference.note}")
-    if not isinstance(found, Discovery):
+    if isinstance(theirs, Reference) and not theirs.verified:
+        print_warning(f"{theirs.name} was not seen in a primary source; {theirs.note}")
+    if not isinstance(found, Discovery) or isinstance(theirs, Circuit):
         return
-    source = found.provenance
-    for what, mine, theirs in (
-        ("task", source.task, reference.task),
-        ("model", source.model.name, reference.model),
-    ):
-        if mine != theirs:
-            print_warning(f"{reference.name} is of {what} {theirs}, the run is of {mine}")
+    mine = found.provenance
+    warn_of_other_origin(theirs, reference, mine.task, mine.model.name)
+    if isinstance(theirs, Discovery):
+        other = theirs.provenance.model
+        if mine.model.name == other.name and mine.model.weight_hash != other.weight_hash:
+            print_warning(
+                f"{reference} is of other weights of {other.name} ({other.weight_hash[:12]}, "
+                f"{other.dtype}) than the circuit ({mine.model.weight_hash[:12]}, "
+                f"{mine.model.dtype})"
+            )
 
 
 COMMANDS = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -100,7 +99,7 @@ def _of_run(
     with usage_errors():
         choose_scores(found.effects, found.scores, config.score)
     saved = found.provenance.model
-    source = replace(source, name=source.name or saved.name, dtype=saved.dtype)
+    source = source.or_else(saved.name, saved.dtype)
     with show_progress((LOADING, _EVALUATION)) as progress:
         bridge = source.load(progress)
         evaluation = found.evaluate(bridge, task, config, progress.stage(_EVALUATION))
@@ -115,7 +114,7 @@ def _of_circuit(
     """Evaluate a circuit from elsewhere: nothing is known of what it was found on."""
     from circuits.cli.tables.evaluation import Subject
     from circuits.discovery.config import DiscoveryConfig
-    from circuits.evaluation import Evaluator, evaluate_circuit, sample_size
+    from circuits.evaluation import Evaluator, evaluate_circuit, evaluation_size, sample_size
     from circuits.model import tokenizer_of
 
     circuit = read_circuit_file(path)
@@ -127,9 +126,10 @@ def _of_circuit(
     with show_progress((LOADING, _EVALUATION)) as progress:
         bridge = source.load(progress)
         part = progress.stage(_EVALUATION)
-        n = sample_size(task, config.n_prompts, defaults.n_mean_prompts)
+        n_prompts = evaluation_size(task, config.n_prompts)
+        n = sample_size(task, n_prompts, defaults.n_mean_prompts)
         everything = task.sample(tokenizer_of(bridge), n=n, seed=config.seed or 0)
-        evaluator = Evaluator(bridge, everything[: config.n_prompts], everything)
+        evaluator = Evaluator(bridge, everything[:n_prompts], everything)
         evaluation = evaluate_circuit(circuit, evaluator, config=config, progress=part)
     shown = task.spec or task.name
     return evaluation, Subject(circuit, shown, source.shown, defaults.metric, None)

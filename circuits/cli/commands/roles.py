@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -72,7 +72,7 @@ class _Subject:
 
     def task_of(self, name: str | None) -> Task:
         """The task. Raises UsageError where nothing says which, MismatchError where it changed."""
-        chosen = name or self.task
+        chosen = self.task if name is None else name
         if chosen is None:
             raise UsageError("a circuit alone does not say whose prompts to read: add --task")
         task = get_task(chosen)
@@ -115,7 +115,7 @@ def roles(
         rule = RoleRule(**{name: value for name, value in given.items() if value is not None})
     source = ModelSource(model, device, None, threads)
     source.check()
-    source = replace(source, name=source.name or subject.model, dtype=subject.dtype)
+    source = source.or_else(subject.model, subject.dtype)
     from circuits.cli.tables import roles as tables
     from circuits.roles import name_heads, read_heads
 

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from circuits.circuit import Circuit
 from circuits.cli.errors import UsageError, usage_errors
-from circuits.cli.inputs import read_named
+from circuits.cli.inputs import ModelSource, read_named, warn_of_other_origin
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.discovery.methods import method_names
+from circuits.tasks import Task
 
 if TYPE_CHECKING:
     from circuits.studies.seeds import Against
@@ -45,7 +47,7 @@ def seeds(
     """
     asked = Asked(task, given)
     config, known = asked.config(), check_asked(asked)
-    other = _against(against)
+    other = _against(against, known, asked.source())
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import seeds as tables
     from circuits.studies import discover_seeds
@@ -66,7 +68,7 @@ def seeds(
     carry_out(asked, known, search, shown, check_study_begun, is_study_begun)
 
 
-def _against(given: str | None) -> Against | None:
+def _against(given: str | None, task: Task, source: ModelSource) -> Against | None:
     """A method by name, a circuit or a reference. Raises UsageError."""
     if given is None or given in method_names():
         return given
@@ -77,6 +79,8 @@ def _against(given: str | None) -> Against | None:
         raise UsageError(f"{error}; methods to compare with: {methods}") from error
     from circuits.discovery.result import Discovery
 
+    if not isinstance(known, Circuit):
+        warn_of_other_origin(known, given, task.spec or task.name, source.shown)
     return known.circuit if isinstance(known, Discovery) else known
 
 

@@ -17,7 +17,8 @@ from circuits.ablation import MeanOutputs, ablated_metric, kept_mask
 from circuits.ablation.distinct_streams import Split, Streams
 from circuits.components import Head, all_heads
 from circuits.forward import LayeredModel
-from circuits.forward.passes import at_end, run_heads, trim
+from circuits.forward.passes import at_end, run_heads
+from circuits.forward.prompts import trim
 from circuits.metrics import logit_diff
 from circuits.tasks import PromptPairs
 from tests.circuits.conftest import shared_model

@@ -17,7 +17,7 @@ from circuits.ablation import (
     kept_mask,
 )
 from circuits.components import Head, all_heads
-from circuits.errors import MismatchError
+from circuits.errors import InputError, MismatchError
 from circuits.forward import Activations, LayeredModel
 from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff, prob_diff
@@ -207,3 +207,18 @@ def test_kept_mask(circuits: list[frozenset[Head]]) -> None:
     assert mask.shape == (len(circuits), N_LAYERS, N_HEADS)
     for heads, kept in zip(circuits, mask, strict=True):
         assert {Head(*index) for index in kept.nonzero().tolist()} == heads
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [((0, 1), r"a head is written .* got \(0, 1\)"), (Head(3, 0), "no head 3.0 in a model of 3")],
+)
+def test_what_is_no_head_of_the_model(head, message, without_type_checks) -> None:
+    with pytest.raises(InputError, match=message):
+        kept_mask([frozenset({Head(0, 0), head})], n_layers=3, n_heads=4)
+    assert kept_mask([frozenset({"0.1"})], n_layers=3, n_heads=4)[0, 0].tolist() == [
+        False,
+        True,
+        False,
+        False,
+    ]

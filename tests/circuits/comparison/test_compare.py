@@ -171,3 +171,26 @@ class TestCommand:
         assert "not seen in a primary source" in warnings[0]
         assert "of task gendered-pronouns, the run is of toy" in warnings[1]
         assert "of model gpt2, the run is of" in warnings[2]
+
+    @pytest.mark.parametrize(
+        ("change", "said"),
+        [
+            ({"name": "another"}, ["is of model another, the run is of tiny-gemma3"]),
+            (
+                {"weight_hash": "f" * 32},
+                ["is of other weights of tiny-gemma3 (ffffffffffff, float"],
+            ),
+            ({}, []),
+        ],
+    )
+    def test_warns_of_another_model_of_the_same_shape(
+        self, run, found, tmp_path, change, said
+    ) -> None:
+        source = found.provenance
+        other = replace(source, model=replace(source.model, **change))
+        replace(found, provenance=other).save(tmp_path / "other")
+        result = circuits("compare", run, tmp_path / "other")
+        assert result.exit_code == 0
+        warnings = [line for line in result.stderr.splitlines() if line.startswith("warning: ")]
+        assert len(warnings) == len(said)
+        assert all(part in line for part, line in zip(said, warnings, strict=True))

@@ -7,9 +7,10 @@ from collections import Counter
 
 import pytest
 
-from circuits.discovery import DiscoveryConfig, FewPromptsWarning, Session
+from circuits.discovery import DiscoveryConfig, Session
 from circuits.discovery.origin import other_counts, other_pairs
 from circuits.errors import TaskError
+from circuits.evaluation import FewPromptsWarning
 from circuits.model import load_tokenizer, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.tasks import get_task, task_from_dataset

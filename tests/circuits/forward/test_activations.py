@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from circuits.ablation import MeanOutputs
 from circuits.components import Receiver
+from circuits.errors import InputError
 from circuits.forward import Activations, LayeredModel, PairedActivations
 from circuits.forward.activations import PROMPTS_TOGETHER, Batch
 from circuits.forward.gradients import metric_gradients
@@ -74,10 +75,9 @@ class TestBatches:
             assert torch.equal(part.pairs.end, many().pairs.end[part.prompts])
             close(part.paired.clean_metric, many().clean_metric[part.prompts])
 
-    def test_no_prompts_no_batches(self) -> None:
-        none = Activations(many().model, many().pairs[:0], logit_diff)
-        assert none.batches == ()
-        assert list(none.split(4)) == []
+    def test_there_is_a_prompt(self) -> None:
+        with pytest.raises(InputError, match="at least one prompt pair, got none"):
+            Activations(many().model, many().pairs[:0], logit_diff)
 
 
 @pytest.mark.parametrize("metric", [logit_diff, prob_diff])

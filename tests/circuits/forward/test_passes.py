@@ -9,7 +9,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from circuits.forward import LayerActivations, LayeredModel, PairedActivations
-from circuits.forward.passes import at_end, head_outputs, run_layers, trim
+from circuits.forward.passes import at_end, head_outputs, run_layers
+from circuits.forward.prompts import trim
 from circuits.metrics import logit_diff
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, N_LAYERS

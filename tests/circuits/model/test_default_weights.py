@@ -281,7 +281,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         raise LocalEntryNotFoundError("Got: ConnectError: [Errno -2] Name or service not known")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot)
-    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
     return requests
 
 
@@ -347,7 +347,7 @@ def test_a_cached_repository_is_used_as_it_is(
 ) -> None:
     cached = make_repository(tmp_path / "cached", "tokenizer.json")
     monkeypatch.setattr(
-        huggingface_hub, "try_to_load_from_cache", lambda *_: str(cached / "config.json")
+        huggingface_hub, "try_to_load_from_cache", lambda *_, **__: str(cached / "config.json")
     )
     assert model_directory("someone/model", weights=False) == cached
     assert hub == []

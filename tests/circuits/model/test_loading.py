@@ -28,10 +28,16 @@ from transformers import (
 )
 from transformers.utils import logging as transformers_logging
 
-from circuits.errors import ModelError, ModelOptionError, UnknownModelError, UnsupportedModelError
+from circuits.errors import (
+    ModelError,
+    ModelOptionError,
+    UnknownModelError,
+    UnsupportedModelError,
+)
+from circuits.forward import check
 from circuits.model import loading
 from circuits.model.catalogue import check_name
-from circuits.model.loading import load_model
+from circuits.model.loading import UnusedWeightsWarning, load_model
 from circuits.model.tokenizers import tokenizer_of
 
 SIZES = {
@@ -174,7 +180,7 @@ def test_a_model_that_is_not_reproduced_is_refused(
     def refuse(bridge: TransformerBridge) -> float:
         raise UnsupportedModelError(f"{bridge.cfg.architecture} differs by 3")
 
-    monkeypatch.setattr(loading, "check_reproduces", refuse)
+    monkeypatch.setattr(check, "check_reproduces", refuse)
     with pytest.raises(UnsupportedModelError, match="LlamaForCausalLM differs by 3"):
         load_model(checkpoint)
     load_model(checkpoint, check=False)
@@ -205,6 +211,55 @@ def test_missing_weights_are_not_made_up(checkpoint: Path) -> None:
     del tensors["model.layers.1.mlp.up_proj.weight"]
     save_file(tensors, checkpoint / "model.safetensors", metadata={"format": "pt"})
     with pytest.raises(ModelError, match=r"lacks 1 of its weights \(.*up_proj"):
+        load_model(checkpoint)
+
+
+def with_tensors(checkpoint: Path, more: dict[str, torch.Tensor]) -> None:
+    tensors = load_file(checkpoint / "model.safetensors")
+    save_file({**tensors, **more}, checkpoint / "model.safetensors", metadata={"format": "pt"})
+
+
+UNUSED = {
+    "biases that the config does not announce": (
+        {f"model.layers.{layer}.self_attn.q_proj.bias": torch.ones(32) for layer in range(2)},
+        r"weights of .*llama are not used \(2 of them, .*\.0\.self_attn\.q_proj\.bias for one\)",
+    ),
+    "a layer too many": (
+        {"model.layers.2.mlp.up_proj.weight": torch.ones(64, 32)},
+        r"weights of .* are not used \(1 of them, model\.layers\.2\.mlp\.up_proj\.weight for one\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNUSED)
+def test_weights_that_are_not_used_are_named(checkpoint: Path, kind: str) -> None:
+    tensors, said = UNUSED[kind]
+    with_tensors(checkpoint, tensors)
+    with pytest.warns(UnusedWeightsWarning, match=said):
+        load_model(checkpoint)
+
+
+def test_what_older_versions_saved_beside_the_weights_is_no_weight(checkpoint: Path) -> None:
+    names = ("rotary_emb.inv_freq", "masked_bias")
+    with_tensors(checkpoint, {f"model.layers.0.self_attn.{name}": torch.ones(4) for name in names})
+    load_model(checkpoint)
+
+
+@pytest.mark.parametrize("name", ["lora_A.weight", "lora_B.default.weight", "base_layer.weight"])
+def test_an_adapter_among_the_weights_is_refused(checkpoint: Path, name: str) -> None:
+    with_tensors(checkpoint, {f"model.layers.0.self_attn.q_proj.{name}": torch.ones(8, 32)})
+    with pytest.raises(
+        ModelError, match=rf"an adapter among them .1 of them, .*{name} .* merge it"
+    ):
+        load_model(checkpoint)
+
+
+def test_an_adapter_beside_the_weights_is_refused(checkpoint: Path) -> None:
+    (checkpoint / "adapter_config.json").write_text("{}")
+    with pytest.raises(ModelError, match=r"has an adapter beside its weights .* merge it first"):
+        load_model(checkpoint)
+    (checkpoint / "config.json").unlink()
+    with pytest.raises(UnknownModelError, match=r"is an adapter without its model: merge it first"):
         load_model(checkpoint)
 
 

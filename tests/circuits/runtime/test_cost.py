@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -137,3 +141,22 @@ def test_it_is_told_at_most_once_a_second() -> None:
         for _ in range(100):
             meter.tell()
     assert len(told) == 2
+
+
+def test_on_windows_which_has_no_module_resource() -> None:
+    """In a process of its own: here it is imported already. What psutil needs differs there."""
+    program = (
+        "import psutil, sys; sys.modules['resource'] = None\n"
+        "from circuits.runtime.cost import peak_memory\n"
+        "print(peak_memory())"
+    )
+    finished = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert finished.returncode == 0, finished.stderr
+    assert int(finished.stdout) > 2**20
+
+
+def test_the_peak_that_windows_tells(monkeypatch) -> None:
+    told = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=5, peak_wset=7))
+    monkeypatch.setattr(cost_module, "resource", None)
+    monkeypatch.setattr(cost_module.psutil, "Process", lambda: told)
+    assert peak_memory() == 7

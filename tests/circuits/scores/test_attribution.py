@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 import torch
 
-from circuits.errors import InputError
 from circuits.forward import Activations, LayeredModel
 from circuits.forward.passes import at_end
 from circuits.metrics import logit_diff
@@ -57,8 +56,3 @@ def test_prompts_do_not_cancel() -> None:
     pairs = ragged_pairs(4)
     alone = [scores_of("gpt2", pairs[row : row + 1]) for row in range(4)]
     assert torch.allclose(scores_of("gpt2", pairs), torch.stack(alone).mean(0), atol=1e-5)
-
-
-def test_without_prompts() -> None:
-    with pytest.raises(InputError, match="at least one prompt pair, got none"):
-        scores_of("llama", ragged_pairs(1)[:0])

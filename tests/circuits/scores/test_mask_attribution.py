@@ -9,14 +9,12 @@ from circuits.ablation import CorruptedOutputs, ablated_metric
 from circuits.components import Head
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.session import Session
-from circuits.errors import InputError
 from circuits.forward import Activations, LayeredModel
 from circuits.forward.activations import PROMPTS_TOGETHER
 from circuits.metrics import logit_diff
 from circuits.scores import SCORERS, ScoreSettings, integrated, mask_scores
 from circuits.truth import list_truths, load_truth
 from tests.circuits.ablation.slow_twin import weighted_by_hand
-from tests.circuits.conftest import shared_model
 from tests.circuits.families import N_HEADS, N_LAYERS
 from tests.circuits.prompts import ragged_pairs
 
@@ -106,8 +104,3 @@ def test_heads_of_known_circuits_come_first(name: str) -> None:
     best = scores.flatten().argsort(descending=True)[: len(truth.heads)].tolist()
     n_heads = session.model.n_heads
     assert {Head(*divmod(place, n_heads)) for place in best} == truth.heads
-
-
-def test_without_prompts() -> None:
-    with pytest.raises(InputError, match="at least one prompt pair, got none"):
-        mask_scores(activations_of(shared_model("llama"), ragged_pairs(1)[:0]))

@@ -59,7 +59,7 @@ def study(toy, directory, heard, checks):
         discover_seeds(*toy, **settings, progress=Progress(notes=stop))
     assert sorted(path.name for path in directory.iterdir()) == ["seed-1"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("circuits.discovery.session.check_reproduces", checks.append)
+        patch.setattr("circuits.forward.check.check_once", checks.append)
         return discover_seeds(
             *toy, **settings, progress=lambda *step: heard.append(step), resume=True
         )

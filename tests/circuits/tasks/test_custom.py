@@ -124,6 +124,34 @@ def test_answers_are_tokenized_behind_their_own_prompt(tmp_path):
     assert "' here' is not exactly one token" in report.problems[0].message
 
 
+class CountingTokenizer(PieceTokenizer):
+    n_texts = 0
+
+    def __call__(self, text):
+        self.n_texts += 1
+        return super().__call__(text)
+
+
+def test_of_a_large_table_only_what_is_drawn_is_tokenized(tmp_path):
+    rows = [row(number, wrong=" there") for number in range(2000)]
+    task = task_from_file(written(tmp_path / "large.jsonl", rows))
+    tokenizer = CountingTokenizer()
+    few = task.sample(tokenizer, n=8, seed=3)
+    assert tokenizer.n_texts <= 8 * 4
+    small = task_from_file(written(tmp_path / "small.jsonl", rows[:1000]))
+    small.sample(tokenizer, n=8)
+    assert tokenizer.n_texts > 1000 * 4
+    assert task.sample(tokenizer, n=12, seed=3).clean_text[:8] == few.clean_text
+
+    worst = int(few.clean_text[5].split()[1])
+    rows[worst] = {**rows[worst], "wrong": " ?!"}
+    task = task_from_file(written(tmp_path / "large.jsonl", rows))
+    assert task.sample(tokenizer, n=5, seed=3).clean_text == few.clean_text[:5]
+    with pytest.raises(RowsError, match=rf"^large: 1 of 8 rows cannot be used: row {worst + 1}: "):
+        task.sample(tokenizer, n=8, seed=3)
+    assert len(task.check(tokenizer).usable) == 1999
+
+
 def test_columns_of_other_names_from_a_dataset(piece_tokenizer):
     from datasets import Dataset
 

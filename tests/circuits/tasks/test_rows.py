@@ -41,6 +41,9 @@ def test_a_row_is_a_pair():
         ({"wrong": [" y", ""]}, "column 'wrong' has an empty answer"),
         ({"wrong": 32}, "column 'wrong' must be a text or a list of texts, got 32"),
         ({"wrong": [" y", 3]}, "column 'wrong' must be a text or a list of texts"),
+        ({"clean": [5, 3]}, "must be text, got [5, 3]; where these are token ids, write the text"),
+        ({"wrong": [5, 3]}, "got [5, 3]; where these are token ids, write the text"),
+        ({"clean": {"0": "A b"}}, "pandas writes such a file with to_json(orient='records', lines"),
         ({"wrong": [" x", " y"]}, "answers are both correct and wrong: ' x'"),
         ({"template": True}, "column 'template' must be a number or a text, got True"),
         ({"template": ""}, "column 'template' is empty"),
@@ -60,7 +63,8 @@ def test_all_problems_are_told_at_once():
     missing = {name: GOOD[name] for name in ("clean", "correct")}
     found = problems({**GOOD, "clean": 1, "wrong": []}, missing, GOOD, {**GOOD, "correct": " z"})
     assert found == [
-        "row 1: column 'clean' must be text, got 1",
+        "row 1: column 'clean' must be text, got 1; where these are token ids, write the text that "
+        "they stand for",
         "row 1: column 'wrong' is empty",
         "row 2: column 'corrupted' is missing",
         "row 2: column 'wrong' is missing",

@@ -91,9 +91,13 @@ def test_one_json_list_is_told_once(tmp_path, indent):
     ]
 
 
-@pytest.mark.parametrize(("mark", "name"), [(";", "semicolons"), ("\t", "tabs")])
-def test_other_separators_are_told_once(tmp_path, mark, name):
-    table = read(tmp_path / "a.csv", f"clean{mark}wrong\na, b{mark}c\nd{mark}e\n")
+@pytest.mark.parametrize(
+    ("mark", "name"), [(";", "semicolons"), ("\t", "tabs"), ("|", "vertical bars")]
+)
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_other_separators_are_told_once(tmp_path, mark, name, quote):
+    header = mark.join(f"{quote}{column}{quote}" for column in ("clean", "wrong"))
+    table = read(tmp_path / "a.csv", f"{header}\na, b{mark}c\nd{mark}e\n")
     assert problems_of(table) == [
         f"columns are separated by {name}, and must be by commas; save the file with commas"
     ]

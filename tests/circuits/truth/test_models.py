@@ -10,7 +10,8 @@ from benchmarks.truth.recipes import MADE
 from circuits.behaviour import measure_behaviour
 from circuits.components import HEAD_INPUTS, Head, Receiver, all_heads
 from circuits.evaluation import Evaluator
-from circuits.model import check_reproduces, tokenizer_of
+from circuits.forward import check_reproduces
+from circuits.model import tokenizer_of
 from circuits.patching import path_effects
 from circuits.truth import list_truths, load_truth
 from circuits.truth.ground import DATA

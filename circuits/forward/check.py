@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+from weakref import WeakKeyDictionary
+
 import torch
+from einops import reduce
+from jaxtyping import Float, Int
+from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.errors import UnsupportedModelError
-from circuits.forward.layers import LayeredModel
+from circuits.forward.extraction import architecture_of, vocabulary_of
+from circuits.forward.finite import check_finite
+from circuits.forward.model import LayeredModel, in_pieces
 from circuits.forward.passes import run_layers
-from circuits.model.identity import architecture_of
 
 _LONGEST_WINDOW_CHECKED = 128
+_checked: WeakKeyDictionary[TransformerBridge, set[torch.dtype]] = WeakKeyDictionary()
+"""The dtypes that each model was checked in."""
+
+
+def check_once(bridge: TransformerBridge) -> None:
+    """`check_reproduces`, unless the model passed it already. Raises as that does."""
+    dtype = next(bridge.parameters()).dtype
+    passed = _checked.setdefault(bridge, set())
+    if dtype not in passed:
+        check_reproduces(bridge)
+        passed.add(dtype)
 
 
 def check_reproduces(
@@ -29,19 +46,15 @@ def check_reproduces(
 
     Raises:
         UnsupportedModelError: The difference is larger, or the pieces cannot be run.
+        NonFiniteError: Logits are NaN or infinite.
 
     >>> check_reproduces(model) < 1e-3
     True
     """
     architecture = architecture_of(bridge)
-    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         try:
-            model = LayeredModel.of(bridge)
-            length = min(_length_beyond_windows(model, n_tokens), bridge.cfg.n_ctx)
-            tokens = torch.randint(0, bridge.cfg.d_vocab, (2, length), generator=generator)
-            tokens = tokens.to(model.device)
-            ours = model.unembed(run_layers(model, tokens)[1])
+            tokens, ours = _run_in_pieces(bridge, n_tokens)
         except torch.OutOfMemoryError:
             raise
         except (AttributeError, RuntimeError, TypeError, LookupError, ValueError) as error:
@@ -50,6 +63,9 @@ def check_reproduces(
                 "see `circuits models` for the families that can"
             ) from error
         theirs = bridge(tokens)
+    for whose, logits in (("own logits", theirs), ("logits, run in pieces,", ours)):
+        largest = reduce(logits, "prompt pos vocab -> prompt", "max")
+        check_finite(bridge, f"the largest of {architecture}'s {whose}", largest, [tokens])
     difference = float((ours - theirs).abs().max() / theirs.std())
     # Families take the softmax in float32 whatever the model's dtype.
     precision = max(torch.finfo(theirs.dtype).eps, torch.finfo(torch.float32).eps)
@@ -61,6 +77,18 @@ def check_reproduces(
             "see `circuits models` for the families that are"
         )
     return difference
+
+
+def _run_in_pieces(
+    bridge: TransformerBridge, n_tokens: int
+) -> tuple[Int[Tensor, "prompt pos"], Float[Tensor, "prompt pos vocab"]]:
+    """Two random prompts, and their logits."""
+    model = in_pieces(bridge)
+    length = min(_length_beyond_windows(model, n_tokens), bridge.cfg.n_ctx)
+    generator = torch.Generator().manual_seed(0)
+    tokens = torch.randint(0, vocabulary_of(bridge)[0], (2, length), generator=generator)
+    tokens = tokens.to(model.device)
+    return tokens, model.unembed(run_layers(model, tokens)[1])
 
 
 def _length_beyond_windows(model: LayeredModel, n_tokens: int) -> int:
