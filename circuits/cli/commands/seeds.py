@@ -9,14 +9,14 @@ import typer
 
 from circuits.circuit import Circuit
 from circuits.cli.errors import UsageError, usage_errors
-from circuits.cli.inputs import ModelSource, read_named, warn_of_other_origin
+from circuits.cli.inputs import read_named, warn_of_other_origin
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.discovery.methods import method_names
-from circuits.tasks import Task
 
 if TYPE_CHECKING:
+    from circuits.discovery.result import Discovery
     from circuits.studies.seeds import Against
 
 SeedCount = Annotated[
@@ -47,7 +47,8 @@ def seeds(
     """
     asked = Asked(task, given)
     config, known = asked.config(), check_asked(asked)
-    other = _against(against, known, asked.source())
+    read = _read(against)
+    other = _against(read)
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import seeds as tables
     from circuits.studies import discover_seeds
@@ -66,22 +67,25 @@ def seeds(
     search = partial(discover_seeds, seeds=seeds, against=other, config=config)
     shown = Shown(SEED_STAGES, lambda found: found.found.circuit, as_json.seeds, tables.seeds)
     carry_out(asked, known, search, shown, check_study_begun, is_study_begun)
+    if against is not None and not isinstance(read, str | Circuit | None):
+        warn_of_other_origin(read, against, known.spec or known.name, asked.source().shown)
 
 
-def _against(given: str | None, task: Task, source: ModelSource) -> Against | None:
-    """A method by name, a circuit or a reference. Raises UsageError."""
+def _read(given: str | None) -> Against | Discovery | None:
+    """A method by name, a circuit, a reference or a run. Raises UsageError."""
     if given is None or given in method_names():
         return given
     try:
-        known = read_named(given)
+        return read_named(given)
     except UsageError as error:
         methods = ", ".join(method_names())
         raise UsageError(f"{error}; methods to compare with: {methods}") from error
+
+
+def _against(read: Against | Discovery | None) -> Against | None:
     from circuits.discovery.result import Discovery
 
-    if not isinstance(known, Circuit):
-        warn_of_other_origin(known, given, task.spec or task.name, source.shown)
-    return known.circuit if isinstance(known, Discovery) else known
+    return read.circuit if isinstance(read, Discovery) else read
 
 
 COMMANDS = {

@@ -116,3 +116,22 @@ def test_resume_needs_a_begun_study(no_model, tmp_path):
 def test_a_reference_of_another_shape_is_one_line(tiny):
     search = ("seeds", "ioi", "--model", tiny, *FEW, "--seeds", "1", "--against", "ioi-gpt2")
     assert "12 layers x 12 heads" in error_of(*search, code=1)
+
+
+def test_what_is_of_another_task_is_told_behind_the_result(tiny, shared_run):
+    search = (
+        "seeds",
+        "induction",
+        "--model",
+        tiny,
+        *FEW,
+        "--seeds",
+        "1",
+        "--method",
+        "attribution",
+    )
+    finished = circuits(*search, "--against", shared_run, "--quiet")
+    assert (finished.exit_code, finished.stderr) == (0, "")
+    told = circuits(*search, "--against", shared_run).stderr
+    assert f"warning: {shared_run} is of task ioi, the run is of induction" in told
+    assert "of model" not in told
