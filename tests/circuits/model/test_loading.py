@@ -295,7 +295,7 @@ def test_the_default_model_does_the_task() -> None:
 
 def test_a_model_without_a_name_is_not_the_working_directory(tiny, monkeypatch) -> None:
     monkeypatch.chdir(tiny)
-    with pytest.raises(UnknownModelError, match="the name is empty"):
+    with pytest.raises(UnknownModelError, match="the name of the model is empty"):
         load_model("")
-    with pytest.raises(UnknownModelError, match="the name is empty"):
+    with pytest.raises(UnknownModelError, match="the name of the model is empty"):
         check_name("")
