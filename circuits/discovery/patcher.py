@@ -90,10 +90,10 @@ class EdgePatcher:
         """Every exact effect that was measured."""
         return self._measured.known
 
-    def verifying(self, estimates: EdgeEstimates, share: float) -> Verifier:
-        """A verifier that runs this share of the decided edges at random."""
+    def verifying(self, estimates: EdgeEstimates, n_sampled: int) -> Verifier:
+        """A verifier that runs so many of the decided edges at random."""
         seed, precision = self.settings.seed, self.session.model.dtype
-        return Verifier(estimates, self._measured.of, share, seed, precision)
+        return Verifier(estimates, self._measured.of, n_sampled, seed, precision)
 
     def p_values(self, receiver: Receiver) -> Float[Tensor, " sender"]:
         """How likely estimates so far from 0 are by the chance of prompts; NaN: not tested."""

@@ -62,7 +62,7 @@ class Source:
     def known(self) -> EdgeValues:
         raise AssertionError("nothing else is looked at")
 
-    def verifying(self, estimates: EdgeEstimates, share: float) -> Verifier:
+    def verifying(self, estimates: EdgeEstimates, n_sampled: int) -> Verifier:
         raise AssertionError("nothing else is verified")
 
 
