@@ -78,8 +78,11 @@ class EdgeSource(Protocol):
         """Exact effects of some senders (without: of all heads) on a receiver; NaN: not asked."""
         ...
 
-    def p_values(self, receiver: Receiver) -> Float[Tensor, " sender"]:
-        """How likely estimates so far from 0 are by the chance of prompts; NaN: not tested."""
+    def p_values(self, receiver: Receiver, min_effect: float) -> Float[Tensor, " sender"]:
+        """How likely estimates so large are by chance where no |effect| is above `min_effect`.
+
+        NaN: not tested.
+        """
         ...
 
     def known(self) -> EdgeValues:
