@@ -112,7 +112,8 @@ class Behaviour:
         asks whether the clean metric is above 0. Chance has no fixed accuracy where the sets of
         answers differ in size, as 91 years against 2, so that a binomial test would need a rate
         that nobody knows; but swapping a prompt's correct and wrong answers negates its metric, so
-        if the labels mean nothing the test is exact, for any number of answers.
+        if the labels mean nothing the test is exact, for any number of answers. Both tests take
+        prompts as drawn independently.
         """
         n, least = self.n_prompts, least_p_value(self.n_prompts, "greater")
         metrics = f"clean {self.clean_metric:.3g}, corrupted {self.corrupted_metric:.3g}"

@@ -123,6 +123,7 @@ class BusyError(CircuitsError):
 class OverwriteError(InputError):
     """A directory holds something else than what is to be written there.
 
+    >>> from dataclasses import replace
     >>> found.save(directory / "mine")
     >>> replace(found, config=replace(config, seed=7)).save(directory / "mine")
     Traceback (most recent call last):

@@ -10,9 +10,16 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.circuit import Circuit, Overlap
-from circuits.comparison.edges import count_connections, effect_strengths, head_strengths
+from circuits.comparison.edges import (
+    count_connections,
+    distinct_connections,
+    effect_strengths,
+    head_strengths,
+)
 from circuits.components import Connection, Head, all_heads
 from circuits.discovery.result import Discovery
+from circuits.graph import ModelGraph
+from circuits.model.catalogue import list_models
 from circuits.references import Reference, check_same_shape
 from circuits.statistics.chance import Chance
 from circuits.statistics.roc import RocCurve, roc_curve
@@ -53,7 +60,8 @@ class Comparison:
 
     Attributes:
         heads: Agreement of the heads.
-        edges: Agreement of the paths, whatever their effects; None where either has none.
+        edges: Agreement of the paths, whatever their effects; None where either has none. Those
+            into a key or value that heads share are one: to find one is to find all.
         edges_by_heads: What random paths between the circuit's own heads would agree by: whether
             its edges say more than its heads do. None as for `edges`.
         head_rankings: By the name of the scores, how well they rank the reference's heads.
@@ -73,12 +81,17 @@ class Comparison:
     edge_ranking: RocCurve | None
 
 
-def compare_circuits(found: Discovery | Circuit, reference: Reference | Circuit) -> Comparison:
+def compare_circuits(
+    found: Discovery | Circuit, reference: Reference | Circuit, graph: ModelGraph | None = None
+) -> Comparison:
     """Compare heads and edges, with chance beside them; for a discovery its scores, too.
 
     Args:
         found: A discovery, or a circuit from anywhere.
         reference: A published circuit (`load_reference`), or any other circuit.
+        graph: Which heads of the model share keys and values. Without, a discovery says that of its
+            model, and the catalogue of a published circuit's; where nothing does, each path counts
+            as one of its own, and chance is underrated if heads do share.
 
     Raises:
         MismatchError: They belong to models of different shapes.
@@ -93,10 +106,11 @@ def compare_circuits(found: Discovery | Circuit, reference: Reference | Circuit)
         theirs = reference.circuit
     else:
         theirs = reference
+    graph = graph or _graph_of(found, reference)
     connections = reference.connections
     overlap = mine.compare(theirs)
     n_possible = mine.n_layers * mine.n_heads
-    edges, edges_by_heads = _edges(mine, connections)
+    edges, edges_by_heads = _edges(mine, connections, graph)
     effects = found.effects if isinstance(found, Discovery) else None
     return Comparison(
         heads=Agreement(overlap, Chance.of(overlap, n_possible)),
@@ -140,14 +154,28 @@ def head_roc_curve(scores: Float[Tensor, "layer head"], reference: frozenset[Hea
     return roc_curve(scores.flatten().cpu().double().numpy(), positive)
 
 
+def _graph_of(found: Discovery | Circuit, reference: Reference | Circuit) -> ModelGraph:
+    if isinstance(found, Discovery):
+        return found.provenance.model.graph()
+    sharing = {entry.name: entry.n_kv_heads for entry in list_models()}
+    model = reference.model if isinstance(reference, Reference) else None
+    n_kv_heads = sharing.get(model or "", found.n_heads)
+    return ModelGraph(found.n_layers, found.n_heads, n_kv_heads)
+
+
 def _edges(
-    mine: Circuit, theirs: frozenset[Connection]
+    mine: Circuit, theirs: frozenset[Connection], graph: ModelGraph
 ) -> tuple[Agreement[Connection] | None, Chance | None]:
     """Agreement of edges against chance in the whole model, and chance between the same heads."""
     if not mine.connections or not theirs:
         return None, None
-    overlap = Overlap.of(mine.connections, theirs)
-    everywhere = count_connections(all_heads(mine.n_layers, mine.n_heads))
-    reachable = sum(mine.heads.issuperset(path.ends) for path in theirs)
-    between = Chance.of(overlap, count_connections(mine.heads), reachable)
+    paths, reference = distinct_connections(mine.connections, theirs, graph)
+    overlap = Overlap.of(paths, reference)
+    everywhere = count_connections(graph.heads, graph)
+    reachable = sum(
+        path.sender in mine.heads
+        and (path.receiver.is_logits or not mine.heads.isdisjoint(graph.readers(path.receiver)))
+        for path in reference
+    )
+    between = Chance.of(overlap, count_connections(mine.heads, graph), reachable)
     return Agreement(overlap, Chance.of(overlap, everywhere)), between

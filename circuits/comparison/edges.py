@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable
 
 import numpy as np
@@ -10,24 +10,53 @@ import torch
 from jaxtyping import Bool, Float
 
 from circuits.components import HEAD_INPUTS, Connection, Head, Node, Receiver
+from circuits.graph import ModelGraph
 from circuits.patching import EdgeValues
 
 
-def count_connections(heads: Iterable[Head]) -> int:
+def count_connections(heads: Iterable[Head], graph: ModelGraph | None = None) -> int:
     """How many paths there are between heads, and from them to the logits.
 
     Each head sends to the logits and to q, k and v of every head in a higher layer. Heads that
-    share their keys and values count as receivers of their own, as in a circuit.
+    share their keys and values count as receivers of their own, as in a circuit; with a graph, what
+    they share counts once.
 
-    >>> count_connections(graph.heads), graph.n_edges  # a shared key or value counts once there
+    >>> count_connections(graph.heads), count_connections(graph.heads, graph)
     (156, 108)
     """
-    layers = Counter(head.layer for head in heads)
+    layers: defaultdict[int, set[Head]] = defaultdict(set)
+    for head in heads:
+        layers[head.layer].add(head)
     below, paths = 0, 0
-    for _, size in sorted(layers.items()):
-        paths += size * (len(HEAD_INPUTS) * below + 1)
-        below += size
+    for _, members in sorted(layers.items()):
+        receivers = {Receiver(head, name) for head in members for name in HEAD_INPUTS}
+        distinct = receivers if graph is None else set(map(graph.unit, receivers))
+        paths += len(distinct) * below + len(members)
+        below += len(members)
     return paths
+
+
+def distinct_connections(
+    mine: Iterable[Connection], theirs: Iterable[Connection], graph: ModelGraph
+) -> tuple[frozenset[Connection], frozenset[Connection]]:
+    """Two sets of paths, in which those that come as copies of each other are one.
+
+    To corrupt a path into a shared key or value is to do so for all heads that read it. Each is
+    named by the first of its copies in the first set, or in the second where it is only there.
+
+    >>> paths = [Connection(Head(0, 0), Receiver.parse(name)) for name in ("1.0.k", "1.1.k")]
+    >>> [len(both) for both in distinct_connections(paths, paths[1:], graph)]
+    [1, 1]
+    """
+    names: dict[tuple[Node, Receiver], Connection] = {}
+
+    def named(paths: Iterable[Connection]) -> frozenset[Connection]:
+        return frozenset(
+            names.setdefault((path.sender, graph.unit(path.receiver)), path)
+            for path in sorted(paths)
+        )
+
+    return named(mine), named(theirs)
 
 
 def head_strengths(effects: EdgeValues) -> Float[torch.Tensor, "layer head"]:

@@ -73,7 +73,7 @@ class DiscoveryConfig(Checked):
     )
     n_sampled_paths: int = setting(
         32,
-        "About how many paths to verify at random, beside those that could flip.",
+        "How many paths each look at the rest verifies at random, beside those that could flip.",
         least=0,
         option="--sampled-paths",
         metavar="N",

@@ -20,7 +20,7 @@ from circuits.patching.paths import receiver_estimator
 from circuits.patching.plan import Plan, plan_work
 from circuits.runtime.progress import SILENT, Progress
 from circuits.search import SEARCHES, Grown, SelectionRule, Verifier
-from circuits.statistics.significance import sign_flip_p_values
+from circuits.statistics.significance import size_p_values
 
 _WHERE_P_VALUES_COME_FROM = "sweep"
 """An estimator that measures receivers alone tests none: its p-values are those of estimates."""
@@ -42,7 +42,7 @@ class EdgePatcher:
         self._wider: EdgePatcher | None = None
         self._sums: EdgeSums | None = None
         self._estimates: EdgeEstimates | None = None
-        self._p_values: dict[Receiver, Float[Tensor, " sender"]] = {}
+        self._p_values: dict[tuple[Receiver, float], Float[Tensor, " sender"]] = {}
 
     @property
     def is_exact(self) -> bool:
@@ -90,23 +90,30 @@ class EdgePatcher:
         """Every exact effect that was measured."""
         return self._measured.known
 
-    def verifying(self, estimates: EdgeEstimates, share: float) -> Verifier:
-        """A verifier that runs this share of the decided edges at random."""
+    def verifying(self, estimates: EdgeEstimates, n_sampled: int) -> Verifier:
+        """A verifier that runs so many of the decided edges at random."""
         seed, precision = self.settings.seed, self.session.model.dtype
-        return Verifier(estimates, self._measured.of, share, seed, precision)
+        return Verifier(estimates, self._measured.of, n_sampled, seed, precision)
 
-    def p_values(self, receiver: Receiver) -> Float[Tensor, " sender"]:
-        """How likely estimates so far from 0 are by the chance of prompts; NaN: not tested."""
+    def p_values(self, receiver: Receiver, min_effect: float) -> Float[Tensor, " sender"]:
+        """How likely estimates so large are by chance where no |effect| is above `min_effect`."""
         unit = self.graph.unit(receiver)
-        if unit not in self._p_values:
+        if (unit, min_effect) not in self._p_values:
             if self._wider is None:
-                changes = self.sums().changes.into(unit)
-                found = sign_flip_p_values(changes, seed=self.settings.seed)
+                changes, least = self.sums().changes.into(unit), min_effect * self._differences
+                found = size_p_values(changes, least, self.settings.seed)
             else:
-                found = self._wider.p_values(unit)
+                found = self._wider.p_values(unit, min_effect)
             outside = ~head_mask(self.heads, self.graph)[self.graph.below(unit)]
-            self._p_values[unit] = found.masked_fill(outside, torch.nan)
-        return self._p_values[unit]
+            self._p_values[unit, min_effect] = found.masked_fill(outside, torch.nan)
+        return self._p_values[unit, min_effect]
+
+    @cached_property
+    def _differences(self) -> Float[Tensor, " prompt"]:
+        """What each prompt adds to the difference that effects are shares of."""
+        activations = self.session.activations
+        differences = activations.clean_metric.double() - activations.corrupted_metric.double()
+        return differences * differences.sum().sign()
 
     def sums(self, progress: Progress = SILENT) -> EdgeSums:
         """Every edge's estimate, prompt by prompt; made once."""

@@ -19,7 +19,8 @@ class PruningRule(Checked):
     The cut is the last sparsity before the drop: the `first` drop of at least 10 % of the curve's
     range within a window (10 % of its points), the `biggest` one, or either of them on the curve's
     moving average (`smooth-`). No curve is evaluated for `fixed`, which cuts at `fixed_sparsity`.
-    These are APP's (arXiv 2511.05442, section 3, and its code). Nor is one for `share`: it keeps
+    These are APP's (arXiv 2511.05442, section 3); docs/pruning.md has the formulas, and where its
+    code is different. Nor is one for `share`: it keeps
     the best heads that together hold `score_share` of the whole model's score, counting scores
     below 0 as 0. The larger it is, the more is kept of what path patching among all heads finds,
     and the more the search costs (`benchmarks.recall`). What `first` leaves out of the curve

@@ -106,7 +106,8 @@ def _matrix(
 
 def _pair(number: int, one: SavedRun, other: SavedRun) -> Pair:
     names = one.name, other.name
-    compared = compare_circuits(one.found.circuit, other.found.circuit)
+    graph = one.found.provenance.model.graph()
+    compared = compare_circuits(one.found.circuit, other.found.circuit, graph)
     drawing = Drawing.of(
         f"overlap-{number}",
         lambda theme: overlap_figure(one.found.circuit, other.found.circuit, names, theme=theme),

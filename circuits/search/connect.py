@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from jaxtyping import Float
 from torch import Tensor
@@ -11,9 +11,9 @@ from torch import Tensor
 from circuits.circuit import Circuit
 from circuits.components import Edge, Node, Receiver
 from circuits.graph import ModelGraph
-from circuits.patching import EdgeValues
 from circuits.runtime.progress import Progress
-from circuits.search.grow import EffectsOf, chosen, receivers_of
+from circuits.search.at_rest import verified
+from circuits.search.grow import EffectsOf, Selector, chosen, receivers_of
 from circuits.search.rules import SelectionRule
 from circuits.search.source import EdgeSource, Grown
 from circuits.search.threshold import known_effects
@@ -36,33 +36,30 @@ class _Connect:
         self, source: EdgeSource, rules: Sequence[SelectionRule], progress: Progress
     ) -> list[Grown]:
         """The circuit of each rule, of which nothing but `min_effect` counts."""
+        selectors = [AboveLeast(rule.min_effect, source.graph) for rule in rules]
         part, rest = progress.parts(0.7, 0.3)
         if source.is_exact:
-            grown = [_connected(source, rule, source.measured, source.known) for rule in rules]
+            circuits = [_connected(source, selector, source.measured) for selector in selectors]
             progress(1.0)
-            return grown
+            return [Grown(circuit, source.known()) for circuit in circuits]
         estimates = source.estimates(part)
         if not source.settings.verify:
-            into, effects = estimates.effects.into, estimates.effects
-            return [_connected(source, rule, into, lambda: effects) for rule in rules]
-        n_edges = max(1, estimates.effects.n_known)
-        share = min(_MOST_SAMPLED, source.settings.n_sampled_paths / n_edges)
-        verifier = source.verifying(estimates, share)
-        found = []
-        for rule, _ in rest.each(rules):
-            selector = AboveLeast(rule.min_effect, source.graph)
+            effects = estimates.effects
+            circuits = [_connected(source, selector, effects.into) for selector in selectors]
+            return [Grown(circuit, effects) for circuit in circuits]
+        most = int(_MOST_SAMPLED * estimates.effects.n_known)
+        verifier = source.verifying(estimates, min(most, source.settings.n_sampled_paths))
 
-            def effects_of(
-                receiver: Receiver, selector: AboveLeast = selector
-            ) -> Float[Tensor, " sender"]:
+        def find(selector: Selector) -> Circuit:
+            def effects_of(receiver: Receiver) -> Float[Tensor, " sender"]:
                 return verifier.effects(receiver, selector)
 
-            grown = _connected(source, rule, effects_of, verifier.values)
-            found.append((selector, grown))
-        return [
-            Grown(g.circuit, g.effects, verifier.report(selector, g.circuit))
-            for selector, g in found
-        ]
+            return _connected(source, selector, effects_of)
+
+        found = verified(verifier, selectors, find)
+        rest(1.0)
+        effects = verifier.values()
+        return [Grown(circuit, effects, seen) for circuit, seen in found]
 
 
 CONNECT = _Connect()
@@ -95,12 +92,9 @@ class AboveLeast:
         return chosen((error > 0) & (known.abs() + error > self.min_effect), self.graph)
 
 
-def _connected(
-    source: EdgeSource, rule: SelectionRule, effects_of: EffectsOf, values: Callable[[], EdgeValues]
-) -> Grown:
+def _connected(source: EdgeSource, selector: Selector, effects_of: EffectsOf) -> Circuit:
     graph = source.graph
     circuit = Circuit.of_heads(source.heads, graph.n_layers, graph.n_heads)
-    selector = AboveLeast(rule.min_effect, graph)
     edges: list[Edge] = []
     strongest: dict[Node, Edge] = {}
     for receiver in receivers_of(circuit, graph):
@@ -119,4 +113,4 @@ def _connected(
         if sender not in connected:
             exact = source.measured(edge.receiver, [sender])[graph.column(sender)]
             edges.append(Edge(sender, edge.receiver, float(exact)))
-    return Grown(Circuit(circuit.heads, frozenset(edges), graph.n_layers, graph.n_heads), values())
+    return replace(circuit, edges=frozenset(edges))

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from circuits.components import Receiver
 from circuits.runtime.progress import Progress
-from circuits.search.grow import Selector, grow, receivers_of
+from circuits.search.at_rest import Visit, verified_growth
+from circuits.search.grow import Selector, grow
 from circuits.search.rules import SelectionRule
 from circuits.search.significant import selector_of
 from circuits.search.source import EdgeSource, Grown
-from circuits.search.verifier import Visit, verified_growth
 
 _ESTIMATING = 0.7
 """Share of the work, where something follows the estimates: for the progress alone."""
@@ -65,22 +65,12 @@ def _on_verified(
     source: EdgeSource, selectors: Sequence[Selector], progress: Progress
 ) -> list[Grown]:
     """By estimates, exact wherever a selection rests on them."""
-    estimates, graph = source.estimates(progress.within(0, _ESTIMATING)), source.graph
-    reached = {
-        graph.unit(receiver)
-        for selector in selectors
-        for receiver in receivers_of(grow(estimates.effects.into, selector, graph), graph)
-    }
-    edges = sum(int((~estimates.effects.into(receiver).isnan()).sum()) for receiver in reached)
-    share = min(1.0, source.settings.n_sampled_paths / max(edges, 1))
-    verifier = source.verifying(estimates, share)
+    estimates = source.estimates(progress.within(0, _ESTIMATING))
+    verifier = source.verifying(estimates, source.settings.n_sampled_paths)
     visit = _visits(source, progress.within(_ESTIMATING, 1))
-    circuits = verified_growth(verifier, selectors, visit)
+    found = verified_growth(verifier, selectors, visit)
     effects = verifier.values()
-    return [
-        Grown(circuit, effects, verifier.report(selector, circuit))
-        for selector, circuit in zip(selectors, circuits, strict=True)
-    ]
+    return [Grown(circuit, effects, seen) for circuit, seen in found]
 
 
 def _visits(source: EdgeSource, progress: Progress) -> Visit:

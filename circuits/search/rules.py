@@ -14,7 +14,7 @@ _PANEL = "Which heads and paths are kept"
 
 @dataclass(frozen=True)
 class SelectionRule(Checked):
-    """When a sender is kept: because its effect stands out, or because it is no chance.
+    """When a sender is kept: because its effect stands out, or because it is surely large enough.
 
     Kind "threshold": |effect| - |mean effect| > t standard deviations.
 
@@ -26,8 +26,8 @@ class SelectionRule(Checked):
     rule: APP (arXiv 2511.05442) and its code; there `threshold` is searched over {1, 1.5, 2, 2.5},
     `min_effect` over {0.001, 0.002, 0.01, 0.02}, and the logits receiver always takes threshold 2.
 
-    Kind "significance": because its effect is no chance of the prompts. That takes `min_effect` and
-    `false_discovery_rate` alone, and p-values (`search.significant`).
+    Kind "significance": because the prompts show that its |effect| is above `min_effect`. That
+    takes `min_effect` and `false_discovery_rate` alone, and p-values (`search.significant`).
 
     Raises:
         SettingError: A number is out of range, or the kind or the distance is unknown.
@@ -48,8 +48,8 @@ class SelectionRule(Checked):
     )
     min_effect: float = setting(
         0.01,
-        "Receivers without any effect larger than this keep no sender, and with --rule "
-        "significance no sender of less is kept.",
+        "Receivers without any effect larger than this keep no sender; with --rule significance, "
+        "what a sender's effect is tested to be above.",
         least=0,
         metavar="E",
         panel=_PANEL,
@@ -66,8 +66,8 @@ class SelectionRule(Checked):
     )
     kind: RuleKind = setting(
         "threshold",
-        "When a sender is kept: threshold (its effect stands out) or significance (its sign is no "
-        "chance of the prompts).",
+        "When a sender is kept: threshold (its effect stands out) or significance (the prompts "
+        "show that it is above --min-effect).",
         choices=get_args(RuleKind),
         option="--rule",
         metavar="KIND",
@@ -75,7 +75,7 @@ class SelectionRule(Checked):
     )
     false_discovery_rate: float = setting(
         0.05,
-        "With --rule significance, the share of a head's senders that may be false.",
+        "With --rule significance, the share of the senders kept for a head that may be of less.",
         above=0,
         below=1,
         metavar="R",

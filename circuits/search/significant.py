@@ -1,4 +1,4 @@
-"""Keeping the senders whose effect is no chance of the prompts. Knows no model."""
+"""Keeping the senders whose effect is larger than one that counts. Knows no model."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from circuits.search.rules import SelectionRule
 from circuits.search.threshold import ThresholdSelector, known_effects
 from circuits.statistics.significance import discoveries, least_p_value, prompts_needed
 
-PValuesOf = Callable[[Receiver], Float[Tensor, " sender"]]
-"""Of the null hypothesis that a sender has no effect on the receiver; NaN: not tested."""
+PValuesOf = Callable[[Receiver, float], Float[Tensor, " sender"]]
+"""Of the null hypothesis that a sender's |effect| on the receiver is at most so large; NaN: not
+tested."""
 
 
 def selector_of(rule: SelectionRule, graph: ModelGraph, p_values_of: PValuesOf) -> Selector:
     """What a rule selects by: how effects stand out, or p-values where it tests significance.
 
     >>> rule = SelectionRule(kind="significance", min_effect=0.01)
-    >>> selector = selector_of(rule, graph, lambda receiver: torch.full((12,), 0.001))
+    >>> selector = selector_of(rule, graph, lambda receiver, least: torch.full((12,), 0.001))
     >>> len(selector.select(torch.full((12,), 0.1), Receiver.logits()))  # all of twelve heads
     12
     """
@@ -35,18 +36,24 @@ def selector_of(rule: SelectionRule, graph: ModelGraph, p_values_of: PValuesOf) 
 
 @dataclass(frozen=True)
 class SignificanceSelector:
-    """Keep senders whose |effect| is above `min_effect` and whose effect is no chance of prompts.
+    """Keep senders of which the prompts show that their |effect| is above `min_effect`.
 
-    Among the senders that are significant for one receiver, at most a share `false_discovery_rate`
-    is expected to have no effect (Benjamini and Hochberg 1995, see `statistics.significance`).
-    Heads that pruning left out are not tested and do not count. The rate holds receiver by
-    receiver, not for the whole circuit; where no sender has any effect, the search ends at the
-    logits but for a probability of `false_discovery_rate`.
+    Among the senders that are kept for one receiver, at most a share `false_discovery_rate` is
+    expected to have a smaller effect (Benjamini and Hochberg 1995, see `statistics.significance`).
+    The test is against `min_effect`, not against 0: to test against 0 and then drop what is small
+    keeps those that chance made large, and of what is kept nearly all can be false. With a
+    `min_effect` of 0 it asks whether there is any effect. So an effect that is larger by little is
+    found only with many prompts.
+
+    Heads that pruning left out are not tested and do not count. P-values are those of estimates;
+    where paths are verified, one whose exact effect is not above `min_effect` is dropped, too. The
+    rate holds receiver by receiver, not for the whole circuit, and for prompts that are drawn
+    independently.
 
     >>> p_values = torch.tensor([0.001, 0.8, 0.002, 0.5])
     >>> rule = SelectionRule(kind="significance", min_effect=0.01)
-    >>> selector = SignificanceSelector(rule, graph, lambda receiver: p_values)
-    >>> effects = torch.tensor([-0.3, -0.3, 0.001, 0.0])  # one by chance, one too small
+    >>> selector = SignificanceSelector(rule, graph, lambda receiver, least: p_values)
+    >>> effects = torch.tensor([-0.3, -0.3, 0.001, 0.0])  # one by chance, one exact and too small
     >>> [str(sender) for sender in selector.select(effects, Receiver.parse("1.0.v"))]
     ['0.0']
     """
@@ -75,18 +82,20 @@ class SignificanceSelector:
         return chosen(self._significant(receiver) & unsure, self.graph)
 
     def _significant(self, receiver: Receiver) -> Bool[Tensor, " sender"]:
-        return discoveries(self.p_values_of(receiver), self.rule.false_discovery_rate)
+        p_values = self.p_values_of(receiver, self.rule.min_effect)
+        return discoveries(p_values, self.rule.false_discovery_rate)
 
 
 def check_power(rule: SelectionRule, n_prompts: int, n_senders: int) -> None:
     """Raise SettingError where no sender could be significant alone, however clear its effect."""
     level = rule.false_discovery_rate / max(n_senders, 1)
-    if not rule.tests_significance or least_p_value(n_prompts) <= level:
+    least = 2 * least_p_value(n_prompts, "greater")
+    if not rule.tests_significance or least <= level:
         return
-    needed = prompts_needed(level)
+    needed = prompts_needed(level / 2, "greater")
     advice = "prune further" if needed is None else f"give at least {needed} prompts"
     raise SettingError(
-        f"{n_prompts} prompts give p-values of {least_p_value(n_prompts):.2g} at best, but one "
+        f"{n_prompts} prompts give p-values of {least:.2g} at best, but one "
         f"of {n_senders} senders is significant below {level:.2g} "
         f"(false_discovery_rate {rule.false_discovery_rate:g}): {advice}, "
         "allow a higher rate, or use the threshold rule"

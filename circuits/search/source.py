@@ -28,7 +28,8 @@ class SearchSettings:
 
     Attributes:
         verify: Whether estimates on which a selection rests are replaced by exact effects.
-        n_sampled_paths: About how many other edges are run exactly, drawn at random.
+        n_sampled_paths: How many other edges are run exactly, drawn at random: so many each time
+            that a search has come to rest.
         n_edges: How many edges the search "top-n" keeps.
         seed: Seed of that draw.
 
@@ -77,16 +78,19 @@ class EdgeSource(Protocol):
         """Exact effects of some senders (without: of all heads) on a receiver; NaN: not asked."""
         ...
 
-    def p_values(self, receiver: Receiver) -> Float[Tensor, " sender"]:
-        """How likely estimates so far from 0 are by the chance of prompts; NaN: not tested."""
+    def p_values(self, receiver: Receiver, min_effect: float) -> Float[Tensor, " sender"]:
+        """How likely estimates so large are by chance where no |effect| is above `min_effect`.
+
+        NaN: not tested.
+        """
         ...
 
     def known(self) -> EdgeValues:
         """Every exact effect that was measured."""
         ...
 
-    def verifying(self, estimates: EdgeEstimates, share: float) -> Verifier:
-        """What verifies them, and runs this share of the decided edges at random."""
+    def verifying(self, estimates: EdgeEstimates, n_sampled: int) -> Verifier:
+        """What verifies them, and runs so many of the decided edges at random."""
         ...
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from jaxtyping import Bool, Float
@@ -13,12 +12,14 @@ from xxhash import xxh64_intdigest
 from circuits.circuit import Circuit
 from circuits.components import Node, Receiver
 from circuits.patching import EdgeEstimates, EdgeValues
-from circuits.search.grow import Selector, chosen, grow, receivers_of
-from circuits.search.verification import CONFIDENCE, Verification
+from circuits.search.grow import Selector, chosen, receivers_of
+from circuits.search.known import Known
+from circuits.search.verification import Look, Verification, coverage
 
 Measure = Callable[[Receiver, tuple[Node, ...]], Iterable[float]]
 """Exact effects of some senders on a receiver."""
-Visit = Callable[[Receiver], None]
+Paths = Bool[Tensor, "receiver sender"]
+"""Mask of some of a graph's edges."""
 
 _LEAST_CURVATURE = 1.0
 _RELATIVE_ERROR = 0.05
@@ -30,72 +31,19 @@ _ROUNDING_OF_LOGITS = 10.0
 """How many times larger that of the logits is: they are large, and their difference is not."""
 
 
-@dataclass(eq=False)
-class _Known:
-    """What is known of one receiver's effects; `left_out` has what each estimate may leave out."""
-
-    receiver: Receiver
-    estimate: Float[Tensor, " sender"]
-    left_out: Float[Tensor, " sender"]
-    rounding: float
-    exact: Float[Tensor, " sender"] = field(init=False)
-    sampled: Bool[Tensor, " sender"] | None = None
-
-    def __post_init__(self) -> None:
-        self.exact = torch.full_like(self.estimate, torch.nan)
-
-    @property
-    def effects(self) -> Float[Tensor, " sender"]:
-        return self.exact.where(~self.exact.isnan(), self.estimate)
-
-    @property
-    def is_sure(self) -> bool:
-        """Whether the estimates leave nothing out but rounding: those of a sweep on the logits."""
-        return self.receiver.is_logits and not bool(self.left_out.nan_to_num(0.0).any())
-
-    @property
-    def left(self) -> Bool[Tensor, " sender"]:
-        """Mask of the edges that are estimated alone."""
-        return ~self.estimate.isnan() & self.exact.isnan()
-
-    @property
-    def errors_made(self) -> Float[Tensor, " sender"]:
-        """Errors of the estimates; NaN where no exact effect is known."""
-        return (self.exact - self.estimate).abs()
-
-    @property
-    def relative_errors(self) -> Float[Tensor, " sender"]:
-        """Errors beyond rounding, relative to what the estimates may leave out: curvatures."""
-        beyond = (self.errors_made - self.rounding).clamp(min=0)
-        return beyond / (self.left_out + self.rounding)
-
-    @property
-    def error_seen(self) -> Float[Tensor, " edge"]:
-        return self.errors_made[~self.exact.isnan()]
-
-    @property
-    def curvatures(self) -> Float[Tensor, " edge"]:
-        """Those of all verified edges that have one: of which not everything is rounding."""
-        beyond_rounding = (self.left_out > self.rounding) | (self.errors_made > self.rounding)
-        return self.relative_errors[~self.exact.isnan() & beyond_rounding]
-
-    def of_sampled(self, values: Float[Tensor, " sender"]) -> Float[Tensor, " edge"]:
-        """The values of the edges that were drawn at random."""
-        return values[:0] if self.sampled is None else values[self.sampled]
-
-    def errors(self, curvature: float) -> Float[Tensor, " sender"]:
-        """How far each estimate may be off."""
-        return (curvature * self.left_out + self.rounding).where(self.left, 0.0)
-
-
 class Verifier:
     """Effects on receivers, exact wherever a selection rests on them.
 
     What one rule had verified serves all others.
 
+    Attributes:
+        graph: What the edges are.
+        n_sampled: How many of the decided edges each random sample of them has.
+        curvature: What that of a receiver is taken to be before its own edges are verified.
+
     >>> from circuits.search.threshold import ThresholdSelector
     >>> exact = lambda receiver, senders: [effects.of(sender, receiver) for sender in senders]
-    >>> verifier = Verifier(EdgeEstimates(effects, None), exact, sample_share=0.0, seed=0)
+    >>> verifier = Verifier(EdgeEstimates(effects, None), exact, n_sampled=0, seed=0)
     >>> verifier.effects(Receiver.logits(), ThresholdSelector(rule, graph)).shape
     torch.Size([12])
     """
@@ -104,27 +52,27 @@ class Verifier:
         self,
         estimates: EdgeEstimates,
         measure: Measure,
-        sample_share: float,
+        n_sampled: int,
         seed: int,
         precision: torch.dtype = torch.float32,
     ) -> None:
-        """Verify what decides, and a share of the other edges at random.
+        """Verify what decides, and some of the other edges at random.
 
         Args:
             estimates: Of every edge, normalised.
             measure: Exact effects of some senders on a receiver, in the order of the senders.
-            sample_share: Share of the decided edges that is verified, too, 0 to 1.
-            seed: Seed of that sample.
+            n_sampled: How many edges each random sample of the decided ones has.
+            seed: Seed of these samples.
             precision: The one that the estimates were computed in.
 
         """
         self._estimates, self._measure = estimates, measure
-        self._graph = estimates.effects.graph
-        self._sample_share, self._seed = sample_share, seed
+        self.graph = estimates.effects.graph
+        self.n_sampled, self._seed, self._n_looks = n_sampled, seed, 0
         self._rounding = _ROUNDING[precision]
         self._is_precise = precision.itemsize >= torch.float32.itemsize
-        self._known: dict[Receiver, _Known] = {}
-        self._seen = torch.empty(0)
+        self._known: dict[Receiver, Known] = {}
+        self.curvature = _LEAST_CURVATURE
 
     def effects(self, receiver: Receiver, rule: Selector) -> Float[Tensor, " sender"]:
         """Effects of all senders; the rule's selection cannot flip within their errors."""
@@ -138,29 +86,47 @@ class Verifier:
         """How many edges were run exactly."""
         return sum(len(known.error_seen) for known in self._known.values())
 
-    @property
-    def curvature(self) -> float:
-        """What the curvature of a receiver is taken to be before its own edges are verified."""
-        if not len(self._seen):
-            return _LEAST_CURVATURE
-        return max(_LEAST_CURVATURE, float(self._seen.quantile(_COMMON_SHARE)))
-
     def values(self) -> EdgeValues:
         """All effects: exact where verified."""
-        exact = EdgeValues.unknown(self._graph)
+        exact = EdgeValues.unknown(self.graph)
         for receiver, known in self._known.items():
             exact.into(receiver).copy_(known.exact)
         return self._estimates.effects.replaced(exact)
 
-    def report(self, rule: Selector, circuit: Circuit) -> Verification:
-        """What was verified on the way to a circuit."""
-        units = dict.fromkeys(map(self._graph.unit, receivers_of(circuit, self._graph)))
-        reached = [self._of(unit) for unit in units]
+    def left_out(self, rule: Selector, circuit: Circuit) -> Paths:
+        """The paths into receivers of a circuit that its rule drops on an estimate alone."""
+        mask = self._no_paths()
+        for known in self._open(circuit):
+            mask[self._row(known)] = known.left
+            for sender in rule.select(known.effects, known.receiver):
+                mask[self.graph.row(known.receiver), self.graph.column(sender)] = False
+        return mask
+
+    def look(self, rules: Sequence[Selector], circuits: Sequence[Circuit]) -> list[Look]:
+        """Run a random sample of what is estimated alone among the paths into some receivers.
+
+        Those of all circuits are one sample; a look for each rule is what it says of that one.
+        """
+        self._n_looks += 1
+        left_out = [self.left_out(*one) for one in zip(rules, circuits, strict=True)]
+        pool = self._no_paths()
+        for known in (known for circuit in circuits for known in self._open(circuit)):
+            pool[self._row(known)] = known.left
+        drawn = self._drawn(pool)
+        for row in drawn.any(1).nonzero()[:, 0].tolist():
+            known = self._of(self.graph.receivers[row])
+            sampled = drawn[self._row(known)]
+            known.sampled |= sampled
+            self._verify(known, chosen(sampled, self.graph))
+        return [Look(self._n_looks, mask, mask & drawn) for mask in left_out]
+
+    def report(self, rule: Selector, circuit: Circuit, look: Look | None = None) -> Verification:
+        """What was verified on the way to a circuit, and what the last look says of the rest."""
+        reached = list(self._reached(circuit))
         errors = torch.cat([known.error_seen for known in reached])
         curvatures = torch.cat([known.curvatures for known in reached])
-        sampled = torch.cat([known.of_sampled(known.errors_made) for known in reached])
-        bound = torch.cat([known.of_sampled(known.relative_errors) for known in reached])
-        granted = max([self.curvature, *bound.tolist()])
+        sampled = torch.cat([known.errors_made[known.sampled] for known in reached])
+        left_out = self.left_out(rule, circuit)
         return Verification(
             estimated=sum(int((~known.estimate.isnan()).sum()) for known in reached),
             verified=len(errors),
@@ -169,16 +135,37 @@ class Verifier:
             largest_error=float(errors.max()) if len(errors) else 0.0,
             mean_error=float(sampled.mean()) if len(sampled) else None,
             curvature=float(curvatures.max()) if len(curvatures) else 0.0,
-            missed_effect=max(self._largest_left_out(rule, known, granted) for known in reached),
-            coverage=(1 - CONFIDENCE) ** (1 / len(sampled)) if len(sampled) else 0.0,
+            missed_effect=self._largest(reached, left_out, look),
+            coverage=coverage(look, left_out),
         )
 
-    def _of(self, receiver: Receiver) -> _Known:
-        unit = self._graph.unit(receiver)
+    def _reached(self, circuit: Circuit) -> Iterator[Known]:
+        """What is known of every receiver that a search which found a circuit has looked at."""
+        units = dict.fromkeys(map(self.graph.unit, receivers_of(circuit, self.graph)))
+        yield from map(self._of, units)
+
+    def _open(self, circuit: Circuit) -> Iterator[Known]:
+        """Those of them whose estimates need any verification."""
+        yield from (known for known in self._reached(circuit) if not self._is_settled(known))
+
+    def _is_settled(self, known: Known) -> bool:
+        return known.is_exact and self._is_precise
+
+    def _no_paths(self) -> Paths:
+        return torch.zeros(self._estimates.effects.values.shape, dtype=torch.bool)
+
+    def _row(self, known: Known) -> tuple[int, slice]:
+        """The place of a receiver's paths."""
+        return self.graph.row(known.receiver), self.graph.below(known.receiver)
+
+    def _of(self, receiver: Receiver) -> Known:
+        unit = self.graph.unit(receiver)
         if unit not in self._known:
             estimate, left_out = self._estimates.effects.into(unit), self._left_out(unit)
             rounding = self._rounding * (_ROUNDING_OF_LOGITS if unit.is_logits else 1)
-            self._known[unit] = _Known(unit, estimate, left_out, rounding)
+            says_exact = unit.is_logits and self._estimates.remainders is not None
+            is_exact = says_exact and not bool(left_out.nan_to_num(0.0).any())
+            self._known[unit] = Known(unit, estimate, left_out, rounding, is_exact)
         return self._known[unit]
 
     def _left_out(self, unit: Receiver) -> Float[Tensor, " sender"]:
@@ -189,71 +176,55 @@ class Verifier:
         remainder = remainders.into(unit)
         return remainder if unit.is_logits else remainder + _RELATIVE_ERROR * estimate.abs()
 
-    def _next(self, known: _Known, rule: Selector) -> tuple[Node, ...]:
-        """The edges to be run next; none when everything is decided and sampled."""
-        if known.is_sure and self._is_precise:
+    def _next(self, known: Known, rule: Selector) -> tuple[Node, ...]:
+        """The edges to be run next; none when everything is decided."""
+        if self._is_settled(known):
             return ()
         errors = known.errors(self._curvature_of(known))
-        if deciding := rule.deciding(known.effects, errors, known.receiver):
-            return deciding
-        if known.sampled is None and not known.is_sure:
-            known.sampled = self._sample(known)
-            return chosen(known.sampled, self._graph)
-        return ()
+        return rule.deciding(known.effects, errors, known.receiver)
 
-    def _curvature_of(self, known: _Known) -> float:
+    def _curvature_of(self, known: Known) -> float:
         """What is taken for granted counts less with every curvature of the receiver's own."""
         own = known.curvatures.tolist()
         return max(_MARGIN * max(own, default=0.0), self.curvature / (1 + len(own)) ** 0.5)
 
-    def _verify(self, known: _Known, senders: tuple[Node, ...]) -> None:
-        columns = [self._graph.column(sender) for sender in senders]
+    def _verify(self, known: Known, senders: tuple[Node, ...]) -> None:
         exact = list(self._measure(known.receiver, senders))
-        known.exact[columns] = torch.tensor(exact, dtype=known.exact.dtype)
-        self._seen = torch.cat([known.curvatures for known in self._known.values()])
+        known.learn([self.graph.column(sender) for sender in senders], exact)
+        seen = torch.cat([known.curvatures for known in self._known.values()])
+        self.curvature = _usual(seen)
 
-    def _sample(self, known: _Known) -> Bool[Tensor, " sender"]:
-        draw = torch.Generator().manual_seed(
-            xxh64_intdigest(f"{self._seed} {known.receiver}".encode()) >> 1
-        )
-        drawn = torch.rand(len(self._graph.senders), generator=draw)[: len(known.left)]
-        return (drawn < self._sample_share) & known.left
+    def _drawn(self, pool: Paths) -> Paths:
+        """As many of the paths as a sample has; the same seed and paths give the same."""
+        digest = xxh64_intdigest(f"{self._seed} {self._n_looks}".encode())
+        places = pool.nonzero()
+        order = torch.randperm(len(places), generator=torch.Generator().manual_seed(digest >> 1))
+        drawn = self._no_paths()
+        drawn[tuple(places[order[: self.n_sampled]].T)] = True
+        return drawn
 
-    def _largest_left_out(self, rule: Selector, known: _Known, curvature: float) -> float:
-        """The largest effect that an edge left out unverified may have."""
-        if known.is_sure or not known.left.any():
+    def _largest(self, reached: Sequence[Known], left_out: Paths, look: Look | None) -> float:
+        """The largest effect that was sampled, or that errors allow an edge left out unverified."""
+        if not left_out.any():
             return 0.0
-        most = (known.effects.abs() + known.errors(curvature)).where(known.left, 0.0)
-        for sender in rule.select(known.effects, known.receiver):
-            most[self._graph.column(sender)] = 0.0
-        return float(most.max())
+        scaled = [known.relative_errors.where(known.says_something, torch.nan) for known in reached]
+        sampled = [of[known.sampled] for of, known in zip(scaled, reached, strict=True)]
+        verified = [of[known.verified] for of, known in zip(scaled, reached, strict=True)]
+        granted = max(_usual(torch.cat(verified)), _usual(torch.cat(sampled), share=1.0))
+        most = [
+            (known.effects.abs() + known.errors(granted))[left_out[self._row(known)]]
+            for known in reached
+        ]
+        drawn = [] if look is None else [self.values().values[look.drawn].abs()]
+        return float(torch.cat([*most, *drawn]).max())
 
 
-def verified_growth(
-    verifier: Verifier,
-    rules: Sequence[Selector],
-    visit: Visit = lambda receiver: None,
-) -> list[Circuit]:
-    """Grow a circuit for each rule until nothing learned on the way asks for more.
-
-    `visit` is called with every receiver that is looked at.
-    """
-    graph = verifier.values().graph
-
-    def grown(rule: Selector) -> Circuit:
-        def effects_of(receiver: Receiver) -> Float[Tensor, " sender"]:
-            visit(receiver)
-            return verifier.effects(receiver, rule)
-
-        return grow(effects_of, rule, graph)
-
-    while True:
-        n_verified = verifier.n_verified
-        circuits = [grown(rule) for rule in rules]
-        if verifier.n_verified == n_verified:
-            return circuits
+def _usual(curvatures: Float[Tensor, " edge"], share: float = _COMMON_SHARE) -> float:
+    """What nearly all edges stay below, but at least one; NaN: an edge that has none."""
+    known = curvatures[~curvatures.isnan()]
+    return max(_LEAST_CURVATURE, float(known.quantile(share))) if len(known) else _LEAST_CURVATURE
 
 
-def _flipped(rule: Selector, known: _Known) -> int:
+def _flipped(rule: Selector, known: Known) -> int:
     estimated = rule.select(known.estimate, known.receiver)
     return len(set(estimated) ^ set(rule.select(known.effects, known.receiver)))

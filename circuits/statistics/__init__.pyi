@@ -2,7 +2,7 @@ from .chance import Chance, Spread
 from .distribution import Distribution, Histogram, Outlier
 from .intervals import Bootstrap, Estimate
 from .roc import RocCurve, roc_curve
-from .significance import sign_flip_p_values
+from .significance import sign_flip_p_values, size_p_values
 
 __all__ = [
     "Bootstrap",
@@ -15,4 +15,5 @@ __all__ = [
     "Spread",
     "roc_curve",
     "sign_flip_p_values",
+    "size_p_values",
 ]

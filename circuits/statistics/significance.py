@@ -1,12 +1,13 @@
 """Whether per-prompt numbers say more than chance: sign-flip tests, and many of them at once.
 
-Knows no model. Null hypothesis: on every prompt a number is as likely as its negative. That holds
-exactly where the correct and the wrong answers of each prompt are labelled by a coin, because to
-swap them negates a logit difference and whatever it changes by. The observed mean is compared with
-the means under all patterns of signs (Fisher 1935, The Design of Experiments, section 21; Good
-2005, Permutation, Parametric and Bootstrap Tests of Hypotheses, section 3.2), or with many random
-ones, of which the observed counts as one more (Phipson and Smyth 2010, Statistical Applications in
-Genetics and Molecular Biology 9, article 39).
+Knows no model. Prompts are taken as drawn independently: where several say the same, as those of
+one template may, p-values are too small (`benchmarks.coverage`). Null hypothesis: on every prompt
+a number is as likely as its negative. That holds exactly where the correct and the wrong answers of
+each prompt are labelled by a coin, because to swap them negates a logit difference and whatever it
+changes by. The observed mean is compared with the means under all patterns of signs (Fisher 1935,
+The Design of Experiments, section 21; Good 2005, Permutation, Parametric and Bootstrap Tests of
+Hypotheses, section 3.2), or with many random ones, of which the observed counts as one more
+(Phipson and Smyth 2010, Statistical Applications in Genetics and Molecular Biology 9, article 39).
 
 Benjamini and Hochberg (1995, Journal of the Royal Statistical Society B 57, 289-300) keep the
 expected share of false ones among all that are called significant below a rate, also where tests
@@ -62,6 +63,33 @@ def sign_flip_p_values(
     parts = rows.split(max(1, _NUMBERS_AT_ONCE // _PATTERNS_AT_ONCE))
     found = [_tested(part, alternative, seed) for part in parts]
     return torch.cat(found).reshape(values.shape[:-1])
+
+
+def size_p_values(
+    changes: Float[Tensor, "*test prompt"], least: Float[Tensor, " prompt"], seed: int = 0
+) -> Float[Tensor, "*test"]:
+    """The p-value of every |mean| being above that of `least`, in float64; NaN where a value is.
+
+    Null hypothesis: the mean lies between the mean of -`least` and that of `least`. On the side
+    that it lies on, what it is above `least` by is tested for being above 0, prompt by prompt; the
+    p-value is twice that, because it could have been the other side. Behind a smallest size of 0
+    that is the two-sided test. Otherwise it also takes the numbers as symmetric about their mean.
+
+    Args:
+        changes: Numbers of each test, in any unit.
+        least: What each prompt's would be if the |mean| were as large as it may be, same unit.
+        seed: Seed of the random patterns, for more than `MOST_ENUMERATED` prompts.
+
+    Raises:
+        InputError: There is no prompt.
+
+    >>> changes = torch.tensor([[3.0, 2.0, 4.0, 1.0, 2.0, 3.0], [1.2, 0.8, 1.1, 0.9, 1.3, 0.7]])
+    >>> size_p_values(-changes, torch.ones(6)).tolist()  # both are below 0, one of them below -1
+    [0.0625, 1.0]
+    """
+    up = torch.where(changes.sum(-1, keepdim=True) < 0, -1.0, 1.0)
+    beyond = up.double() * changes.double() - least.double()
+    return (2 * sign_flip_p_values(beyond, "greater", seed)).clamp(max=1.0)
 
 
 def least_p_value(n_prompts: int, alternative: Alternative = "two-sided") -> float:

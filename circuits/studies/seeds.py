@@ -47,7 +47,7 @@ class LuckySeedWarning(UserWarning):
     >>> outlier = Outlier("performance", seed=0, value=90.0, low=65.2, high=78.1)
     >>> print(LuckySeedWarning(described(outlier, reported=0)))
     seed 0, the seed that is reported, is out of line: its performance is 90, where the other seeds
-    let expect 65.2 to 78.1
+    let expect 65.2 to 78.1 if it varies normally
     """
 
 
@@ -162,7 +162,7 @@ def described(outlier: Outlier, reported: int) -> str:
     return (
         f"seed {outlier.seed}, {which}, is out of line: its {outlier.figure} is "
         f"{outlier.value:.3g}, where the other seeds let expect {outlier.low:.3g} to "
-        f"{outlier.high:.3g}"
+        f"{outlier.high:.3g} if it varies normally"
     )
 
 

@@ -28,6 +28,8 @@ def rows(found: Discovery) -> dict[str, str]:
 
 def bound(seen: Verification) -> str:
     """The largest effect that can have been missed, and how sure that is."""
+    if seen.coverage == 1:
+        return "no path was left out unverified"
     claim = f"no path left out unverified has an effect above {_rounded_up(seen.missed_effect)}"
     if not seen.sampled:
         return f"{claim}, if the others' errors are like those verified (no sample checks it)"

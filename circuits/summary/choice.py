@@ -74,7 +74,10 @@ def sizes(of: SizeCurve) -> Table:
         for point in of.points
         if point in of.front or point is of.point
     )
-    legend = f"% of the model's metric, with a 95 % interval on {of.n_held_out} held-out prompts"
+    legend = (
+        f"% of the model's metric, with a 95 % interval on {of.n_held_out} held-out prompts, taken "
+        "as independent"
+    )
     return Table((">heads", "ranked", ">search", ">validation", ">held out", "", ""), cells, legend)
 
 

@@ -133,7 +133,7 @@ def evaluated_on(evaluation: Evaluation, prompts: Prompts | None) -> str:
     kind = "prompts" if prompts is None else _PROMPTS[prompts]
     return (
         f"{evaluation.n_prompts} {kind}, seed {evaluation.seed}, "
-        f"{evaluation.confidence:.0%} intervals over prompts"
+        f"{evaluation.confidence:.0%} intervals over prompts, taken as independent"
     )
 
 

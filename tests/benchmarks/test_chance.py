@@ -106,7 +106,7 @@ def test_a_rate_is_kept_where_the_null_hypothesis_is_exact(toy) -> None:
         effects = (own * coins).mean(-1)
         rules = {"threshold": LOW, "significance": replace(TESTED, min_effect=0.0)}
         for name, rule in rules.items():
-            selector = selector_of(rule, graph, lambda _, p=p_values: p)
+            selector = selector_of(rule, graph, lambda *_, p=p_values: p)
             kept[name] += bool(selector.select(effects, LOGITS))
     assert 0 < kept["significance"] <= 30
     assert kept["threshold"] >= 140

@@ -247,7 +247,7 @@ class TestGate:
 
 
 class TestSignificance:
-    RULE = SelectionRule(kind="significance", min_effect=0.02, false_discovery_rate=0.1)
+    RULE = SelectionRule(kind="significance", min_effect=0.005, false_discovery_rate=0.1)
     SETTINGS = {"n_prompts": 10, "method": "path-patching", "selection": RULE}  # noqa: RUF012
 
     def test_what_is_kept_is_what_the_prompts_agree_on(self, toy) -> None:
@@ -262,9 +262,19 @@ class TestSignificance:
         for receiver in receivers_of(found.circuit, model.graph()):
             below = 3 if receiver.head is None else receiver.head.layer
             by_prompt = sums.changes.into(receiver).double().numpy()
-            p_values = permutation_test(
-                (by_prompt,), np.mean, permutation_type="samples", n_resamples=np.inf, axis=1
-            ).pvalue
+            least = 0.005 * (activations.clean_metric - activations.corrupted_metric).double()
+            one_sided = [
+                permutation_test(
+                    (sign * by_prompt - least.numpy(),),
+                    np.mean,
+                    permutation_type="samples",
+                    n_resamples=np.inf,
+                    alternative="greater",
+                    axis=1,
+                ).pvalue
+                for sign in (-1, 1)
+            ]
+            p_values = np.minimum(1, 2 * np.minimum(*one_sided))
             significant = false_discovery_control(p_values) <= 0.1
             exact = path_effects(model, pairs, receiver)[:below].flatten()
             expected = {
@@ -272,7 +282,7 @@ class TestSignificance:
                 for head, passes, effect in zip(
                     all_heads(below, 4), significant, exact.tolist(), strict=True
                 )
-                if passes and abs(effect) > 0.02
+                if passes and abs(effect) > 0.005
             }
             assert {s for s, r in paths(found) if r == receiver} == expected
 

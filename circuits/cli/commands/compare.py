@@ -15,6 +15,7 @@ from circuits.references import Reference, check_same_shape
 
 if TYPE_CHECKING:
     from circuits.discovery.result import Discovery
+    from circuits.graph import ModelGraph
 
 ComparedWith = Annotated[
     str,
@@ -35,7 +36,7 @@ def compare(run: options.Run, reference: ComparedWith, json: options.Json = Fals
     from circuits.comparison import compare_circuits
 
     against = theirs if isinstance(theirs, Reference) else circuit_of(theirs)
-    comparison = compare_circuits(found, against)
+    comparison = compare_circuits(found, against, _graph(theirs))
     if json:
         from circuits.cli.as_json.results import comparison as plain
 
@@ -44,6 +45,13 @@ def compare(run: options.Run, reference: ComparedWith, json: options.Json = Fals
         from circuits.cli.tables.comparison import comparison as table
 
         out.print(table(comparison, str(run), reference))
+
+
+def _graph(theirs: Reference | Discovery | Circuit) -> ModelGraph | None:
+    """The model's, where it is the run of another discovery that says which it is."""
+    from circuits.discovery.result import Discovery
+
+    return theirs.provenance.model.graph() if isinstance(theirs, Discovery) else None
 
 
 def _warn(

@@ -92,7 +92,7 @@ def test_what_was_verified_is_in_the_table_and_in_json(command):
     assert "no path left out unverified has an effect above" in shown
     seen = json.loads(circuits(*discover, "--json").stdout)["verification"]
     assert seen["estimated"] >= seen["verified"]
-    assert seen["bound"].startswith("no path left out unverified")
+    assert seen["bound"].startswith("no path")
     unverified = circuits(*discover, "--no-verify")
     assert "none verified (--no-verify)" in unverified.stdout
     printed = json.loads(circuits(*discover, "--no-verify", "--json").stdout)
@@ -121,6 +121,8 @@ def test_the_bound_in_words():
     )
     assert "above 0.03 " in certainty.bound(verification(missed_effect=0.03))
     assert "above 0 " in certainty.bound(verification(missed_effect=0.0))
+    whole = certainty.bound(verification(coverage=1.0, missed_effect=0.0))
+    assert whole == "no path was left out unverified"
     unsampled = certainty.bound(verification(sampled=0, mean_error=None, coverage=0.0))
     assert "no sample checks it" in unsampled
     assert "confidence" not in unsampled

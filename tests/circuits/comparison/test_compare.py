@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from itertools import product
 from math import isnan
@@ -14,7 +15,9 @@ from circuits import Circuit, Edge, Head, Receiver, compare_circuits, load_refer
 from circuits.comparison.compare import STRONGEST_EFFECT
 from circuits.components import all_heads
 from circuits.errors import MismatchError
+from circuits.graph import ModelGraph
 from circuits.references import Reference
+from circuits.statistics import Chance
 from tests.circuits.cli.command_line import circuits, error_of
 from tests.circuits.comparison.paths import HEADS, every_path
 
@@ -57,6 +60,35 @@ class TestCircuits:
         for agreement in (found.heads, found.edges):
             assert agreement.overlap.f1 == agreement.overlap.iou == 1
             assert agreement.chance.f1.mean < 0.2
+
+    def test_copies_of_a_shared_key_are_found_once(self) -> None:
+        """Two heads share each key and value, and one path into one was found, of three."""
+        mine = circuit("0.0 1.0.k", "0.0 1.1.k", "1.0 logits", "1.1 logits")
+        theirs = circuit("0.0 1.1.k", "0.0 1.0.k", "0.3 1.0.v", "0.3 1.1.v", "0.2 1.2.q")
+        graph = ModelGraph(n_layers=3, n_heads=4, n_kv_heads=2)
+        shared, alone = (compare_circuits(mine, theirs, given) for given in (graph, None))
+        assert [len(found.edges.overlap.true_positives) for found in (shared, alone)] == [1, 2]
+        assert (shared.edges.overlap.recall, alone.edges.overlap.recall) == (1 / 3, 2 / 5)
+        assert shared.edges.chance == Chance(3, 3, n_possible=graph.n_edges, n_reachable=3)
+        assert shared.edges_by_heads.n_reachable == 1
+        assert shared.edges.p_value > alone.edges.p_value
+
+    def test_random_circuits_are_rarely_said_to_agree(self) -> None:
+        """With all copies of what is shared, as a search finds them: 1 in 20 at p = 0.05."""
+        graph = ModelGraph(n_layers=4, n_heads=8, n_kv_heads=2)
+        draw, edges = random.Random(0), list(graph.edges)
+
+        def drawn() -> Circuit:
+            found = frozenset(
+                Edge(path.sender, receiver, -0.1)
+                for path in draw.sample(edges, 40)
+                for receiver in graph.members(path.receiver)
+            )
+            heads = {end for edge in found for end in edge.ends if isinstance(end, Head)}
+            return Circuit(frozenset(heads), found, 4, 8)
+
+        p_values = [compare_circuits(drawn(), drawn(), graph).edges.p_value for _ in range(300)]
+        assert 0.01 < np.mean(np.array(p_values) <= 0.05) <= 0.05 + 0.02
 
     def test_without_edges_or_scores_there_is_nothing_to_say_of_them(self) -> None:
         found = compare_circuits(circuit("0.0 1.1.q"), Circuit.of_heads(["0.0"], 3, 4))

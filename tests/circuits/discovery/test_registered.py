@@ -144,7 +144,7 @@ class TestByName:
         torch.testing.assert_close(table.values, rough.effects.values, equal_nan=True)
 
     def test_its_p_values_are_of_what_it_estimates(self, toy) -> None:
-        rule = SelectionRule(kind="significance", min_effect=0.02, false_discovery_rate=0.1)
+        rule = SelectionRule(kind="significance", min_effect=0.005, false_discovery_rate=0.1)
         settings = {"n_prompts": 10, "method": "path-patching", "selection": rule}
         found = toy_discovery(*toy, engine="exaggerates", **settings)
         assert 0 < len(found.circuit) < 12

@@ -11,9 +11,10 @@ from circuits.components import Head, Receiver
 from circuits.errors import SettingError
 from circuits.graph import ModelGraph
 from circuits.search import SelectionRule, Selector, ThresholdSelector, selector_of
+from circuits.search.at_rest import verified_growth
 from circuits.search.grow import grow
 from circuits.search.significant import check_power
-from circuits.search.verifier import verified_growth
+from circuits.statistics import size_p_values
 from tests.circuits.search.effects import (
     LOGITS,
     NAN,
@@ -34,7 +35,7 @@ p_tables = st.lists(
 
 def selector(p_values: torch.Tensor, **settings: float) -> Selector:
     rule = SelectionRule(kind="significance", **settings)
-    return selector_of(rule, graph_of(p_values), lambda receiver: below(p_values, receiver))
+    return selector_of(rule, graph_of(p_values), lambda receiver, least: below(p_values, receiver))
 
 
 class TestSelect:
@@ -92,13 +93,36 @@ def test_deciding_is_whatever_errors_could_flip(
         assert abs(abs(float(effects[3 * head.layer + head.index])) - 0.3) <= size + 1e-6
 
 
+@pytest.mark.parametrize("share", [0.3, 0.8, 1.0])
+def test_few_of_those_kept_are_smaller_than_asked_for(share: float) -> None:
+    """Most effects are a share of what counts, and none is 0; chance makes some of them large."""
+    draw, graph, n_prompts, least = torch.Generator().manual_seed(0), ModelGraph(1, 20, 20), 10, 0.1
+    rule = SelectionRule(kind="significance", min_effect=least, false_discovery_rate=0.2)
+    true = torch.full((20,), share * least)
+    true[:4] = 0.5
+    false, kept = [], 0
+    for _ in range(150):
+        changes = true[:, None] + 0.12 * torch.randn(20, n_prompts, generator=draw)
+
+        def p_values(receiver: Receiver, least: float, changes=changes) -> torch.Tensor:
+            return size_p_values(changes, torch.full((n_prompts,), least))
+
+        found = selector_of(rule, graph, p_values).select(changes.mean(-1), LOGITS)
+        wrong = [head for head in found if true[graph.column(head)] <= least]
+        false.append(len(wrong) / max(1, len(found)))
+        kept += len(found) - len(wrong)
+    assert sum(false) / len(false) <= 0.2 + 0.03
+    assert kept > 0.9 * 4 * 150, "and what is large is found"
+
+
 def test_a_circuit_grows_by_p_values() -> None:
     graph = ModelGraph(3, 8, 8)
     effects = {r: torch.ones(graph.below(r).stop) for r in graph.receivers}
     chance = {receiver: ones.clone() for receiver, ones in effects.items()}
     for sender, receiver in ((Head(2, 3), LOGITS), (Head(1, 1), Receiver.parse("2.3.q"))):
         chance[receiver][graph.column(sender)] = 1e-4
-    tested = selector_of(SelectionRule(kind="significance"), graph, chance.__getitem__)
+    rule = SelectionRule(kind="significance")
+    tested = selector_of(rule, graph, lambda receiver, least: chance[receiver])
     circuit = grow(effects.__getitem__, tested, graph)
     assert {str(edge) for edge in circuit.edges} == {
         "2.3 -> logits (+1.000)",
@@ -114,7 +138,7 @@ class TestVerified:
         return selector_of(
             self.RULE,
             GRAPH,
-            lambda receiver: (1 - 12 * world.estimate.into(receiver).abs()).clamp(min=1e-6),
+            lambda receiver, least: (1 - 12 * world.estimate.into(receiver).abs()).clamp(min=1e-6),
         )
 
     def test_only_significant_paths_near_the_smallest_effect_are_run(self) -> None:
@@ -122,15 +146,15 @@ class TestVerified:
         asked, flipped = 0, 0
         for seed in (3, 4):
             world = World.random(seed)
-            verifier, tested = world.verifier(), self.selector_in(world)
-            (found,) = verified_growth(verifier, [tested])
+            tested = self.selector_in(world)
+            ((found, seen),) = verified_growth(world.verifier(), [tested])
             truth = world.true_circuit(tested)
             assert paths(found) == paths(truth)
             for receiver, head in world.asked:
                 certain = torch.ones(len(GRAPH.senders_below(receiver)))
                 assert head in tested.select(certain, receiver)
             asked += len(world.asked)
-            flipped += verifier.report(tested, found).flipped
+            flipped += seen.flipped
         assert asked > 0
         assert flipped > 0
 

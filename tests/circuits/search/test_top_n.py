@@ -56,13 +56,13 @@ class Source:
         chosen = torch.tensor([s in senders for s in GRAPH.senders_below(receiver)])
         return known.where(chosen, NAN)
 
-    def p_values(self, receiver: Receiver) -> torch.Tensor:
+    def p_values(self, receiver: Receiver, min_effect: float) -> torch.Tensor:
         raise AssertionError("nothing is tested")
 
     def known(self) -> EdgeValues:
         raise AssertionError("nothing else is looked at")
 
-    def verifying(self, estimates: EdgeEstimates, share: float) -> Verifier:
+    def verifying(self, estimates: EdgeEstimates, n_sampled: int) -> Verifier:
         raise AssertionError("nothing else is verified")
 
 

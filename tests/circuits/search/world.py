@@ -12,7 +12,9 @@ from circuits.components import HEAD_INPUTS, Node, Receiver
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeEstimates, EdgeValues
 from circuits.search import SelectionRule, Selector, ThresholdSelector, Verifier
+from circuits.search.at_rest import verified_growth
 from circuits.search.grow import grow
+from circuits.search.verification import Verification
 
 GRAPH = ModelGraph(n_layers=4, n_heads=6, n_kv_heads=3)
 LOGITS = Receiver.logits()
@@ -60,11 +62,16 @@ class World:
         self.asked.extend((receiver, sender) for sender in senders)
         return [self.exact.of(sender, receiver) for sender in senders]
 
-    def verifier(self, share: float = 0.0, seed: int = 0) -> Verifier:
-        return Verifier(self.estimates, self.measure, share, seed)
+    def verifier(self, n_sampled: int = 0, seed: int = 0) -> Verifier:
+        return Verifier(self.estimates, self.measure, n_sampled, seed)
 
     def true_circuit(self, selector: Selector = SELECTOR) -> Circuit:
         return grow(self.exact.into, selector, GRAPH)
+
+
+def searched(verifier: Verifier, selector: Selector = SELECTOR) -> tuple[Circuit, Verification]:
+    (found,) = verified_growth(verifier, [selector])
+    return found
 
 
 def paths(circuit: Circuit) -> set[tuple[Node, Receiver]]:

@@ -18,6 +18,7 @@ from circuits.statistics.significance import (
     least_p_value,
     prompts_needed,
     sign_flip_p_values,
+    size_p_values,
 )
 
 ALTERNATIVES = ("two-sided", "greater")
@@ -113,6 +114,35 @@ class TestSignFlip:
         found = sign_flip_p_values(values)
         pieces = torch.cat([sign_flip_p_values(part) for part in values.split(617)])
         assert torch.equal(found, pieces)
+
+
+class TestSize:
+    @settings(deadline=None)
+    @given(st.lists(st.integers(-5, 5), min_size=1, max_size=8))
+    def test_against_nothing_it_is_the_two_sided_test(self, row) -> None:
+        values = torch.tensor([row], dtype=torch.float64)
+        found = size_p_values(values, torch.zeros(len(row)))
+        assert found.tolist() == sign_flip_p_values(values).tolist()
+
+    @pytest.mark.parametrize("n", [3, 7, 9])
+    def test_equals_scipys_tests_of_both_sides(self, n: int) -> None:
+        draw = torch.Generator().manual_seed(n)
+        values = torch.randn(4, n, generator=draw, dtype=torch.float64)
+        values += torch.tensor([[2.0], [-2.0], [0.3], [0.0]])
+        least = torch.rand(n, generator=draw, dtype=torch.float64)
+        sides = [
+            [by_scipy(row, "greater") for row in (sign * values - least).tolist()]
+            for sign in (-1, 1)
+        ]
+        expected = [min(1.0, 2 * min(both)) for both in zip(*sides, strict=True)]
+        assert size_p_values(values, least).tolist() == pytest.approx(expected)
+
+    def test_what_each_prompt_should_be_counts_prompt_by_prompt(self) -> None:
+        """Where an effect is always the same share of what varies, it is not above that share."""
+        least = torch.tensor([1.0, 8.0, 2.0, 5.0, 3.0, 9.0, 1.0, 4.0])
+        assert float(size_p_values(least, least)) == 1.0
+        assert float(size_p_values(1.1 * least, least)) == 2 * 2**-8
+        assert size_p_values(torch.tensor([[torch.nan] * 8]), least).isnan().all()
 
 
 class TestNeeded:
