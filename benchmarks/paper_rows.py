@@ -72,11 +72,15 @@ class Laboratory:
                 return found
         config = DiscoveryConfig(method=method, n_prompts=self.n_prompts, seed=self.seed)
         if method == DENSE:
-            grid = discover_grid(self.bridge, task, keep=KEEP, config=config, directory=directory)
-            grid.save(directory)
+            grid = discover_grid(
+                self.bridge, task, keep=KEEP, config=config, directory=directory, overwrite=True
+            )
+            grid.save(directory, overwrite=True)
             return grid.found
-        found = run_discovery(self.bridge, get_task(task), config, directory=directory)
-        found.save(directory)
+        found = run_discovery(
+            self.bridge, get_task(task), config, directory=directory, overwrite=True
+        )
+        found.save(directory, overwrite=True)
         return found
 
     def row(self, task: str, method: str, circuit: Circuit, performance: float) -> Row:
