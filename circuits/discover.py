@@ -24,8 +24,8 @@ def discover_circuit(
     task: str | Task,
     *,
     directory: str | Path | None = None,
-    overwrite: bool = False,
     progress: Progress | Stage | None = None,
+    overwrite: bool = False,
     **settings: Any,
 ) -> Discovery:
     """Find the attention heads, and the paths between them, that carry out a task.
