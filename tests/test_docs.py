@@ -328,8 +328,7 @@ class TestTables:
             "`--false-discovery-rate R`",
             "0.05",
             "above 0 and below 1",
-            "With --rule significance, the share of the senders kept for a head that may be of "
-            "less.",
+            "With --rule significance, the share of what is kept for a head that may be smaller.",
         ]
         assert table("settings: DiscoveryConfig")["verify"][:2] == ["`--no-verify`", "yes"]
         assert table("settings: DiscoveryConfig")["selection"][:2] == ["", "`SelectionRule()`"]

@@ -75,7 +75,7 @@ class SelectionRule(Checked):
     )
     false_discovery_rate: float = setting(
         0.05,
-        "With --rule significance, the share of the senders kept for a head that may be of less.",
+        "With --rule significance, the share of what is kept for a head that may be smaller.",
         above=0,
         below=1,
         metavar="R",
