@@ -100,7 +100,8 @@ def _ranked(
     company = _Company(session, evaluator)
     scores = mask_scores(session.activations, evaluator.means).mean
     best = tuple(order_heads(scores, "signed"))
-    begin = best[: _n_to_begin_with(best, evaluator, keep)]
+    n_enough = _n_enough(best, evaluator, keep)
+    begin = best[: round(_MORE * n_enough)]
     once(1.0)
 
     def scores_among(heads: tuple[Head, ...], round_number: int) -> Sequence[float]:
@@ -110,7 +111,8 @@ def _ranked(
     first = {head: float(scores[head.layer, head.index]) for head in begin}
     least = min(_LEAST, len(begin))
     orders = {IN_CONTEXT: thinned(first, scores_among, least=least), ONCE: best}
-    if evaluator.performance(frozenset(orders[IN_CONTEXT][:_SMALL])) < keep:
+    few = frozenset(orders[IN_CONTEXT][:_SMALL])
+    if n_enough > _SMALL and evaluator.performance(few) < keep:
         by_inputs = input_gradient_scores(session.activations)
         orders[INPUTS] = tuple(order_heads(by_inputs, "signed"))
     return Rankings(orders, scores)
@@ -120,12 +122,12 @@ def _heads(places: Sequence[int], n_heads: int) -> tuple[Head, ...]:
     return tuple(Head(*divmod(place, n_heads)) for place in places)
 
 
-def _n_to_begin_with(best: Sequence[Head], evaluator: Evaluator, keep: float | int) -> int:
-    """Some more heads than the scores alone would need."""
+def _n_enough(best: Sequence[Head], evaluator: Evaluator, keep: float | int) -> int:
+    """How many of the best keep some more than is asked for: few, half as many again, or all."""
     n_heads = len(best)
-    for n in takewhile(lambda n: n < n_heads, (round(12 * 1.5**step) for step in count())):
+    for n in takewhile(lambda n: n < n_heads, (round(_SMALL * 1.5**step) for step in count())):
         if evaluator.performance(frozenset(best[:n])) >= _MARGIN * keep:
-            return min(n_heads, round(_MORE * n))
+            return n
     return n_heads
 
 

@@ -18,7 +18,7 @@ from circuits.search.rules import SelectionRule
 from circuits.search.source import EdgeSource, Grown
 from circuits.search.threshold import known_effects
 
-_MOST_SAMPLED = 0.1
+_MOST_SAMPLED = 0.05
 """Share of the paths among few heads that is run at random: most are run as they are kept."""
 
 

@@ -107,11 +107,11 @@ class TestDiscoverGrid:
 
 def test_without_thresholds_only_smallest_effects_vary(toy) -> None:
     rule = SelectionRule(kind="significance", false_discovery_rate=0.3)
-    settings = replace(SETTINGS, n_prompts=8, selection=rule)
-    found = discover_grid(*toy, min_effects=(0.001, 0.1), config=settings)
+    settings = replace(SETTINGS, n_prompts=16, selection=rule)
+    found = discover_grid(*toy, min_effects=(0.001, 0.03), config=settings)
     assert [p.selection for p in found.points] == [
         replace(rule, min_effect=0.001),
-        replace(rule, min_effect=0.1),
+        replace(rule, min_effect=0.03),
     ]
     smaller, larger = (p.circuit for p in reversed(found.points))
     assert 0 < len(smaller.edges) < len(larger.edges)

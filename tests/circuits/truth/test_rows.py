@@ -10,6 +10,7 @@ import torch
 from circuits import Circuit, Discovery, Edge, Head, Receiver
 from circuits.components import Connection
 from circuits.discovery.pipeline import Pipeline
+from circuits.discovery.session import Session
 from circuits.pruning import Pruning
 from circuits.truth import contestants, load_truth
 from circuits.truth.bench import run_of
@@ -133,15 +134,17 @@ def test_false_heads_are_explained_by_the_path_that_let_them_in(truth, run, dens
 
 
 def test_without_known_paths_all_into_the_circuit_count() -> None:
-    """A saturated softmax: the estimate is 0 behind it, and verification trusts it."""
+    """A saturated softmax: the estimate is 0 behind it, until a sample of zeros is run exactly."""
     truth = load_truth("hand-ioi")
-    run = run_of(truth, BY_NAME["path-patching-sweep"])
-    found = run.discover()
+    config = BY_NAME["path-patching-sweep"].config(truth.record.shape, seed=0)
     unknown = replace(truth, record=replace(truth.record, connections=None))
-    for known in (truth, unknown):
-        lines = reasons(known, found, run.session)
-        assert any(
-            line.startswith("0.6 -> 1.6.k: estimated as ") and "exactly -1.333" in line
-            for line in lines
-        )
-    assert len(lines) == 7
+    for verify in (False, True):
+        session = Session.of(truth.model, truth.task, replace(config, verify=verify))
+        found = Pipeline(session).discover()
+        for known, n_lines in ((truth, 2), (unknown, 7)):
+            lines = reasons(known, found, session)
+            assert len(lines) == (0 if verify else n_lines)
+            assert verify or any(
+                line.startswith("0.6 -> 1.6.k: estimated as ") and "exactly -1.333" in line
+                for line in lines
+            )
