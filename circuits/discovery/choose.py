@@ -89,7 +89,7 @@ class Chooser:
 
         The more heads there are for each prompt of the search, the better they fit to it by chance:
         the less it counts, up to two heads for each, where it counts nothing. And the more errors
-        are to spare: one up to a head for two prompts, two from a head for each on.
+        are to spare: half of one up to a head for two prompts, two from a head for each on.
         """
         new = [heads for heads in circuits if heads not in self._tried]
         first, second = progress.parts(0.5, 0.5)
@@ -98,7 +98,7 @@ class Chooser:
         weights = np.array([max(0.0, 1 - crowd / 2) for crowd in crowds])
         columns = [_kept(runs[0]), _kept(runs[1]), _judged(*runs, weights)]
         for heads, crowd, *kept in zip(new, crowds, *columns, strict=True):
-            spare = min(2.0, max(1.0, 2 * crowd))
+            spare = min(2.0, max(0.5, 2 * crowd**2))
             self._tried[heads] = SizePoint(name, heads, *kept, spare=spare)
         return [self._tried[heads] for heads in circuits]
 

@@ -135,7 +135,7 @@ def test_prompts_of_the_search_count_less_the_more_heads_were_found_on_them(toy)
         runs = [one.metrics([one.everything, point.heads]).mean(1) for one in (few, others)]
         full, kept = weight * runs[0] + runs[1]
         assert point.judged.value == pytest.approx(100 * float(kept / full), abs=1e-3)
-        assert point.spare == pytest.approx(min(2, max(1, 2 * n / 5)))
+        assert point.spare == pytest.approx(min(2, max(0.5, 2 * (n / 5) ** 2)))
     assert points[-1].judged.value == pytest.approx(points[-1].validation.value)
     assert points[0].judged.value != pytest.approx(points[0].validation.value)
 
