@@ -32,7 +32,7 @@ _TOGETHER = 10
 _FIXED = 16
 """A circuit that was not chosen on the prompts, for the difference between two sets of them."""
 SPARE = {"none": 0.0, "half": 0.5, "two": 2.0}
-"""Standard errors that a choice leaves: none, and the least and the most that the default's does."""
+"""Standard errors that a choice leaves: none; the least and the most of the default."""
 Draw = Callable[[np.random.Generator, int, int], Float[np.ndarray, "row prompt"]]
 Runs = Float[np.ndarray, "draw run prompt"]
 Row = dict[str, Any]
