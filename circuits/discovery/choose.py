@@ -5,10 +5,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import takewhile
+from itertools import count, takewhile
 from math import log
 
 import numpy as np
+import torch
 from jaxtyping import Float
 
 from circuits.components import Head
@@ -19,6 +20,9 @@ from circuits.statistics.intervals import Bootstrap, Estimate
 
 _STEP = 1.5
 _MOST_REPORTED = 8
+_RUNS = 384
+"""Prompts of a set times heads that are run to see what leaving out each head costs."""
+_LEAST_IN_TURN = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,23 +121,48 @@ class Chooser:
         return self._tried[frozenset(order[:n])]
 
     def _thin(self, point: SizePoint) -> None:
-        """Leave out heads as long as enough is kept, in rounds: those first that cost least.
+        """Leave out heads as long as enough is kept, in rounds: those first that cost least."""
+        failures = 0
+        for number in count():
+            cheapest = self._cheapest_first(point.heads, number)
+            n = self._n_without(point, cheapest)
+            point = self._without(point, cheapest[:n])
+            # The next prompts in turn may see better what costs little.
+            failures = 0 if n else failures + 1
+            if failures * self._n_in_turn(len(cheapest)) >= len(self.search.pairs):
+                return
 
-        What each costs is found on both sets of prompts: by validation alone, the first to go would
-        be one that is lucky there.
+    def _n_in_turn(self, n_heads: int) -> int:
+        """On how many prompts it is found out what leaving out each of so many heads costs."""
+        return min(len(self.search.pairs), max(_LEAST_IN_TURN, _RUNS // n_heads))
+
+    def _cheapest_first(self, heads: frozenset[Head], number: int) -> list[Head]:
+        """Some heads by what leaving out each costs, on some prompts of both sets in turn.
+
+        By validation alone, the first to go would be one that is lucky there.
         """
-        smaller: SizePoint | None = point
-        while smaller is not None:
-            point, smaller = smaller, None
-            heads = sorted(point.heads)
-            without = [point.heads - {head} for head in heads]
-            kept = np.array([on.performances(without) for on in (self.search, self.validation)])
-            for place in kept.mean(0).argsort(kind="stable")[::-1]:
-                left = (smaller or point).heads - {heads[place]}
-                found = self.tried(point.ranking, [left])[0] if left else None
-                if found is None or not found.keeps(self.keep):
-                    break
-                smaller = found
+        order = sorted(heads)
+        without = [heads - {head} for head in order]
+        n = self._n_in_turn(len(order))
+        kept = np.zeros(len(order))
+        for on in (self.search, self.validation):
+            rows = torch.arange(n).add(number * n).remainder(len(on.pairs)).sort().values
+            kept += on.on(on.pairs[rows]).performances(without)
+        return [order[place] for place in kept.argsort(kind="stable")[::-1]]
+
+    def _n_without(self, point: SizePoint, cheapest: Sequence[Head]) -> int:
+        """How many of the first heads can be left out, as if more of them always cost more."""
+
+        def costs_too_much(n: int) -> bool:
+            return not self._without(point, cheapest[:n]).keeps(self.keep)
+
+        most = len(cheapest)
+        doubled = takewhile(lambda n: n < most, (2**power for power in count()))
+        most = next(filter(costs_too_much, doubled), most)
+        return bisect_left(range(most), True, lo=most // 2 + 1, key=costs_too_much) - 1
+
+    def _without(self, point: SizePoint, heads: Sequence[Head]) -> SizePoint:
+        return self.tried(point.ranking, [point.heads - set(heads)])[0]
 
 
 def with_held_out(sizes: SizeCurve, on: Evaluator, progress: Progress = SILENT) -> SizeCurve:

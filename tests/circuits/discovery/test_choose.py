@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import torch
+from torch import Tensor
 
 from circuits import Discovery, discover_circuit
+from circuits.components import Head
 from circuits.discover import run_discovery
 from circuits.discovery.choose import Chooser
 from circuits.discovery.config import DiscoveryConfig
@@ -138,6 +141,42 @@ def test_prompts_of_the_search_count_less_the_more_heads_were_found_on_them(toy)
         assert point.spare == pytest.approx(min(2, max(0.5, 2 * (n / 5) ** 2)))
     assert points[-1].judged.value == pytest.approx(points[-1].validation.value)
     assert points[0].judged.value != pytest.approx(points[0].validation.value)
+
+
+class Additive(Evaluator):
+    """Prompts to which every head adds its own worth; counts the runs of a prompt."""
+
+    def __init__(self, worth: dict[Head, float], pairs: Tensor, runs: list[int]) -> None:
+        self.worth, self.pairs, self.runs = worth, pairs, runs
+
+    @property
+    def everything(self) -> frozenset[Head]:
+        return frozenset(self.worth)
+
+    def on(self, pairs: Tensor) -> Additive:
+        return Additive(self.worth, pairs, self.runs)
+
+    def metrics(self, circuits, progress=None) -> Tensor:
+        self.runs.append(len(circuits) * len(self.pairs))
+        kept = [sum(self.worth[head] for head in heads) for heads in circuits]
+        return torch.tensor(kept).double()[:, None] + 0.01 * self.pairs
+
+    def performances(self, circuits) -> list[float]:
+        return (
+            100 * self.metrics(circuits).mean(1) / self.metrics([self.everything]).mean()
+        ).tolist()
+
+
+def test_what_a_bad_ranking_leaves_is_thinned_in_few_passes() -> None:
+    heads = [Head(layer, index) for layer in range(20) for index in range(10)]
+    worth = dict.fromkeys(heads, 0.0) | dict.fromkeys(heads[-6:], 1.0)
+    runs: list[int] = []
+    sets = [Additive(worth, torch.arange(16) / 16 + n, runs) for n in (0, 1)]
+    chooser = Chooser(80, *sets)
+    chosen = chooser.choose({"the worst first": heads}).point.heads
+    assert len(chosen) == 5
+    assert chosen < set(heads[-6:])
+    assert sum(runs) < 300 * 16
 
 
 class TestAnotherCircuit:
