@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from circuits.components import Head
 from circuits.errors import SettingError
 from circuits.forward import Layer, LayeredModel
@@ -98,8 +96,7 @@ def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Head, ...]) -
 
 
 def _mlp_weights(layer: Layer) -> int:
-    modules = [layer.mlp] if isinstance(layer.mlp, nn.Module) else []
-    return sum(p.numel() for module in modules for p in module.parameters() if p.ndim > 1)
+    return 0 if layer.mlp is None else layer.mlp.n_weights
 
 
 def _projected(layer: Layer, receivers: int) -> int:
