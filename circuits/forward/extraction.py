@@ -19,6 +19,7 @@ from circuits.forward.projections import (
     projection_from,
     projection_to,
 )
+from circuits.forward.refusals import refuse_unknown
 from circuits.forward.tables import PositionTables
 
 Columns = tuple[str, int | slice]
@@ -28,6 +29,7 @@ Columns = tuple[str, int | slice]
 def layer_parts(bridge: TransformerBridge, tables: PositionTables) -> Iterator[dict[str, Any]]:
     """The keyword arguments of each `Layer`. Raises where a block lacks a piece."""
     for index, block in enumerate(bridge.blocks):
+        refuse_unknown(block, index)
         attention = block.attn
         original = attention.original_component
         n_heads, n_kv_heads = bridge.cfg.n_heads, _n_kv_heads(bridge, attention)
@@ -49,6 +51,7 @@ def layer_parts(bridge: TransformerBridge, tables: PositionTables) -> Iterator[d
             "biases": (lambda index=index: tables.biases(index)) if tables.has_biases else None,
             "sinks": _sinks(original),
             "scale": _scale(original),
+            "query_multiplier": _query_multiplier(original),
             "soft_cap": getattr(original, "attn_logit_softcapping", None),
             "window": _window(original, index),
             "parallel": parallel,
@@ -150,6 +153,15 @@ def _window(attention: nn.Module, layer: int) -> int | None:
     if layer_types is not None and layer_types[layer] != "sliding_attention":
         return None
     return getattr(config, "sliding_window", None)
+
+
+def _query_multiplier(attention: nn.Module) -> TensorMap | None:
+    """What queries are multiplied by at their positions, in models made for very long prompts."""
+    rope = getattr(getattr(attention, "config", None), "rope_parameters", None) or {}
+    if not (beta := rope.get("llama_4_scaling_beta")):
+        return None
+    length = rope["original_max_position_embeddings"]
+    return lambda positions: 1 + beta * torch.log1p(torch.floor(positions / length))
 
 
 def _scale(attention: nn.Module) -> float:

@@ -34,10 +34,12 @@ class Layer:
         mlp: The MLP, if there is one.
         norm_mlp_output: Behind the MLP, in families that have one.
         rotary: Gives the table of rotary position embeddings; None without.
-        biases: Gives what is added to scores for a key's position (ALiBi), in families that have it.
-        sinks: Scores of nothing at all, one for each head, which take a share of its attention, in
-            families that have them.
+        biases: Gives what is added to scores for a key's position (ALiBi); None without.
+        sinks: A score of each head that takes a share of its attention and gives nothing, in
+            families that have it.
         scale: What attention scores are multiplied by.
+        query_multiplier: From positions to what queries are multiplied by there beside that, in
+            families that have it.
         soft_cap: Bounds attention scores, in families that have it.
         window: How many positions a query sees, itself included; None: all below it.
         parallel: Whether the MLP reads what the heads read, and not what they write.
@@ -62,6 +64,7 @@ class Layer:
     biases: Callable[[], Float[Tensor, "pos head"] | None] | None
     sinks: Float[Tensor, " head"] | None
     scale: float
+    query_multiplier: TensorMap | None
     soft_cap: float | None
     window: int | None
     parallel: bool
@@ -95,6 +98,9 @@ class Layer:
         has such: 1 for the biases of keys, and the head's sink.
         """
         queries = self._position(self.query, self.norm_query, normed, positions, heads)
+        if self.query_multiplier is not None:
+            factor = self.query_multiplier(positions).to(queries.dtype)
+            queries = queries * rearrange(factor, "token -> token 1 1")
         beside = queries.new_empty(*queries.shape[:-1], 0)
         if self.biases is not None:
             beside = torch.cat([beside, torch.ones_like(queries[..., :1])], dim=-1)

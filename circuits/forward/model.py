@@ -120,6 +120,8 @@ def in_pieces(bridge: TransformerBridge) -> LayeredModel:
     layers = tuple(Layer(**parts) for parts in layer_parts(bridge, tables))
     cap = float(getattr(bridge.cfg, "output_logits_soft_cap", -1.0) or -1.0)
     soft_cap = cap if cap > 0 else None
+    if "ln_final" not in bridge._modules:
+        raise NotImplementedError("logits are not read through a final norm")
     multiplier = logit_multiplier(bridge)
 
     def unembed(normed: Tensor) -> Tensor:
