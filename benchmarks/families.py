@@ -119,7 +119,9 @@ class Family:
         )
 
 
-_FUSED = Places("transformer.h", "self_attention", *3 * ["query_key_value"], "dense", "by head")
+_FUSED = Places(
+    "transformer.h", "self_attention", "query_key_value", output="dense", layout="by head"
+)
 _GPT_J = Places("transformer.h", "attn", output="out_proj")
 _OVER_HEADS = Places(query="q_norm", key="k_norm")
 
@@ -218,7 +220,7 @@ FAMILIES = (
         "ALiBi",
         "Mpt",
         {"vocab_size": 101, "d_model": 32, "n_layers": 3, "n_heads": 4, "max_seq_len": 64},
-        Places("transformer.blocks", "attn", *3 * ["Wqkv"], "out_proj", "in turn"),
+        Places("transformer.blocks", "attn", "Wqkv", output="out_proj", layout="in turn"),
     ),
     Family(
         "SmolLM3", "layers without rotation", "SmolLM3", _GROUPED | {"no_rope_layers": [1, 0, 1]}
@@ -295,3 +297,10 @@ REFUSED = (
     ),
 )
 """What is left out, each with a reason that its error says."""
+LONG = Family(
+    "Llama",
+    "",
+    "Llama",
+    {**_GROUPED, "num_hidden_layers": 2, "max_position_embeddings": 2048},
+)
+"""One that reads long prompts."""

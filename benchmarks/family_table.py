@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from resource import RUSAGE_SELF, getrusage
+from time import perf_counter
 from typing import Any
 
 import torch
@@ -19,7 +21,7 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.families import FAMILIES, REFUSED, Family
+from benchmarks.families import FAMILIES, LONG, REFUSED, Family
 from benchmarks.machine import describe_machine
 from benchmarks.plain_hooks import PlainModel
 from benchmarks.publish import Write, publish
@@ -77,6 +79,17 @@ def refusal(family: Family) -> str:
     raise AssertionError(f"{family.name} is not refused")
 
 
+def measure_long(pairs: PromptPairs) -> dict[str, float | int]:
+    """Seconds, and the most memory that the process has held, of effects on long prompts."""
+    model, engines = LayeredModel.of(LONG.bridge()), {}
+    for engine in ("sweep", "exact"):
+        began = perf_counter()
+        effect_table(model, pairs, engine=engine)
+        engines[f"{engine}_seconds"] = round(perf_counter() - began, 1)
+    peak = getrusage(RUSAGE_SELF).ru_maxrss / 1024
+    return {"tokens": pairs.clean.shape[1], **engines, "peak_mib": round(peak)}
+
+
 def _paths(
     receiver: Receiver, effects: Float[Tensor, "layer head"]
 ) -> Iterator[tuple[tuple[Head, Receiver], float]]:
@@ -107,14 +120,17 @@ def markdown(measured: dict[str, Any]) -> str:
         )
     titles = ["family", "what it takes", "q", "k", "v", "logits", "logits, swept", "largest effect"]
     refused = [[row["family"], row["reason"]] for row in measured["refused"]]
-    machine = measured["machine"]
+    machine, long = measured["machine"], measured["long"]
     return (
         "The largest error of `exact` and `reference` over all paths into queries, keys, values "
         "and the logits, and of `sweep` over those into the logits:\n\n"
         + table(titles, rows, n_left=2)
         + "\n\nRefused:\n\n"
         + table(["family", "reason"], refused, n_left=2)
-        + f"\n\nEffects are normalised: 1 is what corrupting the prompt does. 3 layers x 4 heads, "
+        + f"\n\nAll effects of 2 layers x 4 heads on one pair of {long['tokens']:,} tokens took "
+        f"{long['sweep_seconds']} s swept and {long['exact_seconds']} s exactly, on one thread; "
+        f"the process held {long['peak_mib']:,} MiB at most."
+        f"\n\nEffects are normalised: 1 is what corrupting the prompt does. 3 layers x 4 heads, "
         f"d_model 32, random weights, float32, {measured['prompts']} prompts; transformers "
         f"{machine['transformers']}, TransformerLens {machine['transformer-lens']}, torch "
         f"{machine['torch']}. Measured on commit {machine['commit']}."
@@ -135,6 +151,7 @@ def main(out: Path = RESULTS, write: Write = False) -> None:
     measured = {
         "families": families,
         "refused": refused,
+        "long": measure_long(ragged_pairs(1, width=2048)),
         "prompts": len(pairs),
         "machine": describe_machine(),
     }

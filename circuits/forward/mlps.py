@@ -41,13 +41,13 @@ class BlockMlp:
 
 def block_mlp(block: Any) -> BlockMlp | None:
     """The MLP of a block of a bridge; None where there is none."""
-    mlp = block._modules.get("mlp")
-    if not isinstance(mlp, nn.Module):
+    mlp: Any = block._modules.get("mlp")
+    if mlp is None:
         return None
     whole: Any = mlp.original_component
     if whole is block.original_component:
         # The block has no module for its MLP, but its parts.
-        parts = [mlp._modules[name].original_component for name in ("in", "out")]  # type: ignore[union-attr]
+        parts = [mlp._modules[name].original_component for name in ("in", "out")]
         function, modules = nn.Sequential(parts[0], whole.activation_fn, parts[1]), parts
     elif "residual" in signature(whole.forward).parameters:
         # It adds the residual stream by itself.
@@ -63,11 +63,12 @@ def residual_multiplier(block: Any) -> float:
 
 
 def _n_weights(module: nn.Module) -> int:
-    chosen = [m.top_k for m in module.modules() if isinstance(getattr(m, "top_k", None), int)]
+    """Of experts, whose weights are stacked, as many as the router chooses."""
+    chosen = [k for part in module.modules() if isinstance(k := getattr(part, "top_k", None), int)]
     total = 0
     for weight in module.parameters():
         if weight.ndim == 3 and chosen:
-            total += weight[0].numel() * min(int(chosen[0]), weight.shape[0])  # type: ignore[arg-type]
+            total += weight[0].numel() * min(chosen[0], weight.shape[0])
         elif weight.ndim > 1:
             total += weight.numel()
     return total

@@ -17,6 +17,7 @@ from benchmarks import (
     coverage,
     discovery,
     engines,
+    family_table,
     recall,
     scaling,
     seeds,
@@ -35,6 +36,7 @@ SECTIONS = {
         "scaling table": scaling,
         "recall table": recall,
         "truth table": truth_table,
+        "family table": family_table,
     },
 }
 MARKER = re.compile(r"<!-- (.+?) -->")

@@ -29,7 +29,7 @@ from circuits.components import Head, Receiver
 from circuits.errors import ModelError, UnsupportedModelError
 from circuits.evaluation import Evaluator
 from circuits.forward import Activations, LayeredModel, check, check_reproduces, extraction
-from circuits.model import attention_patterns
+from circuits.model import attention_patterns, load_model
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import effect_table, path_effects
 from circuits.roles import read_heads
@@ -92,7 +92,9 @@ def test_every_family_is_reproduced(bridge) -> None:
 @pytest.mark.parametrize("family", STUDIED, ids=lambda family: family.name)
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
 def test_studied_families_in_other_dtypes(family: Family, dtype: torch.dtype) -> None:
-    assert check_reproduces(family.bridge().to(dtype)) < 0.2
+    bridge = family.bridge()
+    bridge.original_model.set_experts_implementation("eager")  # the default has no float64
+    assert check_reproduces(bridge.to(dtype), tolerance=0.3) < 0.3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -222,3 +224,12 @@ def test_tolerance(llama) -> None:
 def test_what_is_supported_beyond_the_families(kind: str) -> None:
     torch.manual_seed(0)
     assert check_reproduces(bridge_of(OTHERS[kind]())) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["Mixtral", "Qwen2-MoE", "Qwen3-MoE", "GraniteMoE"])
+def test_experts_are_loaded_in_every_precision(name: str, tmp_path) -> None:
+    (family,) = [one for one in STUDIED if one.name == name]
+    family.model().save_pretrained(tmp_path)
+    for dtype in ("float32", "bfloat16", "float64"):
+        bridge = load_model(tmp_path, dtype=dtype)
+        assert head_scores(bridge, ragged_pairs(2)).isfinite().all()
