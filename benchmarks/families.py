@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import transformers
@@ -11,7 +11,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformers import PreTrainedModel
 
-Layout = Literal["apart", "by head", "in turn"]
+from benchmarks.plain_hooks import AS_IN_LLAMA, Places
 
 _SIZES = {
     "vocab_size": 101,
@@ -52,30 +52,6 @@ _ROPE_BY_POSITION = {
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where a transformers model has what path patching reads and replaces.
-
-    Attributes:
-        blocks: The list of blocks.
-        attention: Attention, in a block.
-        query: What gives queries, in attention; where all three are fused, what gives them.
-        key: What gives keys.
-        value: What gives values.
-        output: The output projection.
-        layout: How heads stand in what gives them.
-
-    """
-
-    blocks: str = "model.layers"
-    attention: str = "self_attn"
-    query: str = "q_proj"
-    key: str = "k_proj"
-    value: str = "v_proj"
-    output: str = "o_proj"
-    layout: Layout = "apart"
-
-
-@dataclass(frozen=True)
 class Family:
     """A family of models: what it has that Llama has not, and a tiny one.
 
@@ -92,7 +68,7 @@ class Family:
     takes: str
     kind: str
     settings: dict[str, Any]
-    places: Places = Places()
+    places: Places = AS_IN_LLAMA
 
     def model(self) -> PreTrainedModel:
         """A tiny model of random weights, the same every time."""

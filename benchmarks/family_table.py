@@ -114,24 +114,24 @@ def markdown(measured: dict[str, Any]) -> str:
     for row in measured["families"]:
         errors = row["errors"]
         cells = [max(errors[one][read] for one in ("exact", "reference")) for read in INTO]
-        cells += [errors["sweep"]["logits"], row["largest"]]
-        rows.append(
-            [row["family"], row["takes"], *map("{:.0e}".format, cells[:-1]), f"{cells[-1]:.2g}"]
-        )
-    titles = ["family", "what it takes", "q", "k", "v", "logits", "logits, swept", "largest effect"]
+        cells.append(errors["sweep"]["logits"])
+        shares = [f"{cell / row['largest']:.0e}" for cell in cells]
+        rows.append([row["family"], row["takes"], *shares])
+    titles = ["family", "what it takes", "q", "k", "v", "logits", "logits, swept"]
     refused = [[row["family"], row["reason"]] for row in measured["refused"]]
     machine, long = measured["machine"], measured["long"]
     return (
         "The largest error of `exact` and `reference` over all paths into queries, keys, values "
-        "and the logits, and of `sweep` over those into the logits:\n\n"
+        "and the logits, and of `sweep` over those into the logits, in shares of the family's "
+        "largest effect:\n\n"
         + table(titles, rows, n_left=2)
         + "\n\nRefused:\n\n"
         + table(["family", "reason"], refused, n_left=2)
         + f"\n\nAll effects of 2 layers x 4 heads on one pair of {long['tokens']:,} tokens took "
         f"{long['sweep_seconds']} s swept and {long['exact_seconds']} s exactly, on one thread; "
         f"the process held {long['peak_mib']:,} MiB at most."
-        f"\n\nEffects are normalised: 1 is what corrupting the prompt does. 3 layers x 4 heads, "
-        f"d_model 32, random weights, float32, {measured['prompts']} prompts; transformers "
+        f"\n\nEvery family: 3 layers x 4 heads, d_model 32, random weights, float32, "
+        f"{measured['prompts']} prompts; transformers "
         f"{machine['transformers']}, TransformerLens {machine['transformer-lens']}, torch "
         f"{machine['torch']}. Measured on commit {machine['commit']}."
     )

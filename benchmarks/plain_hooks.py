@@ -8,18 +8,46 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from benchmarks.families import Places
 from circuits.components import HEAD_INPUTS, Head, Node, Receiver
 from circuits.tasks import PromptPairs
 
+Layout = Literal["apart", "by head", "in turn"]
 Site = tuple[int, str]
 """A layer, and what of it: "z", an input of heads, or "end" for what leaves the layer."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a transformers model has what path patching reads and replaces.
+
+    Attributes:
+        blocks: The list of blocks.
+        attention: Attention, in a block.
+        query: What gives queries, in attention; where all three are fused, what gives them.
+        key: What gives keys.
+        value: What gives values.
+        output: The output projection.
+        layout: How heads stand in what gives them.
+
+    """
+
+    blocks: str = "model.layers"
+    attention: str = "self_attn"
+    query: str = "q_proj"
+    key: str = "k_proj"
+    value: str = "v_proj"
+    output: str = "o_proj"
+    layout: Layout = "apart"
+
+
+AS_IN_LLAMA = Places()
 
 
 class PlainModel:
