@@ -273,10 +273,3 @@ REFUSED = (
     ),
 )
 """What is left out, each with a reason that its error says."""
-LONG = Family(
-    "Llama",
-    "",
-    "Llama",
-    {**_GROUPED, "num_hidden_layers": 2, "max_position_embeddings": 2048},
-)
-"""One that reads long prompts."""

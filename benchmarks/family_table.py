@@ -4,15 +4,14 @@ python -m benchmarks.family_table [--write]
 
 Every path of a tiny random model of each family is measured by the engines `exact` and
 `reference`, those to the logits by `sweep` too, and by hooks on the same model as transformers
-makes it (benchmarks.plain_hooks). Families that are refused stand below with the reason.
+makes it (benchmarks.plain_hooks). Families that are refused stand below with what loading says.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from resource import RUSAGE_SELF, getrusage
-from time import perf_counter
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -21,7 +20,7 @@ from jaxtyping import Float
 from rich.console import Console
 from torch import Tensor
 
-from benchmarks.families import FAMILIES, LONG, REFUSED, Family
+from benchmarks.families import FAMILIES, REFUSED, Family
 from benchmarks.machine import describe_machine
 from benchmarks.plain_hooks import PlainModel
 from benchmarks.publish import Write, publish
@@ -29,6 +28,7 @@ from benchmarks.tables import table
 from circuits.components import Head, Receiver
 from circuits.errors import UnsupportedModelError
 from circuits.forward import LayeredModel, check_reproduces
+from circuits.model import load_model
 from circuits.patching import effect_table, path_effects
 from circuits.tasks import PromptPairs
 
@@ -71,23 +71,14 @@ def measure_family(
 
 
 def refusal(family: Family) -> str:
-    """Why a family is refused. Raises AssertionError where it is not."""
-    try:
-        LayeredModel.of(family.bridge())
-    except (UnsupportedModelError, RuntimeError) as error:
-        return " ".join(str(error).split())
+    """Why a family is not loaded from a checkpoint. Raises AssertionError where it is."""
+    with TemporaryDirectory() as directory:
+        family.model().save_pretrained(directory)
+        try:
+            load_model(directory)
+        except UnsupportedModelError as error:
+            return " ".join(str(error).replace(directory, "the model").split())
     raise AssertionError(f"{family.name} is not refused")
-
-
-def measure_long(pairs: PromptPairs) -> dict[str, float | int]:
-    """Seconds, and the most memory that the process has held, of effects on long prompts."""
-    model, engines = LayeredModel.of(LONG.bridge()), {}
-    for engine in ("sweep", "exact"):
-        began = perf_counter()
-        effect_table(model, pairs, engine=engine)
-        engines[f"{engine}_seconds"] = round(perf_counter() - began, 1)
-    peak = getrusage(RUSAGE_SELF).ru_maxrss / 1024
-    return {"tokens": pairs.clean.shape[1], **engines, "peak_mib": round(peak)}
 
 
 def _paths(
@@ -119,7 +110,7 @@ def markdown(measured: dict[str, Any]) -> str:
         rows.append([row["family"], row["takes"], *shares])
     titles = ["family", "what it takes", "q", "k", "v", "logits", "logits, swept"]
     refused = [[row["family"], row["reason"]] for row in measured["refused"]]
-    machine, long = measured["machine"], measured["long"]
+    machine = measured["machine"]
     return (
         "The largest error of `exact` and `reference` over all paths into queries, keys, values "
         "and the logits, and of `sweep` over those into the logits, in shares of the family's "
@@ -127,31 +118,31 @@ def markdown(measured: dict[str, Any]) -> str:
         + table(titles, rows, n_left=2)
         + "\n\nRefused:\n\n"
         + table(["family", "reason"], refused, n_left=2)
-        + f"\n\nAll effects of 2 layers x 4 heads on one pair of {long['tokens']:,} tokens took "
-        f"{long['sweep_seconds']} s swept and {long['exact_seconds']} s exactly, on one thread; "
-        f"the process held {long['peak_mib']:,} MiB at most."
-        f"\n\nEvery family: 3 layers x 4 heads, d_model 32, random weights, float32, "
+        + f"\n\nEvery family: 3 layers x 4 heads, d_model 32, random weights, float32, "
         f"{measured['prompts']} prompts; transformers "
         f"{machine['transformers']}, TransformerLens {machine['transformer-lens']}, torch "
         f"{machine['torch']}. Measured on commit {machine['commit']}."
     )
 
 
-def main(out: Path = RESULTS, write: Write = False) -> None:
-    """Measure every family."""
+def prompts() -> PromptPairs:
+    """The prompts of the table: of several lengths, the longest behind every window."""
     from tests.circuits.prompts import ragged_pairs
 
+    return ragged_pairs(3, width=14)
+
+
+def main(out: Path = RESULTS, write: Write = False) -> None:
+    """Measure every family."""
     torch.set_num_threads(1)
-    pairs, say = ragged_pairs(3, width=14), Console(stderr=True).print
+    pairs, say = prompts(), Console(stderr=True).print
     families = []
     for family in FAMILIES:
         say(f"{family.name} ...")
         families.append(measure_family(family, pairs))
-    refused = [{"family": family.name, "reason": refusal(family)} for family in REFUSED]
     measured = {
         "families": families,
-        "refused": refused,
-        "long": measure_long(ragged_pairs(1, width=2048)),
+        "refused": [{"family": family.name, "reason": refusal(family)} for family in REFUSED],
         "prompts": len(pairs),
         "machine": describe_machine(),
     }
