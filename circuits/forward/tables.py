@@ -70,7 +70,8 @@ class PositionTables:
     def reserve(self, length: int) -> None:
         """Make every layer's tables cover at least `length` positions."""
         if self._needed and length > self._length:
-            self._record(length)
+            # The first position has one angle for all pairs, which says nothing of their layout.
+            self._record(max(length, 2))
 
     def rotary(self, layer: int) -> RotaryTable | None:
         """The rotary table of one layer, as long as was reserved; None where nothing is rotated.

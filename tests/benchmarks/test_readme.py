@@ -18,6 +18,7 @@ from benchmarks import (
     discovery,
     engines,
     family_table,
+    long_context,
     recall,
     scaling,
     seeds,
@@ -37,6 +38,7 @@ SECTIONS = {
         "recall table": recall,
         "truth table": truth_table,
         "family table": family_table,
+        "long context table": long_context,
     },
 }
 MARKER = re.compile(r"<!-- (.+?) -->")

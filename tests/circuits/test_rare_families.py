@@ -14,7 +14,7 @@ from circuits.ablation import CorruptedOutputs, edge_ablated_metric, kept_mask, 
 from circuits.components import Head, Receiver, all_heads
 from circuits.evaluation import Evaluator
 from circuits.forward import Activations, LayeredModel
-from circuits.forward.passes import at_end
+from circuits.forward.passes import at_end, run_layers
 from circuits.metrics import logit_diff
 from circuits.patching import effect_table
 from circuits.scores import attribution_scores, mask_scores
@@ -42,6 +42,14 @@ def close(found: torch.Tensor, expected: torch.Tensor) -> None:
     torch.testing.assert_close(
         found.to(expected.dtype) / largest, expected / largest, rtol=0, atol=1e-4, equal_nan=True
     )
+
+
+@pytest.mark.parametrize("length", [1, 2, 20])
+def test_prompts_of_any_length(bridge, length: int) -> None:
+    model = LayeredModel.of(bridge)
+    tokens = torch.arange(2 * length).view(2, length)
+    with torch.no_grad():
+        close(model.unembed(run_layers(model, tokens)[1]), bridge(tokens))
 
 
 def test_swept_effects_on_heads(bridge) -> None:
