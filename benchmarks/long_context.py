@@ -60,8 +60,12 @@ CASES = (
 def small_model() -> TransformerBridge:
     """4 layers of 8 heads, the same weights every time."""
     torch.manual_seed(0)
-    heads = {"num_hidden_layers": 4, "num_attention_heads": 8, "num_key_value_heads": 4}
-    sizes = {"hidden_size": 256, "intermediate_size": 1024, "vocab_size": 1024}
+    heads: dict[str, Any] = {
+        "num_hidden_layers": 4,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+    }
+    sizes: dict[str, Any] = {"hidden_size": 256, "intermediate_size": 1024, "vocab_size": 1024}
     model = LlamaForCausalLM(LlamaConfig(**heads, **sizes, max_position_embeddings=2048))
     model.eval().requires_grad_(False).set_attn_implementation("eager")
     name = type(model).__name__
