@@ -33,6 +33,8 @@ bench: $(VENV)/.installed  ## Measure again what README and docs/numbers.md say 
 	$(BIN)/python -m benchmarks.chance --write
 	$(BIN)/python -m benchmarks.truth_table --write
 	$(BIN)/python -m benchmarks.coverage --write
+	$(BIN)/python -m benchmarks.family_table --write
+	$(BIN)/python -m benchmarks.long_context --write
 
 rivals: $(VENV)/.installed  ## The default against its rivals on ten seeds (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.rivals --write

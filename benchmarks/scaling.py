@@ -85,12 +85,12 @@ def random_model(shape: str) -> TransformerBridge:
     )
 
 
-def random_pairs(n_prompts: int, n_tokens: int) -> PromptPairs:
-    """Prompts of random tokens; a pair differs from its third token on."""
+def random_pairs(n_prompts: int, n_tokens: int, first: int = _FIRST_DIFFERENCE) -> PromptPairs:
+    """Prompts of random tokens; a pair differs from position `first` on."""
     draw = torch.Generator().manual_seed(0)
     clean, corrupted = torch.randint(1000, (2, n_prompts, n_tokens), generator=draw)
-    corrupted[:, :_FIRST_DIFFERENCE] = clean[:, :_FIRST_DIFFERENCE]
-    corrupted[:, _FIRST_DIFFERENCE] = clean[:, _FIRST_DIFFERENCE] + 1
+    corrupted[:, :first] = clean[:, :first]
+    corrupted[:, first] = clean[:, first] + 1
     text = ("random",) * n_prompts
     return PromptPairs(
         task="random",

@@ -135,7 +135,7 @@ class _Group:
 
     layer: Layer
     normed: Float[Tensor, "row d_model"]
-    keys: Float[Tensor, "stream pos 1 d_head"]
+    keys: Float[Tensor, "stream pos 1 d_query"]
     values: Float[Tensor, "stream pos 1 d_head"]
     allowed: Bool[Tensor, "stream pos pos"]
     stream: Int[Tensor, " row"]

@@ -2,163 +2,82 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
+from math import isclose
 from typing import Any
 
 import torch
-from einops import einsum, rearrange
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
 from transformer_lens.model_bridge import TransformerBridge
-from transformers.pytorch_utils import Conv1D
+
+from circuits.forward.head_norms import head_norm
+from circuits.forward.mlps import block_mlp, residual_multiplier
+from circuits.forward.projections import (
+    TensorMap,
+    n_outputs,
+    projection_from,
+    projection_to,
+)
+from circuits.forward.refusals import refuse_unknown
+from circuits.forward.tables import PositionTables
+
+Columns = tuple[str, int | slice]
+"""A hook, and what of the third dimension of its value."""
 
 
-@dataclass(frozen=True, eq=False)
-class Projection:
-    """From the residual stream to heads."""
-
-    weight: Float[Tensor, "head d_head d_model"]
-    bias: Float[Tensor, "head d_head"] | None
-
-    def __call__(
-        self, x: Float[Tensor, "*batch d_model"], heads: list[int] | None = None
-    ) -> Float[Tensor, "*batch chosen d_head"]:
-        weight = self.weight if heads is None else self.weight[heads]
-        bias = self.bias if heads is None or self.bias is None else self.bias[heads]
-        flat = functional.linear(
-            x,
-            rearrange(weight, "head d_head d_model -> (head d_head) d_model"),
-            None if bias is None else rearrange(bias, "head d_head -> (head d_head)"),
-        )
-        return rearrange(flat, "... (head d_head) -> ... head d_head", head=weight.shape[0])
-
-
-@dataclass(frozen=True, eq=False)
-class ProjectionOut:
-    """From heads back to the residual stream."""
-
-    weight: Float[Tensor, "head d_head d_model"]
-    bias: Float[Tensor, " d_model"] | None
-
-    def __call__(self, z: Float[Tensor, "*batch head d_head"]) -> Float[Tensor, "*batch d_model"]:
-        flat = rearrange(self.weight, "head d_head d_model -> d_model (head d_head)")
-        return functional.linear(
-            rearrange(z, "... head d_head -> ... (head d_head)"), flat, self.bias
-        )
-
-    def of_heads(
-        self, z: Float[Tensor, "*batch chosen d_head"], heads: list[int]
-    ) -> Float[Tensor, "*batch d_model"]:
-        """The share of some heads, without the bias."""
-        return einsum(z, self.weight[heads], "... head d_head, head d_head d_model -> ... d_model")
-
-    def per_head(
-        self, z: Float[Tensor, "*batch chosen d_head"], heads: list[int]
-    ) -> Float[Tensor, "chosen *batch d_model"]:
-        """The share of each of some heads on its own, heads first."""
-        return einsum(
-            z, self.weight[heads], "... head d_head, head d_head d_model -> head ... d_model"
-        )
-
-
-@dataclass(frozen=True, eq=False)
-class RotaryTable:
-    """Cosines and sines of rotary position embeddings, in the layout of halves."""
-
-    cos: Float[Tensor, "pos d_rotary"]
-    sin: Float[Tensor, "pos d_rotary"]
-
-    def rotate(
-        self, x: Float[Tensor, "*batch token head d_head"], positions: Int[Tensor, " token"]
-    ) -> Float[Tensor, "*batch token head d_head"]:
-        """Rotate the first d_rotary entries of each head (all of them in most families)."""
-        cos = rearrange(self.cos[positions], "token d -> token 1 d")
-        sin = rearrange(self.sin[positions], "token d -> token 1 d")
-        turned, kept = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
-        first, second = turned.chunk(2, dim=-1)
-        turned = turned * cos + torch.cat([-second, first], dim=-1) * sin
-        return torch.cat([turned, kept], dim=-1) if kept.shape[-1] else turned
-
-
-class RotaryTables:
-    """Every layer's rotary table, recorded from the model's own forward pass.
-
-    Recording asks nothing of how a family computes them (scaling, two bases, partial rotation).
-    """
-
-    def __init__(self, bridge: TransformerBridge) -> None:
-        self._bridge = bridge
-        self._tables: dict[int, RotaryTable] = {}
-        self._length = 0
-        self._rotary = any(name.endswith("attn.hook_cos") for name in bridge.hook_dict)
-
-    def reserve(self, length: int) -> None:
-        """Make every layer's table cover at least `length` positions."""
-        if self._rotary and length > self._length:
-            self._record(length)
-
-    def table(self, layer: int) -> RotaryTable | None:
-        """The table of one layer, as long as was reserved; None without rotation.
-
-        Raises RuntimeError where nothing was reserved: no forward pass began with `embed`.
-        """
-        if not self._rotary:
-            return None
-        if not self._length:
-            raise RuntimeError("no positions are reserved: begin with LayeredModel.embed")
-        return self._tables[layer]
-
-    def _record(self, length: int) -> None:
-        found: dict[tuple[int, str], Tensor] = {}
-
-        def keep(layer: int, name: str) -> Callable[..., None]:
-            def hook(value: Tensor, hook: object) -> None:
-                found[layer, name] = value.detach()[0]
-
-            return hook
-
-        layers = range(len(self._bridge.blocks))
-        hooks: list[Any] = [
-            (f"blocks.{layer}.attn.hook_{name}", keep(layer, name))
-            for layer in layers
-            for name in ("cos", "sin")
-        ]
-        tokens = torch.zeros(1, length, dtype=torch.long, device=self._bridge.cfg.device)
-        with torch.no_grad():
-            self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
-        self._tables = {
-            n: RotaryTable(found[n, "cos"], found[n, "sin"]) for n in layers if (n, "cos") in found
-        }
-        self._length = length
-
-
-def layer_parts(bridge: TransformerBridge, tables: RotaryTables) -> Iterator[dict[str, Any]]:
+def layer_parts(bridge: TransformerBridge, tables: PositionTables) -> Iterator[dict[str, Any]]:
     """The keyword arguments of each `Layer`. Raises where a block lacks a piece."""
     for index, block in enumerate(bridge.blocks):
+        refuse_unknown(block, index)
         attention = block.attn
-        n_heads = bridge.cfg.n_heads
-        n_kv_heads = getattr(bridge.cfg, "n_key_value_heads", None) or n_heads
         original = attention.original_component
+        n_heads, n_kv_heads = bridge.cfg.n_heads, _n_kv_heads(bridge, attention)
+        parallel, norm_attention = has_parallel_mlp(bridge), _norm_in_front(block, "ln1")
+        query, key = projection_to(attention.q, n_heads), projection_to(attention.k, n_kv_heads)
         yield {
-            "query": _projection(attention.q, n_heads),
-            "key": _projection(attention.k, n_kv_heads),
-            "value": _projection(attention.v, n_kv_heads),
-            "output": _output_projection(attention.o, n_heads),
-            "norm_attention": _raw(block.ln1),
-            "norm_query": _optional(attention, "q_norm"),
-            "norm_key": _optional(attention, "k_norm"),
+            "query": query,
+            "key": key,
+            "value": projection_to(attention.v, n_kv_heads),
+            "output": projection_from(attention.o, n_heads, residual_multiplier(block)),
+            "norm_attention": norm_attention,
+            "norm_query": head_norm(attention, "q_norm", query),
+            "norm_key": head_norm(attention, "k_norm", key),
             "norm_attention_output": _optional(block, "ln1_post"),
-            "norm_mlp": _optional(block, "ln2"),
-            "mlp": _optional(block, "mlp"),
+            "norm_mlp": _norm_of_mlp(block, norm_attention, parallel),
+            "mlp": block_mlp(block),
             "norm_mlp_output": _optional(block, "ln2_post"),
-            "rotary": lambda index=index: tables.table(index),
-            "scale": _scale(original, bridge.cfg.d_head),
+            "rotary": lambda index=index: tables.rotary(index),
+            "biases": (lambda index=index: tables.biases(index)) if tables.has_biases else None,
+            "sinks": _sinks(original),
+            "scale": _scale(original),
+            "query_multiplier": _query_multiplier(original),
             "soft_cap": getattr(original, "attn_logit_softcapping", None),
             "window": _window(original, index),
-            "parallel": has_parallel_mlp(bridge),
+            "parallel": parallel,
         }
+
+
+def n_kv_heads_of(bridge: TransformerBridge) -> int:
+    """How many key/value heads each layer has."""
+    return _n_kv_heads(bridge, bridge.blocks[0].attn)
+
+
+def head_columns(bridge: TransformerBridge, layer: int, head_input: str, index: int) -> Columns:
+    """Where a bridge has the q, k or v of one head, or of one key/value head.
+
+    Behind a norm of all heads together, where there is one: in front of it, what is one head's
+    would change the others'.
+    """
+    attention = bridge.blocks[layer].attn
+    name = f"blocks.{layer}.attn.hook_{head_input}"
+    n_heads = bridge.cfg.n_heads if head_input == "q" else _n_kv_heads(bridge, attention)
+    projection = projection_to(getattr(attention, head_input), n_heads)
+    norm = head_norm(attention, f"{head_input}_norm", projection)
+    if norm is None or norm.span != "all heads":
+        return name, index
+    d_head = projection.weight.shape[1]
+    return f"{name}_normed", slice(index * d_head, (index + 1) * d_head)
 
 
 def architecture_of(bridge: TransformerBridge) -> str:
@@ -170,6 +89,13 @@ def vocabulary_of(bridge: TransformerBridge) -> tuple[int, int]:
     """How many tokens a model embeds, and how many it has logits for."""
     modules: tuple[Any, Any] = bridge.embed.original_component, bridge.unembed.original_component
     return modules[0].weight.shape[0], modules[1].weight.shape[0]
+
+
+def logit_multiplier(bridge: TransformerBridge) -> float:
+    """What logits are multiplied by behind the unembedding: asked where no cap bends them."""
+    small = torch.tensor(2.0**-20, dtype=torch.float64)
+    found = float(bridge.adapter.apply_output_logits_transform(small) / small)
+    return 1.0 if isclose(found, 1.0, rel_tol=1e-9) else found
 
 
 def has_parallel_mlp(bridge: TransformerBridge) -> bool:
@@ -187,10 +113,41 @@ def _raw(module: Any) -> nn.Module:
     return module.original_component
 
 
+def _norm_in_front(block: Any, name: str) -> TensorMap:
+    """The norm that is read through; nothing where the block has one behind instead."""
+    norm = _optional(block, name)
+    if norm is None and _optional(block, f"{name}_post") is None:
+        raise AttributeError(f"a block has no norm {name}, neither in front nor behind")
+    return nn.Identity() if norm is None else norm
+
+
+def _norm_of_mlp(block: Any, norm_attention: TensorMap, parallel: bool) -> TensorMap | None:
+    if "mlp" not in block._modules:
+        return None
+    # Beside attention, the MLP may read what attention reads.
+    shared = parallel and "ln2" not in block._modules
+    return norm_attention if shared else _norm_in_front(block, "ln2")
+
+
+def _n_kv_heads(bridge: TransformerBridge, attention: Any) -> int:
+    return n_outputs(attention.k) * bridge.cfg.n_heads // n_outputs(attention.q)
+
+
+def _sinks(attention: nn.Module) -> Float[Tensor, " head"] | None:
+    sinks = getattr(attention, "sinks", None)
+    return sinks.detach() if isinstance(sinks, Tensor) else None
+
+
 def _window(attention: nn.Module, layer: int) -> int | None:
     """Positions that a layer sees back to; None for all. The module says, or its config."""
+    if not getattr(attention, "is_sliding", True):
+        return None
     if hasattr(attention, "sliding_window"):
         return attention.sliding_window  # type: ignore[return-value]
+    mask = getattr(attention, "bias", None)
+    if isinstance(mask, Tensor) and mask.dtype == torch.bool:
+        visible = int(mask[..., -1, :].sum())
+        return visible if visible < mask.shape[-1] else None
     config = getattr(attention, "config", None)
     layer_types = getattr(config, "layer_types", None)
     if layer_types is not None and layer_types[layer] != "sliding_attention":
@@ -198,29 +155,24 @@ def _window(attention: nn.Module, layer: int) -> int | None:
     return getattr(config, "sliding_window", None)
 
 
-def _scale(attention: nn.Module, d_head: int) -> float:
-    scaling = getattr(attention, "scaling", None)
-    return float(scaling) if scaling is not None else d_head**-0.5
+def _query_multiplier(attention: nn.Module) -> TensorMap | None:
+    """What queries are multiplied by at their positions, in models made for very long prompts."""
+    rope = getattr(getattr(attention, "config", None), "rope_parameters", None) or {}
+    if not (beta := rope.get("llama_4_scaling_beta")):
+        return None
+    length = rope["original_max_position_embeddings"]
+    return lambda positions: 1 + beta * torch.log1p(torch.floor(positions / length))
 
 
-def _weight_and_bias(module: Any) -> tuple[Float[Tensor, "out in"], Float[Tensor, " out"] | None]:
-    linear = module.original_component
-    if isinstance(linear, Conv1D):
-        return linear.weight.detach().T, linear.bias.detach()
-    if type(linear) is nn.Linear:
-        return linear.weight.detach(), None if linear.bias is None else linear.bias.detach()
-    raise TypeError(f"projection {module.name!r} is a {type(linear).__name__}, not a linear map")
+def _scale(attention: nn.Module) -> float:
+    """What scores are multiplied by. Modules have it under one of several names, or do not scale.
 
-
-def _projection(module: Any, n_heads: int) -> Projection:
-    weight, bias = _weight_and_bias(module)
-    return Projection(
-        rearrange(weight, "(head d_head) d_model -> head d_head d_model", head=n_heads),
-        None if bias is None else rearrange(bias, "(head d_head) -> head d_head", head=n_heads),
-    )
-
-
-def _output_projection(module: Any, n_heads: int) -> ProjectionOut:
-    weight, bias = _weight_and_bias(module)
-    split = rearrange(weight, "d_model (head d_head) -> head d_head d_model", head=n_heads)
-    return ProjectionOut(split, bias)
+    Whether it was found is seen where the pieces are compared with the model.
+    """
+    for name in ("scaling", "softmax_scale", "inv_norm_factor"):
+        if isinstance(value := getattr(attention, name, None), float | int):
+            return float(value)
+    for name in ("scale_attn", "scale"):
+        if isinstance(value := getattr(attention, name, None), float | int):
+            return 1 / float(value)
+    return 1.0

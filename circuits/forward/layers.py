@@ -10,9 +10,10 @@ from einops import einsum, rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from circuits.forward.extraction import Projection, ProjectionOut, RotaryTable
-
-TensorMap = Callable[[Tensor], Tensor]
+from circuits.forward.head_norms import HeadNorm
+from circuits.forward.mlps import BlockMlp
+from circuits.forward.projections import Projection, ProjectionOut, TensorMap
+from circuits.forward.tables import RotaryTable
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,8 @@ class Layer:
         key: To the keys of all key/value heads.
         value: To their values.
         output: From head outputs back to the residual stream.
-        norm_attention: The norm that attention reads the residual stream through.
+        norm_attention: The norm that attention reads the residual stream through; what gives it
+            back as it is, in families that have norms behind attention alone.
         norm_query: Of queries, in families that have one.
         norm_key: Of keys, likewise.
         norm_attention_output: Behind the output projection, likewise.
@@ -32,7 +34,12 @@ class Layer:
         mlp: The MLP, if there is one.
         norm_mlp_output: Behind the MLP, in families that have one.
         rotary: Gives the table of rotary position embeddings; None without.
+        biases: Gives what is added to scores for a key's position (ALiBi); None without.
+        sinks: A score of each head that takes a share of its attention and gives nothing, in
+            families that have it.
         scale: What attention scores are multiplied by.
+        query_multiplier: From positions to what queries are multiplied by there beside that, in
+            families that have it.
         soft_cap: Bounds attention scores, in families that have it.
         window: How many positions a query sees, itself included; None: all below it.
         parallel: Whether the MLP reads what the heads read, and not what they write.
@@ -47,14 +54,17 @@ class Layer:
     value: Projection
     output: ProjectionOut
     norm_attention: TensorMap
-    norm_query: TensorMap | None
-    norm_key: TensorMap | None
+    norm_query: HeadNorm | None
+    norm_key: HeadNorm | None
     norm_attention_output: TensorMap | None
     norm_mlp: TensorMap | None
-    mlp: TensorMap | None
+    mlp: BlockMlp | None
     norm_mlp_output: TensorMap | None
     rotary: Callable[[], RotaryTable | None]
+    biases: Callable[[], Float[Tensor, "pos head"] | None] | None
+    sinks: Float[Tensor, " head"] | None
     scale: float
+    query_multiplier: TensorMap | None
     soft_cap: float | None
     window: int | None
     parallel: bool
@@ -81,18 +91,41 @@ class Layer:
         normed: Float[Tensor, "*batch token d_model"],
         positions: Int[Tensor, " token"],
         heads: list[int] | None = None,
-    ) -> Float[Tensor, "*batch token head d_head"]:
-        """Queries, normalised and rotated, of the given heads (all without `heads`)."""
-        return self._position(self.query(normed, heads), self.norm_query, positions)
+    ) -> Float[Tensor, "*batch token head d_query"]:
+        """Queries, normalised and rotated, of the given heads (all without `heads`).
+
+        Behind a head's own entries stands what its scores depend on beside them, where the family
+        has such: 1 for the biases of keys, and the head's sink.
+        """
+        queries = self._position(self.query, self.norm_query, normed, positions, heads)
+        if self.query_multiplier is not None:
+            factor = self.query_multiplier(positions).to(queries.dtype)
+            queries = queries * rearrange(factor, "token -> token 1 1")
+        beside = queries.new_empty(*queries.shape[:-1], 0)
+        if self.biases is not None:
+            beside = torch.cat([beside, torch.ones_like(queries[..., :1])], dim=-1)
+        if self.sinks is not None:
+            sinks = self.sinks if heads is None else self.sinks[heads]
+            sinks = rearrange(sinks, "head -> head 1").expand_as(queries[..., :1])
+            beside = torch.cat([beside, sinks], dim=-1)
+        return torch.cat([queries, beside], dim=-1) if beside.shape[-1] else queries
 
     def keys(
         self,
         normed: Float[Tensor, "*batch token d_model"],
         positions: Int[Tensor, " token"],
         kv_heads: list[int] | None = None,
-    ) -> Float[Tensor, "*batch token kv_head d_head"]:
-        """Keys, normalised and rotated, of the given key/value heads."""
-        return self._position(self.key(normed, kv_heads), self.norm_key, positions)
+    ) -> Float[Tensor, "*batch token kv_head d_query"]:
+        """Keys, normalised and rotated, of the given key/value heads, as wide as queries."""
+        keys = self._position(self.key, self.norm_key, normed, positions, kv_heads)
+        biases = None if self.biases is None else self.biases()
+        if biases is not None:
+            chosen = biases[positions] if kv_heads is None else biases[positions][:, kv_heads]
+            column = rearrange(chosen / self.scale, "token head -> token head 1")
+            keys = torch.cat([keys, column.to(keys.dtype).expand_as(keys[..., :1])], dim=-1)
+        if self.sinks is not None:
+            keys = torch.cat([keys, torch.zeros_like(keys[..., :1])], dim=-1)
+        return keys
 
     def values(
         self, normed: Float[Tensor, "*batch token d_model"], kv_heads: list[int] | None = None
@@ -101,11 +134,14 @@ class Layer:
 
     def pattern(
         self,
-        queries: Float[Tensor, "*#batch prompt slot head d_head"],
-        keys: Float[Tensor, "*#batch prompt pos kv_head d_head"],
+        queries: Float[Tensor, "*#batch prompt slot head d_query"],
+        keys: Float[Tensor, "*#batch prompt pos kv_head d_query"],
         allowed: Bool[Tensor, "prompt slot pos"],
     ) -> Float[Tensor, "*#batch prompt kv_head group slot pos"]:
-        """Attention patterns, the query heads grouped by the key/value head they share."""
+        """Attention patterns, the query heads grouped by the key/value head they share.
+
+        Rows sum to 1, and to less where a sink takes the rest.
+        """
         grouped = rearrange(
             queries, "... (kv_head group) d -> ... kv_head group d", kv_head=keys.shape[-2]
         )
@@ -117,14 +153,17 @@ class Layer:
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
         mask = rearrange(allowed, "prompt slot pos -> prompt 1 1 slot pos")
-        return (
-            scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32).to(scores.dtype)
-        )
+        scores = scores.masked_fill(~mask, -torch.inf)
+        if self.sinks is not None:
+            sinks = rearrange(grouped[..., -1:], "... slot kv group 1 -> ... kv group slot 1")
+            scores = torch.cat([scores, sinks.expand_as(scores[..., :1])], dim=-1)
+        pattern = scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
+        return pattern if self.sinks is None else pattern[..., :-1]
 
     def attend(
         self,
-        queries: Float[Tensor, "*#batch prompt slot head d_head"],
-        keys: Float[Tensor, "*#batch prompt pos kv_head d_head"],
+        queries: Float[Tensor, "*#batch prompt slot head d_query"],
+        keys: Float[Tensor, "*#batch prompt pos kv_head d_query"],
         values: Float[Tensor, "*#batch prompt pos kv_head d_head"],
         allowed: Bool[Tensor, "prompt slot pos"],
     ) -> Float[Tensor, "*#batch prompt slot head d_head"]:
@@ -173,10 +212,12 @@ class Layer:
 
     def _position(
         self,
-        projected: Float[Tensor, "*batch token head d_head"],
-        norm: TensorMap | None,
+        projection: Projection,
+        norm: HeadNorm | None,
+        x: Float[Tensor, "*batch token d_model"],
         positions: Int[Tensor, " token"],
+        heads: list[int] | None,
     ) -> Float[Tensor, "*batch token head d_head"]:
-        normed = projected if norm is None else norm(projected)
+        normed = projection(x, heads) if norm is None else norm(projection, x, heads)
         table = self.rotary()
         return normed if table is None else table.rotate(normed, positions)

@@ -17,8 +17,10 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.forward.extraction import RotaryTables, layer_parts
-from circuits.forward.layers import Layer, TensorMap
+from circuits.forward.extraction import layer_parts, logit_multiplier
+from circuits.forward.layers import Layer
+from circuits.forward.projections import TensorMap
+from circuits.forward.tables import PositionTables
 from circuits.graph import Mlps, ModelGraph
 
 
@@ -30,9 +32,9 @@ class LayeredModel:
         bridge: The model itself.
         layers: Its blocks, from the lowest up.
         norm_final: The norm that the unembedding reads the residual stream through.
-        unembed_weights: From there to logits.
+        unembed_weights: From there to logits, multiplied as the family does.
         logit_soft_cap: Bounds logits, in families that have it.
-        rotary_tables: Of every layer; empty without rotation.
+        tables: What attention adds for positions, of every layer; empty where it adds nothing.
 
     >>> layered = LayeredModel.of(model)
     >>> layered.n_layers, layered.n_heads, layered.n_kv_heads
@@ -46,7 +48,7 @@ class LayeredModel:
     norm_final: TensorMap
     unembed_weights: TensorMap
     logit_soft_cap: float | None
-    rotary_tables: RotaryTables
+    tables: PositionTables
 
     @classmethod
     def of(cls, bridge: TransformerBridge | LayeredModel) -> LayeredModel:
@@ -99,10 +101,10 @@ class LayeredModel:
     def embed(self, tokens: Int[Tensor, "prompt pos"]) -> Float[Tensor, "prompt pos d_model"]:
         """resid_pre of the first layer, from the bridge itself (scaling, learned positions).
 
-        Every forward pass starts here, so this is where rotary tables are made long enough:
+        Every forward pass starts here, so this is where position tables are made long enough:
         asking positions for their maximum in every layer would make a GPU wait.
         """
-        self.rotary_tables.reserve(tokens.shape[1])
+        self.tables.reserve(tokens.shape[1])
         return self.bridge(tokens, stop_at_layer=0)
 
     def unembed(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
@@ -114,11 +116,19 @@ class LayeredModel:
 
 def in_pieces(bridge: TransformerBridge) -> LayeredModel:
     """A bridge taken apart without a check: for the check itself."""
-    tables = RotaryTables(bridge)
+    tables = PositionTables(bridge)
     layers = tuple(Layer(**parts) for parts in layer_parts(bridge, tables))
     cap = float(getattr(bridge.cfg, "output_logits_soft_cap", -1.0) or -1.0)
     soft_cap = cap if cap > 0 else None
-    return LayeredModel(bridge, layers, bridge.ln_final, bridge.unembed, soft_cap, tables)
+    if "ln_final" not in bridge._modules:
+        raise NotImplementedError("logits are not read through a final norm")
+    multiplier = logit_multiplier(bridge)
+
+    def unembed(normed: Tensor) -> Tensor:
+        logits = bridge.unembed(normed)
+        return logits if multiplier == 1.0 else logits * multiplier
+
+    return LayeredModel(bridge, layers, bridge.ln_final, unembed, soft_cap, tables)
 
 
 def in_float32(model: LayeredModel) -> LayeredModel:

@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.errors import UnsupportedModelError
-from circuits.forward.layers import TensorMap
+from circuits.forward.projections import TensorMap
 
 _LARGEST_ERROR = 1e-3
 """Of what a norm adds to its bias, relative to its size."""

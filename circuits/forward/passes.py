@@ -22,7 +22,8 @@ class LayerActivations:
 
     Attributes:
         resid_pre: The residual stream that enters the layer.
-        queries: Of every query head, normalised and rotated where the family does so.
+        queries: Of every query head, normalised and rotated where the family does so, with what
+            `Layer.queries` puts behind its entries.
         keys: Of every key/value head, likewise.
         values: Of every key/value head.
         z: The output of every query head, before the output projection.
@@ -33,8 +34,8 @@ class LayerActivations:
     """
 
     resid_pre: Float[Tensor, "*batch prompt pos d_model"]
-    queries: Float[Tensor, "*batch prompt pos head d_head"]
-    keys: Float[Tensor, "*batch prompt pos kv_head d_head"]
+    queries: Float[Tensor, "*batch prompt pos head d_query"]
+    keys: Float[Tensor, "*batch prompt pos kv_head d_query"]
     values: Float[Tensor, "*batch prompt pos kv_head d_head"]
     z: Float[Tensor, "*batch prompt pos head d_head"]
 

@@ -20,7 +20,8 @@ def patterns_by_layer(
 ) -> Iterator[Float[Tensor, "prompt head query key"]]:
     """The attention patterns of all heads, layer by layer, run no further than they are asked for.
 
-    Rows, over keys, sum to 1; what a query cannot see has weight 0.
+    Rows, over keys, sum to 1, and to less where a head has an attention sink; what a query cannot
+    see has weight 0.
 
     Raises:
         NonFiniteError: A weight is NaN.

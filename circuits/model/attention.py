@@ -25,7 +25,8 @@ class AttentionPattern:
     Attributes:
         head: The head.
         tokens: The prompt's tokens as text.
-        weights: How much each token (query) takes from each one up to it (key); rows sum to 1.
+        weights: How much each token (query) takes from each one up to it (key); rows sum to 1, and
+            to less where the head has an attention sink.
 
     >>> (pattern,) = attention_patterns(model, "w1 w2 w3", ["1.2"])
     >>> pattern.tokens, pattern.weights[0]  # the first token sees itself alone

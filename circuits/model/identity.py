@@ -12,7 +12,7 @@ from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.errors import MismatchError
-from circuits.forward.extraction import architecture_of, has_parallel_mlp
+from circuits.forward.extraction import architecture_of, has_parallel_mlp, n_kv_heads_of
 from circuits.graph import Mlps, ModelGraph
 
 _Versions = tuple[tuple[str, int, int], ...]
@@ -74,7 +74,7 @@ def identify(bridge: TransformerBridge) -> ModelIdentity:
         architecture=architecture_of(bridge),
         n_layers=config.n_layers,
         n_heads=config.n_heads,
-        n_kv_heads=getattr(config, "n_key_value_heads", None) or config.n_heads,
+        n_kv_heads=n_kv_heads_of(bridge),
         d_model=config.d_model,
         d_head=config.d_head,
         dtype=str(next(bridge.parameters()).dtype).removeprefix("torch."),

@@ -200,8 +200,9 @@ def _read_weights(
                 directory,
                 config=config,
                 dtype=dtype,
-                # FLOPs are counted, and patterns seen, under eager attention only.
+                # FLOPs are counted, patterns seen, and experts run in float64, in eager mode only.
                 attn_implementation="eager",
+                experts_implementation="eager",
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,

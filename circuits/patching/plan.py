@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from torch import nn
-
 from circuits.components import Head
 from circuits.errors import SettingError
 from circuits.forward import Layer, LayeredModel
@@ -19,6 +17,8 @@ _COPIES_OF_STATE = 3
 """A layer's old and new state, and the joining of the two."""
 _MLP_TENSORS = 3
 _RESIDUAL_TENSORS = 6
+_SCORE_TENSORS = 3
+"""Attention scores, what is left of them behind the mask, and the pattern."""
 _ENOUGH_ROWS = {"cpu": 4096}
 _ENOUGH_ROWS_ELSEWHERE = 1 << 16
 
@@ -30,7 +30,7 @@ class Plan:
     Attributes:
         batch_size: How many prompts are run together.
         n_batches: How many such batches there are.
-        max_rows: Rows of (sender, token) that pass through an MLP at once.
+        max_rows: Rows of (sender, token) that pass through a layer at once.
         kept_bytes: How much may be kept of what could be asked for again.
         n_bytes: About how much memory is used beside the model's own and the clean run's.
         flops: About how many floating-point operations the upward sweep takes.
@@ -70,10 +70,15 @@ def plan_work(
         raise SettingError(f"memory_bytes must be at least 1, got {budget}")
     item = model.layers[0].query.weight.element_size()
     d_mlp = getattr(model.bridge.cfg, "d_mlp", None) or 4 * model.d_model
-    row_bytes = item * (_MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * model.d_model)
     tokens = pairs.end - pairs.first_difference + 1
     at_once = max(1, len(senders) if together is None else min(together, len(senders)))
-    prompt_bytes = item * _COPIES_OF_STATE * model.d_model * int(tokens.max()) * at_once
+    scores = model.n_heads * (int(pairs.end.max()) + 1)
+    row_bytes = item * (
+        _MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * model.d_model + _SCORE_TENSORS * scores
+    )
+    # Gradients keep every layer's patterns, which only long prompts have more of than of senders.
+    token_bytes = item * max(_COPIES_OF_STATE * model.d_model * at_once, model.n_layers * scores)
+    prompt_bytes = token_bytes * int(tokens.max())
     batch_size = min(len(pairs), PROMPTS_TOGETHER, max(1, budget // 2 // prompt_bytes))
     enough = _ENOUGH_ROWS.get(model.device.type, _ENOUGH_ROWS_ELSEWHERE)
     max_rows = max(1, min(budget // 2 // row_bytes, enough))
@@ -98,8 +103,7 @@ def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Head, ...]) -
 
 
 def _mlp_weights(layer: Layer) -> int:
-    modules = [layer.mlp] if isinstance(layer.mlp, nn.Module) else []
-    return sum(p.numel() for module in modules for p in module.parameters() if p.ndim > 1)
+    return 0 if layer.mlp is None else layer.mlp.n_weights
 
 
 def _projected(layer: Layer, receivers: int) -> int:

@@ -17,6 +17,7 @@ from circuits.components import Head, Node, Receiver
 from circuits.errors import MismatchError
 from circuits.forward import TransformerBridge
 from circuits.forward.activations import Batch
+from circuits.forward.extraction import head_columns, n_kv_heads_of
 from circuits.forward.passes import at_end
 from circuits.metrics import Metric
 from circuits.patching.by_receiver import ByReceiver
@@ -73,15 +74,15 @@ def metric_changes(
     return torch.stack(changes)
 
 
-def receiver_site(bridge: TransformerBridge, receiver: Receiver) -> tuple[str, int | None]:
-    """Hook name of a receiver's input, and which head of it (None: all of it)."""
+def receiver_site(bridge: TransformerBridge, receiver: Receiver) -> tuple[str, int | slice | None]:
+    """Hook name of a receiver's input, and which part of it (None: all of it)."""
     if receiver.head is None:
         return f"blocks.{bridge.cfg.n_layers - 1}.hook_resid_post", None
-    name = f"blocks.{receiver.head.layer}.attn.hook_{receiver.input}"
-    if receiver.input == "q":
-        return name, receiver.head.index
-    n_kv_heads = getattr(bridge.cfg, "n_key_value_heads", None) or bridge.cfg.n_heads
-    return name, receiver.head.index * n_kv_heads // bridge.cfg.n_heads
+    head, head_input = receiver.on_head()
+    index = head.index
+    if head_input != "q":
+        index = index * n_kv_heads_of(bridge) // bridge.cfg.n_heads
+    return head_columns(bridge, head.layer, head_input, index)
 
 
 def _record(

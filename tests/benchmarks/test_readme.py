@@ -17,6 +17,8 @@ from benchmarks import (
     coverage,
     discovery,
     engines,
+    family_table,
+    long_context,
     recall,
     scaling,
     seeds,
@@ -35,6 +37,8 @@ SECTIONS = {
         "scaling table": scaling,
         "recall table": recall,
         "truth table": truth_table,
+        "family table": family_table,
+        "long context table": long_context,
     },
 }
 MARKER = re.compile(r"<!-- (.+?) -->")

@@ -17,7 +17,8 @@ from circuits.tasks import Task
 _SHOWN_ANSWERS = 3
 _LONGEST_PROMPT = 1000
 _FAMILIES = (
-    "GPT-2, GPT-NeoX (Pythia), Llama (SmolLM2), Qwen2, Qwen3, Gemma 3, "
+    "GPT-2, GPT-NeoX (Pythia), Llama (SmolLM2), Qwen2, Qwen3 (and MoE), Gemma 3, OLMo, Mixtral, "
+    "GPT-J, Phi, OPT, Granite, Cohere, GPT-Neo, Falcon, Bloom, GLM, GPT-OSS, "
     "and attention-only models of TransformerLens"
 )
 

@@ -7,44 +7,29 @@ from collections.abc import Callable
 import pytest
 import torch
 from transformers import (
-    BloomConfig,
-    BloomForCausalLM,
-    CohereConfig,
-    CohereForCausalLM,
-    FalconConfig,
-    FalconForCausalLM,
     Gemma2Config,
     Gemma2ForCausalLM,
     GPT2Config,
     GPT2LMHeadModel,
-    GPTJConfig,
-    GPTJForCausalLM,
-    GPTNeoConfig,
-    GPTNeoForCausalLM,
-    GraniteConfig,
-    GraniteForCausalLM,
     LlamaConfig,
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
-    Olmo2Config,
-    Olmo2ForCausalLM,
-    OPTConfig,
-    OPTForCausalLM,
     Phi3Config,
     Phi3ForCausalLM,
-    PhiConfig,
-    PhiForCausalLM,
     PreTrainedModel,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
 
+from benchmarks.families import FAMILIES as STUDIED
+from benchmarks.families import REFUSED as LEFT_OUT
+from benchmarks.families import Family
 from circuits.components import Head, Receiver
 from circuits.errors import ModelError, UnsupportedModelError
 from circuits.evaluation import Evaluator
 from circuits.forward import Activations, LayeredModel, check, check_reproduces, extraction
-from circuits.model import attention_patterns
+from circuits.model import attention_patterns, load_model
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.patching import effect_table, path_effects
 from circuits.roles import read_heads
@@ -65,23 +50,6 @@ SIZES = {
 }
 GROUPED = {**SIZES, "num_key_value_heads": 2}
 GPT = {"vocab_size": 101, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
-OPT = {
-    "vocab_size": 101,
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "ffn_dim": 64,
-    "word_embed_proj_dim": 32,
-}
-GPT_NEO = {
-    "vocab_size": 101,
-    "hidden_size": 32,
-    "num_layers": 3,
-    "num_heads": 4,
-    "max_position_embeddings": 64,
-    "attention_types": [[["global", "local"], 1], [["global"], 1]],
-}
-GRANITE = {"residual_multiplier": 0.5, "logits_scaling": 2.0, "attention_multiplier": 0.5}
 LLAMA3 = {
     "rope_type": "llama3",
     "factor": 8.0,
@@ -90,17 +58,6 @@ LLAMA3 = {
     "original_max_position_embeddings": 16,
 }
 OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
-    "alibi": lambda: BloomForCausalLM(
-        BloomConfig(vocab_size=101, hidden_size=32, n_layer=3, n_head=4)
-    ),
-    "opt": lambda: OPTForCausalLM(OPTConfig(**OPT)),
-    "interleaved rotary": lambda: GPTJForCausalLM(GPTJConfig(**GPT, rotary_dim=4)),
-    "partial rotary": lambda: PhiForCausalLM(PhiConfig(**SIZES, partial_rotary_factor=0.5)),
-    "local attention": lambda: GPTNeoForCausalLM(GPTNeoConfig(**GPT_NEO, window_size=4)),
-    "fused queries": lambda: FalconForCausalLM(
-        FalconConfig(vocab_size=101, hidden_size=32, num_hidden_layers=3, num_attention_heads=4)
-    ),
-    "fused grouped queries": lambda: Phi3ForCausalLM(Phi3Config(**GROUPED)),
     "soft caps": lambda: Gemma2ForCausalLM(
         Gemma2Config(
             **GROUPED,
@@ -110,9 +67,6 @@ OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
             final_logit_softcapping=5.0,
         )
     ),
-    "multipliers": lambda: GraniteForCausalLM(GraniteConfig(**GROUPED, **GRANITE)),
-    "logit scale": lambda: CohereForCausalLM(CohereConfig(**GROUPED)),
-    "post-norms alone": lambda: Olmo2ForCausalLM(Olmo2Config(**GROUPED)),
     "unscaled scores": lambda: GPT2LMHeadModel(GPT2Config(**GPT, scale_attn_weights=False)),
     "scores scaled by layer": lambda: GPT2LMHeadModel(
         GPT2Config(**GPT, scale_attn_by_inverse_layer_idx=True)
@@ -133,6 +87,14 @@ OTHERS: dict[str, Callable[[], PreTrainedModel]] = {
 
 def test_every_family_is_reproduced(bridge) -> None:
     assert check_reproduces(bridge) < 1e-4
+
+
+@pytest.mark.parametrize("family", STUDIED, ids=lambda family: family.name)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_studied_families_in_other_dtypes(family: Family, dtype: torch.dtype) -> None:
+    bridge = family.bridge()
+    bridge.original_model.set_experts_implementation("eager")  # the default has no float64
+    assert check_reproduces(bridge.to(dtype), tolerance=0.3) < 0.3
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -162,10 +124,15 @@ def test_right_or_refused_by_name(kind: str) -> None:
             torch.testing.assert_close(exact, twin, rtol=1e-4, atol=1e-4, equal_nan=True)
 
 
-REFUSED = ("alibi", "interleaved rotary", "local attention", "multipliers", "partial rotary")
+def bridges(family: Family) -> bool:
+    """Whether TransformerLens takes a family, so that there is a bridge to be refused."""
+    return family.name not in ("Phi with norms of queries", "Falcon-40B")
 
 
-@pytest.mark.parametrize("kind", REFUSED)
+REFUSED = [family for family in LEFT_OUT if bridges(family)]
+
+
+@pytest.mark.parametrize("family", REFUSED, ids=lambda family: family.name)
 @pytest.mark.parametrize(
     "compute",
     {
@@ -181,10 +148,9 @@ REFUSED = ("alibi", "interleaved rotary", "local attention", "multipliers", "par
         "patterns": lambda model, pairs: attention_patterns(model, "w1 w2", ["0.0"]),
     }.values(),
 )
-def test_nothing_is_computed_with_what_is_not_reproduced(kind: str, compute) -> None:
+def test_nothing_is_computed_with_what_is_not_reproduced(family: Family, compute) -> None:
     """Each of these gave numbers, and no test of ours would have known that they are wrong."""
-    torch.manual_seed(0)
-    bridge = bridge_of(OTHERS[kind]())
+    bridge = family.bridge()
     remember_tokenizer(bridge, word_tokenizer())
     with pytest.raises(UnsupportedModelError, match="circuits models"):
         compute(bridge, ragged_pairs(2))
@@ -203,8 +169,7 @@ def test_a_bridge_is_checked_once_in_each_dtype(monkeypatch) -> None:
 
 
 def test_what_failed_fails_again() -> None:
-    torch.manual_seed(0)
-    bridge = bridge_of(OTHERS["alibi"]())
+    bridge = REFUSED[0].bridge()
     for _ in range(2):
         with pytest.raises(UnsupportedModelError):
             LayeredModel.of(bridge)
@@ -213,14 +178,14 @@ def test_what_failed_fails_again() -> None:
 class TestTampered:
     @pytest.mark.parametrize("family", FAMILIES)
     def test_a_wrong_scale(self, family: str, monkeypatch) -> None:
-        monkeypatch.setattr(extraction, "_scale", lambda attention, d_head: 0.9 * d_head**-0.5)
+        monkeypatch.setattr(extraction, "_scale", lambda attention: 0.9 * 8**-0.5)
         with pytest.raises(UnsupportedModelError) as raised:
             check_reproduces(tiny_model(family))
         assert "differs from the model's own logits by" in str(raised.value)
         assert isinstance(raised.value, ModelError)
 
     def test_the_error_names_architecture_difference_and_limit(self, monkeypatch) -> None:
-        monkeypatch.setattr(extraction, "_scale", lambda attention, d_head: 1.0)
+        monkeypatch.setattr(extraction, "_scale", lambda attention: 1.0)
         with pytest.raises(
             UnsupportedModelError,
             match=r"LlamaForCausalLM is not supported: .* by [0-9.e-]+ standard deviations "
@@ -259,3 +224,12 @@ def test_tolerance(llama) -> None:
 def test_what_is_supported_beyond_the_families(kind: str) -> None:
     torch.manual_seed(0)
     assert check_reproduces(bridge_of(OTHERS[kind]())) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["Mixtral", "Qwen2-MoE", "Qwen3-MoE", "GraniteMoE"])
+def test_experts_are_loaded_in_every_precision(name: str, tmp_path) -> None:
+    (family,) = [one for one in STUDIED if one.name == name]
+    family.model().save_pretrained(tmp_path)
+    for dtype in ("float32", "bfloat16", "float64"):
+        bridge = load_model(tmp_path, dtype=dtype)
+        assert head_scores(bridge, ragged_pairs(2)).isfinite().all()

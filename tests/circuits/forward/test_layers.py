@@ -74,7 +74,7 @@ class TestPieces:
     def layered(self, bridge) -> LayeredModel:
         """Pieces that can be asked for any of ten positions."""
         model = LayeredModel.of(bridge)
-        model.rotary_tables.reserve(10)
+        model.tables.reserve(10)
         return model
 
     def test_positions_are_reserved_first(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -171,6 +172,15 @@ def test_quantised_checkpoints_are_refused(checkpoint: Path) -> None:
 def test_an_unknown_architecture_is_refused(checkpoint: Path) -> None:
     (checkpoint / "config.json").write_text('{"model_type": "never-heard-of"}')
     with pytest.raises(UnsupportedModelError, match="never-heard-of"):
+        load_model(checkpoint)
+
+
+def test_code_that_comes_with_a_checkpoint_is_not_run(checkpoint: Path) -> None:
+    """Exaone before 4, for one, has no class in transformers."""
+    (checkpoint / "modeling_exaone.py").write_text("raise SystemExit('this was run')")
+    config = {"model_type": "exaone", "auto_map": {"AutoConfig": "modeling_exaone.ExaoneConfig"}}
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UnsupportedModelError, match="contains custom code"):
         load_model(checkpoint)
 
 

@@ -70,6 +70,18 @@ def test_a_plan_of_several_prompts_keeps_to_its_budget(n: int, memory: int, toge
         assert plan.kept_bytes <= memory // 4
 
 
+def test_patterns_of_long_prompts_count() -> None:
+    """They grow with the square of the length; in gradients every layer's are kept at once."""
+    model, memory = LayeredModel.of(shared_model("llama")), 1 << 21
+    short, long = (
+        plan_work(model, ragged_pairs(8, width=width), HEADS[:1], memory) for width in (60, 240)
+    )
+    assert (short.batch_size, long.batch_size) == (6, 1)
+    assert long.max_rows < short.max_rows
+    patterns = 4 * N_LAYERS * N_HEADS * 240 * (240 - 1)
+    assert long.n_bytes > patterns
+
+
 def test_fewer_senders_at_once_allow_larger_batches() -> None:
     model, pairs = LayeredModel.of(shared_model("llama")), ragged_pairs(12)
     batches = [plan_work(model, pairs, HEADS, 200_000, n).n_batches for n in (1, 4, 12, 50)]
