@@ -8,6 +8,7 @@ that Python code would expect there.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from concurrent.futures import BrokenExecutor
 from difflib import get_close_matches
 
 _LONGEST_CAUSE = 200
@@ -145,6 +146,32 @@ class SaveError(CircuitsError):
 
     >>> issubclass(SaveError, CircuitsError), issubclass(SaveError, OSError)
     (True, False)
+    """
+
+
+class ExecutorError(CircuitsError, RuntimeError):
+    """Jobs cannot be run where they were to be run: something is not installed, or not there.
+
+    >>> from circuits.runtime.workers import Workers
+    >>> Workers("processes", options={"partition": "gpu"}).check()
+    Traceback (most recent call last):
+    circuits.errors.ExecutorError: processes take no options, got partition: leave it out, or ...
+    """
+
+
+class FailedRunsError(CircuitsError, RuntimeError):
+    """Some runs of a batch failed; its table says why.
+
+    >>> issubclass(FailedRunsError, CircuitsError), issubclass(FailedRunsError, InputError)
+    (True, False)
+    """
+
+
+class LostWorkerError(ExecutorError, BrokenExecutor):
+    """A process ended before the job that it was at work on.
+
+    >>> issubclass(LostWorkerError, ExecutorError), issubclass(LostWorkerError, BrokenExecutor)
+    (True, True)
     """
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from circuits.circuit import Circuit, Overlap
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.finish import finish
 from circuits.discovery.kept import Kept, is_begun
 from circuits.discovery.methods import method_names
-from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
 from circuits.discovery.session import Session
 from circuits.errors import ResumeError, SettingError, unknown_name
@@ -30,15 +30,6 @@ from circuits.tasks import Task, get_task
 SEED_STAGES = ("seeds",)
 AGAINST_DIRECTORY = "against"
 Against = str | Reference | Circuit
-_SHARES = {
-    "behaviour": 0.02,
-    "means": 0.04,
-    "pruning": 0.25,
-    "validation": 0.15,
-    "patching": 0.5,
-    "evaluation": 0.04,
-}
-"""Of the time that a discovery takes: for the progress alone."""
 
 
 class LuckySeedWarning(UserWarning):
@@ -208,23 +199,13 @@ class _Repeated:
         if self.kept.path is not None and not self.kept.overwrite:
             check_study_replaceable(self.kept.path, config, session.problem.provenance())
         if not isinstance(self.against, str):
-            return self._compared(self._found(session, progress), self.against)
+            return self._compared(finish(session, progress), self.against)
         first, second = progress.parts(1, 1)
         beside = None if directory is None else directory / AGAINST_DIRECTORY
         other = session.with_config(config.with_method(self.against), beside)
-        against = self._found(other, first)
-        found = self._found(replace(session, replaced=None), second)
+        against = finish(other, first)
+        found = finish(replace(session, replaced=None), second)
         return replace(self._compared(found, against.circuit), against=against)
-
-    def _found(self, session: Session, progress: Progress) -> Discovery:
-        """What its directory holds of just this session; otherwise found now, and saved there."""
-        if (known := session.saved()) is not None:
-            progress(1.0)
-            return known
-        found = Pipeline(session, _as_one(progress)).discover()
-        if session.directory is not None:
-            found.save(session.directory, overwrite=session.kept.overwrite)
-        return found
 
     def _compared(self, found: Discovery, against: Circuit | Reference | None) -> SeedRun:
         if against is None:
@@ -241,9 +222,3 @@ class _Repeated:
         if isinstance(self.against, Reference | Circuit):
             return bool(self.against.connections)
         return self.against is not None and self.config.with_method(self.against).patches_paths
-
-
-def _as_one(progress: Progress) -> Progress:
-    """The stages of a discovery as parts of one."""
-    parts = dict(zip(_SHARES, progress.parts(*_SHARES.values()), strict=True))
-    return Progress(lambda stage, fraction: parts[stage](fraction), progress.notes)
