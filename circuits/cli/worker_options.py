@@ -49,3 +49,8 @@ def workers_of(
     name = executor or "processes"
     given = (options or {}).get(name, {})
     return Workers(name, count, 1 if threads is None else threads, options=given)
+
+
+def asked_workers(executor: str | None, count: int | None, threads: int | None) -> Workers | None:
+    """The same; None where none are asked for, so that this process does the work."""
+    return None if executor is None and count is None else workers_of(executor, count, threads)

@@ -116,8 +116,10 @@ class Session:
             yield cls.of(model, task, config, kept)
 
     @classmethod
-    def open(cls, problem: Problem, directory: str | Path | None = None) -> Session:
-        """Load what a problem names.
+    def open(
+        cls, problem: Problem, directory: str | Path | None = None, *, overwrite: bool = False
+    ) -> Session:
+        """Load what a problem names. `overwrite` as in `Kept`.
 
         Raises:
             MismatchError: The model's weights, the task's rows or the prompts are others here.
@@ -125,7 +127,8 @@ class Session:
 
         """
         task = task_of(problem.task, problem.task_digest)
-        session = cls.of(model_of(problem.model), task, problem.config, Kept(directory))
+        kept = Kept(directory, overwrite=overwrite)
+        session = cls.of(model_of(problem.model), task, problem.config, kept)
         if session.problem.prompts != problem.prompts:
             raise MismatchError(
                 f"the prompts of {problem.task} are not those of the problem: the task's words or "

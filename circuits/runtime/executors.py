@@ -83,7 +83,10 @@ EXECUTORS: Registry[ExecutorKind] = Registry(
 
 
 def check_installed(package: str, extra: str) -> None:
-    """Raise ExecutorError where an optional package is missing."""
+    """Raise ExecutorError where an optional package is missing.
+
+    >>> check_installed("json", "slurm")
+    """
     if find_spec(package) is None:
         raise ExecutorError(
             f"executor {extra!r} needs {package}, which is not installed: "

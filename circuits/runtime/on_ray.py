@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from importlib import import_module
 from typing import Any
 
 from circuits.errors import ExecutorError, LostWorkerError, cause
@@ -21,8 +22,7 @@ class RayExecutor(Executor):
 
     def __init__(self, wanted: Wanted) -> None:
         """Connect to a cluster, or begin one on this machine. Raises ExecutorError."""
-        import ray
-
+        ray = _ray()
         own = {"num_cpus": wanted.threads or 1}
         task = own | {k: v for k, v in wanted.options.items() if k in _TASK_OPTIONS}
         start = {k: v for k, v in wanted.options.items() if k not in _TASK_OPTIONS}
@@ -49,8 +49,7 @@ class RayExecutor(Executor):
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Leave the cluster; where it was begun here, end it."""
-        import ray
-
+        ray = _ray()
         if not wait:
             for reference in self._references.values():
                 ray.cancel(reference, force=True)
@@ -58,18 +57,22 @@ class RayExecutor(Executor):
             ray.shutdown()
 
     def _pass_on(self, done: Future[Any], found: Future[Any]) -> None:
-        from ray.exceptions import RayError, RayTaskError
-
+        errors = import_module("ray.exceptions")
         self._references.pop(found, None)
-        error = done.exception()
+        error: Any = done.exception()
         if error is None:
             found.set_result(done.result())
-        elif isinstance(error, RayTaskError):
+        elif isinstance(error, errors.RayTaskError):
             found.set_exception(error.cause or error)
-        elif isinstance(error, RayError):
+        elif isinstance(error, errors.RayError):
             found.set_exception(LostWorkerError(f"a worker of Ray was lost ({cause(error)})"))
         else:
             found.set_exception(error)
+
+
+def _ray() -> Any:
+    """Ray itself, which need not be installed."""
+    return import_module("ray")
 
 
 def _call(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -82,8 +85,7 @@ class _OnRay:
 
     def usual_count(self) -> int:
         """The cores of the cluster that this process is connected to, or of this machine."""
-        import ray
-
+        ray = _ray()
         if not ray.is_initialized():
             return usable_cores()
         return max(1, int(ray.cluster_resources().get("CPU", 1)))

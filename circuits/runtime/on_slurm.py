@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import Executor, Future
+from importlib import import_module
 from typing import Any
 
 from circuits.errors import ExecutorError, LostWorkerError, cause
@@ -25,8 +26,7 @@ class SlurmExecutor(Executor):
 
     def __init__(self, wanted: Wanted) -> None:
         """Ask for what each job needs. Raises ExecutorError."""
-        import submitit
-
+        submitit: Any = import_module("submitit")
         parameters = dict(wanted.options)
         cluster = parameters.pop(_CLUSTER, "slurm")
         parameters = {"cpus_per_task": wanted.threads or 1, **parameters}
@@ -70,13 +70,12 @@ class SlurmExecutor(Executor):
 
 
 def _pass_on(job: Any, found: Future[Any]) -> None:
-    from submitit.core.utils import FailedJobError, UncompletedJobError
-
+    errors: Any = import_module("submitit.core.utils")
     try:
         found.set_result(job.result())
-    except FailedJobError as error:
+    except errors.FailedJobError as error:
         found.set_exception(ExecutorError(f"job {job.job_id} failed: {_last_line(error)}"))
-    except UncompletedJobError as error:
+    except errors.UncompletedJobError as error:
         found.set_exception(LostWorkerError(f"job {job.job_id} was lost ({cause(error)})"))
     except Exception as error:
         found.set_exception(error)

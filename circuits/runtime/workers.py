@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 import warnings
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
@@ -20,21 +19,19 @@ from concurrent.futures import (
     Future,
     wait,
 )
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from circuits.errors import LostWorkerError, cause
+from circuits.runtime.calls import Call, Returned, read_report
 from circuits.runtime.executors import EXECUTORS, Wanted
-from circuits.runtime.files import write_atomically
 from circuits.runtime.progress import SILENT, Progress
-from circuits.runtime.reading import read_text
 from circuits.runtime.settings import Checked, setting
 
 _PROGRESS = ".progress"
 _SECONDS_BETWEEN = 1.0
-_OUR_PACKAGES = ("circuits", "tasks")
 Result = TypeVar("Result")
 Job = Callable[[Progress], Result]
 
@@ -160,7 +157,7 @@ class _Run(Generic[Result]):
     reports: Path
     progress: Progress
     begun: Counter[str] = field(default_factory=Counter)
-    running: dict[Future[_Returned], str] = field(default_factory=dict)
+    running: dict[Future[Returned], str] = field(default_factory=dict)
     n_ended: int = 0
 
     def __post_init__(self) -> None:
@@ -187,7 +184,7 @@ class _Run(Generic[Result]):
 
     def _begin(self, name: str) -> None:
         self.begun[name] += 1
-        call = _Call(self.jobs[name], self._report(name), self.threads, os.getpid())
+        call = Call(self.jobs[name], self._report(name), self.threads, os.getpid())
         try:
             future = self.executor.submit(call)
         except BrokenExecutor as error:
@@ -195,7 +192,7 @@ class _Run(Generic[Result]):
             future.set_exception(error)
         self.running[future] = name
 
-    def _ended(self, name: str, future: Future[_Returned]) -> Finished[Result] | None:
+    def _ended(self, name: str, future: Future[Returned]) -> Finished[Result] | None:
         """What came of it; None where it is to be begun again."""
         n_begun = self.begun[name]
         try:
@@ -218,72 +215,11 @@ class _Run(Generic[Result]):
         return Finished(name, returned.result, returned.error, n_begun)
 
     def _tell(self) -> None:
-        parts = sum(_read_report(self._report(name)) for name in self.running.values())
+        parts = sum(read_report(self._report(name)) for name in self.running.values())
         self.progress((self.n_ended + parts) / len(self.jobs))
 
     def _report(self, name: str) -> Path:
         return self.reports / str(self.numbers[name])
-
-
-@dataclass(frozen=True)
-class _Returned:
-    """What a worker sends back; that of a job which failed, too."""
-
-    result: Any
-    error: Exception | None
-    warnings: tuple[tuple[type[Warning], str], ...]
-
-
-@dataclass(frozen=True)
-class _Call:
-    """A job as a worker gets it."""
-
-    job: Job[Any]
-    report: Path
-    threads: int | None
-    asking: int
-
-    def __call__(self) -> _Returned:
-        if os.getpid() == self.asking:
-            # Threads and the filters of warnings are those of the whole process.
-            return self._returned()
-        from circuits.runtime.threads import use_threads
-
-        if self.threads is not None:
-            use_threads(self.threads)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("default")
-            returned = self._returned()
-        ours = {(one.category, str(one.message)): None for one in caught if _is_ours(one.category)}
-        return _Returned(returned.result, returned.error, tuple(ours))
-
-    def _returned(self) -> _Returned:
-        try:
-            return _Returned(self.job(Progress(_Report(self.report), name="job")), None, ())
-        except Exception as error:
-            return _Returned(None, error, ())
-
-
-class _Report:
-    """Writes down how far a job is, at most once in a second."""
-
-    def __init__(self, path: Path) -> None:
-        self._path, self._told = path, 0.0
-
-    def __call__(self, stage: str, fraction: float) -> None:
-        now = time.monotonic()
-        if now - self._told >= _SECONDS_BETWEEN:
-            self._told = now
-            # Nothing is lost where it cannot be written, or nobody asks any more.
-            with suppress(OSError):
-                write_atomically({self._path: str(fraction).encode()})
-
-
-def _read_report(path: Path) -> float:
-    try:
-        return min(1.0, max(0.0, float(read_text(path))))
-    except (OSError, ValueError):
-        return 0.0
 
 
 @contextmanager
@@ -296,7 +232,3 @@ def _reports(directory: Path) -> Iterator[Path]:
         yield place
     finally:
         shutil.rmtree(place, ignore_errors=True)
-
-
-def _is_ours(category: type[Warning]) -> bool:
-    return category.__module__.partition(".")[0] in _OUR_PACKAGES

@@ -161,7 +161,7 @@ def run_batch(
         ExecutorError: The executor cannot be used.
 
     >>> from concurrent.futures import ThreadPoolExecutor
-    >>> few = DiscoveryConfig("attribution", n_prompts=2, n_mean_prompts=4)
+    >>> few = DiscoveryConfig("attribution", n_prompts=16, n_mean_prompts=16)
     >>> batch = Batch((str(checkpoint),), ("ioi",), {"attribution": few}, seeds=(0, 1))
     >>> with ThreadPoolExecutor(1) as pool:
     ...     result = run_batch(batch, directory / "batch", workers=Workers(pool))

@@ -21,7 +21,6 @@ from circuits.discovery.origin import check_rows
 from circuits.discovery.result import Discovery
 from circuits.discovery.session import Session
 from circuits.forward import LayeredModel
-from circuits.model import load_model
 from circuits.runtime.progress import Progress
 from circuits.tasks import get_task
 
@@ -159,4 +158,7 @@ def row_of(asked: Asked, found: Discovery) -> BatchRow:
 @lru_cache(maxsize=1)
 def _loaded(model: str, dtype: str, device: str | None) -> LayeredModel:
     """Kept for the worker's next job, which mostly asks for the same."""
+    # Imported late: what stands in for it in a test does so here, too.
+    from circuits.model import load_model
+
     return LayeredModel.of(load_model(model, dtype=dtype, device=device))
