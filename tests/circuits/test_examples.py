@@ -32,6 +32,7 @@ MODULES = (
     "circuits.graph",
     "circuits.behaviour",
     "circuits.errors",
+    "circuits.errors.wording",
     "circuits.runtime.progress",
     "circuits.runtime.registry",
     "circuits.runtime.settings",

@@ -71,7 +71,7 @@ def test_any_executor_will_do_and_stays_open(jobs, tmp_path) -> None:
 
 def test_a_lost_worker_costs_its_own_job_one_more_attempt(jobs, tmp_path) -> None:
     heard = []
-    jobs["3"] = Square(3, jobs["3"].directory, seconds=0.5)
+    jobs["3"] = Square(3, jobs["3"].directory, seconds=5)
     kind = LosingKind(PROCESSES, "begun/3-*")
     with EXECUTORS.with_entry(kind):
         workers = Workers("losing", count=2, **LIGHT)
