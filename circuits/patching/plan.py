@@ -70,21 +70,31 @@ def plan_work(
         raise SettingError(f"memory_bytes must be at least 1, got {budget}")
     item = model.layers[0].query.weight.element_size()
     d_mlp = getattr(model.bridge.cfg, "d_mlp", None) or 4 * model.d_model
-    row_bytes = item * (_MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * model.d_model)
+    one_row = row_bytes(model.d_model, d_mlp, item)
     tokens = pairs.end - pairs.first_difference + 1
     at_once = max(1, len(senders) if together is None else min(together, len(senders)))
-    prompt_bytes = item * _COPIES_OF_STATE * model.d_model * int(tokens.max()) * at_once
+    prompt_bytes = state_bytes(model.d_model, int(tokens.max()), at_once, item)
     batch_size = min(len(pairs), PROMPTS_TOGETHER, max(1, budget // 2 // prompt_bytes))
     enough = _ENOUGH_ROWS.get(model.device.type, _ENOUGH_ROWS_ELSEWHERE)
-    max_rows = max(1, min(budget // 2 // row_bytes, enough))
+    max_rows = max(1, min(budget // 2 // one_row, enough))
     return Plan(
         batch_size=batch_size,
         n_batches=-(-len(pairs) // batch_size),
         max_rows=max_rows,
         kept_bytes=budget // 4,
-        n_bytes=batch_size * prompt_bytes + max_rows * row_bytes,
+        n_bytes=batch_size * prompt_bytes + max_rows * one_row,
         flops=sweep_flops(model, int(tokens.sum()), senders),
     )
+
+
+def state_bytes(d_model: int, n_tokens: int, n_senders: int, item: int) -> int:
+    """What the residual streams of senders take for one prompt, while a layer is passed."""
+    return item * _COPIES_OF_STATE * d_model * n_tokens * n_senders
+
+
+def row_bytes(d_model: int, d_mlp: int, item: int) -> int:
+    """What an MLP takes for each (sender, token) row that passes it."""
+    return item * (_MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * d_model)
 
 
 def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Head, ...]) -> int:

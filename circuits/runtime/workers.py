@@ -20,11 +20,11 @@ from concurrent.futures import (
     wait,
 )
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from circuits.errors import LostWorkerError, cause
+from circuits.errors import LostWorkerError, SettingError, cause
 from circuits.runtime.calls import Call, Returned, read_report
 from circuits.runtime.executors import EXECUTORS, Wanted
 from circuits.runtime.progress import SILENT, Progress
@@ -130,6 +130,16 @@ class Workers(Checked):
             yield from run.finished()
 
     @contextmanager
+    def staying(self, directory: Path) -> Iterator[Workers]:
+        """The same workers for several runs, started once, while the `with` runs.
+
+        Raises ExecutorError as `run` does.
+        """
+        self.check()
+        with self._opened(directory) as (executor, count):
+            yield replace(self, executor=executor, count=count)
+
+    @contextmanager
     def _opened(self, directory: Path) -> Iterator[tuple[Executor, int]]:
         if not isinstance(self.executor, str):
             yield self.executor, self.count or EXECUTORS.get("processes").usual_count()
@@ -143,6 +153,21 @@ class Workers(Checked):
             executor.shutdown(wait=False, cancel_futures=True)
             raise
         executor.shutdown()
+
+
+def check_workers(workers: Workers | None, directory: str | Path | None) -> None:
+    """Raise SettingError where workers have nowhere to save, ExecutorError where there are none.
+
+    >>> check_workers(Workers(), "runs/ioi"), check_workers(None, None)
+    (None, None)
+    >>> check_workers(Workers(), None)
+    Traceback (most recent call last):
+    circuits.errors.SettingError: workers save what they find: give a directory (--out), got none
+    """
+    if workers is not None and directory is None:
+        raise SettingError("workers save what they find: give a directory (--out), got none")
+    if workers is not None:
+        workers.check()
 
 
 @dataclass(eq=False)

@@ -18,7 +18,7 @@ from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference
 from circuits.runtime.progress import Progress, Stage
-from circuits.runtime.workers import Workers
+from circuits.runtime.workers import Workers, check_workers
 from circuits.statistics.distribution import Outlier
 from circuits.studies.repeated import Against, Repeated
 from circuits.studies.seed_result import SeedRun, SeedStudy
@@ -115,14 +115,6 @@ def seed_numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
     if len(set(numbers)) < len(numbers):
         raise SettingError(f"each seed can be run once; got {', '.join(map(str, numbers))}")
     return numbers
-
-
-def check_workers(workers: Workers | None, directory: str | Path | None) -> None:
-    """Raise SettingError where workers have nowhere to save, ExecutorError where there are none."""
-    if workers is not None and directory is None:
-        raise SettingError("workers save what they find: give a directory (--out), got none")
-    if workers is not None:
-        workers.check()
 
 
 def check_against(config: DiscoveryConfig, against: Against | None) -> None:

@@ -13,7 +13,7 @@ from circuits.cli.inputs import read_named, warn_of_other_origin
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out, check_asked
 from circuits.cli.setting_options import takes_search_options
-from circuits.cli.worker_options import Executor, WorkerCount, asked_workers
+from circuits.cli.worker_options import Executor, WorkerCount
 from circuits.discovery.methods import method_names
 
 if TYPE_CHECKING:
@@ -59,14 +59,12 @@ def seeds(
         SEED_STAGES,
         check_against,
         check_study_begun,
-        check_workers,
         is_study_begun,
         seed_numbers,
     )
 
+    chosen = asked.workers(executor, workers)
     with usage_errors():
-        chosen = asked_workers(executor, workers, given["threads"])
-        check_workers(chosen, asked.directory)
         seed_numbers(seeds, config.seed)
         check_against(config, other)
 
