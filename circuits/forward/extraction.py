@@ -74,6 +74,7 @@ class RotaryTable:
         self, x: Float[Tensor, "*batch token head d_head"], positions: Int[Tensor, " token"]
     ) -> Float[Tensor, "*batch token head d_head"]:
         """Rotate the first d_rotary entries of each head (all of them in most families)."""
+        positions = positions.to(self.cos.device)
         cos = rearrange(self.cos[positions], "token d -> token 1 d")
         sin = rearrange(self.sin[positions], "token d -> token 1 d")
         turned, kept = x[..., : cos.shape[-1]], x[..., cos.shape[-1] :]
@@ -110,6 +111,10 @@ class RotaryTables:
             raise RuntimeError("no positions are reserved: begin with LayeredModel.embed")
         return self._tables[layer]
 
+    def _device(self, layer: int) -> torch.device:
+        """Where a layer's weights are."""
+        return next(self._bridge.blocks[layer].parameters()).device
+
     def _record(self, length: int) -> None:
         found: dict[tuple[int, str], Tensor] = {}
 
@@ -125,13 +130,43 @@ class RotaryTables:
             for layer in layers
             for name in ("cos", "sin")
         ]
-        tokens = torch.zeros(1, length, dtype=torch.long, device=self._bridge.cfg.device)
+        tokens = torch.zeros(1, length, dtype=torch.long, device=device_of(self._bridge))
         with torch.no_grad():
             self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
         self._tables = {
-            n: RotaryTable(found[n, "cos"], found[n, "sin"]) for n in layers if (n, "cos") in found
+            n: RotaryTable(*(found[n, name].to(self._device(n)) for name in ("cos", "sin")))
+            for n in layers
+            if (n, "cos") in found
         }
         self._length = length
+
+
+def device_of(bridge: TransformerBridge) -> torch.device:
+    """Where a model reads tokens, and gives logits; its layers may be on others."""
+    return next(bridge.parameters()).device
+
+
+def devices_of(bridge: TransformerBridge) -> tuple[torch.device, ...]:
+    """Every device that weights are on, that of the tokens first."""
+    return tuple(dict.fromkeys(weight.device for weight in bridge.parameters()))
+
+
+@dataclass(frozen=True, eq=False)
+class Entering:
+    """A module that what comes from another device is brought to first."""
+
+    module: nn.Module
+    device: torch.device
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Run it where its weights are."""
+        return self.module(x.to(self.device))
+
+
+def entering(module: Any, bridge: TransformerBridge) -> Callable[[Tensor], Tensor]:
+    """A module as it is, or for a model on several devices one that is entered from any."""
+    own = next((weight.device for weight in module.parameters()), None)
+    return module if own is None or len(devices_of(bridge)) == 1 else Entering(module, own)
 
 
 def layer_parts(bridge: TransformerBridge, tables: RotaryTables) -> Iterator[dict[str, Any]]:
@@ -146,7 +181,7 @@ def layer_parts(bridge: TransformerBridge, tables: RotaryTables) -> Iterator[dic
             "key": _projection(attention.k, n_kv_heads),
             "value": _projection(attention.v, n_kv_heads),
             "output": _output_projection(attention.o, n_heads),
-            "norm_attention": _raw(block.ln1),
+            "norm_attention": entering(_raw(block.ln1), bridge),
             "norm_query": _optional(attention, "q_norm"),
             "norm_key": _optional(attention, "k_norm"),
             "norm_attention_output": _optional(block, "ln1_post"),

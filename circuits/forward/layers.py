@@ -60,6 +60,11 @@ class Layer:
     parallel: bool
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights are, and what it computes."""
+        return self.query.weight.device
+
+    @property
     def n_heads(self) -> int:
         return self.query.weight.shape[0]
 
@@ -116,7 +121,7 @@ class Layer:
         )
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
-        mask = rearrange(allowed, "prompt slot pos -> prompt 1 1 slot pos")
+        mask = rearrange(allowed.to(scores.device), "prompt slot pos -> prompt 1 1 slot pos")
         return (
             scores.masked_fill(~mask, -torch.inf).softmax(-1, dtype=torch.float32).to(scores.dtype)
         )
@@ -156,6 +161,7 @@ class Layer:
         attention_output: Float[Tensor, "*#batch token d_model"],
     ) -> Float[Tensor, "*#batch token d_model"]:
         """resid_post: add attention's output and the MLP's."""
+        resid_pre = resid_pre.to(attention_output.device)
         resid_mid = resid_pre + attention_output
         if self.mlp is None or self.norm_mlp is None:
             return resid_mid

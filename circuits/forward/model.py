@@ -17,7 +17,13 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.forward.extraction import RotaryTables, layer_parts
+from circuits.forward.extraction import (
+    RotaryTables,
+    device_of,
+    devices_of,
+    entering,
+    layer_parts,
+)
 from circuits.forward.layers import Layer, TensorMap
 from circuits.graph import Mlps, ModelGraph
 
@@ -89,7 +95,13 @@ class LayeredModel:
 
     @property
     def device(self) -> torch.device:
-        return self.layers[0].query.weight.device
+        """Where it reads tokens, and gives logits."""
+        return device_of(self.bridge)
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """Every device that weights are on."""
+        return devices_of(self.bridge)
 
     def graph(self, mlps: Mlps = "path") -> ModelGraph:
         """The model's nodes, receivers and edges; `mlps` as in `ModelGraph`."""
@@ -107,7 +119,7 @@ class LayeredModel:
 
     def unembed(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         """Logits of a final residual stream."""
-        logits = self.unembed_weights(self.norm_final(resid))
+        logits = self.unembed_weights(self.norm_final(resid)).to(self.device)
         cap = self.logit_soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -118,7 +130,8 @@ def in_pieces(bridge: TransformerBridge) -> LayeredModel:
     layers = tuple(Layer(**parts) for parts in layer_parts(bridge, tables))
     cap = float(getattr(bridge.cfg, "output_logits_soft_cap", -1.0) or -1.0)
     soft_cap = cap if cap > 0 else None
-    return LayeredModel(bridge, layers, bridge.ln_final, bridge.unembed, soft_cap, tables)
+    norm, unembed = (entering(module, bridge) for module in (bridge.ln_final, bridge.unembed))
+    return LayeredModel(bridge, layers, norm, unembed, soft_cap, tables)
 
 
 def in_float32(model: LayeredModel) -> LayeredModel:

@@ -65,7 +65,7 @@ def plan_work(
         SettingError: The budget is not positive.
 
     """
-    budget = free_share(model.device) if memory_bytes is None else memory_bytes
+    budget = min(map(free_share, model.devices)) if memory_bytes is None else memory_bytes
     if budget <= 0:
         raise SettingError(f"memory_bytes must be at least 1, got {budget}")
     item = model.layers[0].query.weight.element_size()
