@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check lint format bench exact rivals gpu seeds notebooks docs browser clean
+.PHONY: demo test check clusters lint format bench exact rivals gpu seeds executors notebooks docs browser clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -13,6 +13,10 @@ test: $(VENV)/.installed-dev browser  ## Run all tests; those that need Chromium
 	$(BIN)/pytest
 
 check: lint test  ## Everything that must hold before a commit.
+
+clusters: $(VENV)/.installed-dev  ## The tests on a Ray cluster and on jobs of submitit; installs both.
+	$(PIP_INSTALL) -e '.[ray,slurm]'
+	$(BIN)/pytest -n 0 -m cluster
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check
@@ -44,6 +48,9 @@ gpu: $(VENV)/.installed-dev  ## What a GPU does, on a machine that has one (eigh
 
 seeds: $(VENV)/.installed  ## The ten-seed table of docs/numbers.md (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.seeds --write
+
+executors: $(VENV)/.installed  ## Two workers against one, on an idle machine with two cores (about an hour).
+	$(BIN)/python -m benchmarks.executors --write
 
 exact: $(VENV)/.installed  ## The exact searches that `bench` compares with (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.exact ioi:16 greater-than:16 gendered-pronouns:16 induction:4 docstring:2

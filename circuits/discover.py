@@ -15,6 +15,7 @@ from circuits.forward import TransformerBridge
 from circuits.metrics import metric_name
 from circuits.runtime.progress import Progress, Stage
 from circuits.runtime.settings import takes_settings
+from circuits.runtime.workers import Workers
 from circuits.tasks import Task, get_task
 
 
@@ -24,6 +25,7 @@ def discover_circuit(
     task: str | Task,
     *,
     directory: str | Path | None = None,
+    workers: Workers | None = None,
     progress: Progress | Stage | None = None,
     overwrite: bool = False,
     **settings: Any,
@@ -35,9 +37,8 @@ def discover_circuit(
     patched. `performance` is on prompts that neither search nor choice has seen.
 
     `keep=None`, or `method="app"`, is Accelerated Path Patching (arXiv 2511.05442): prune heads,
-    then grow a circuit from the logits downward by the path effects among what is left. The paper
-    prunes by FLAP and Contrastive-FLAP merged (`prune_by="merged-flap"`); attribution loses fewer
-    of the heads that path patching of the whole model finds.
+    then grow a circuit downward by the path effects among what is left. The paper prunes by
+    `prune_by="merged-flap"`; attribution loses fewer of the heads that path patching finds.
 
     Where the prompts do not show that the model does the task (`Behaviour.verdict`), nothing is
     searched for: the circuit is empty, its performance NaN, and `verdict` says why.
@@ -45,8 +46,9 @@ def discover_circuit(
     Args:
         model: A TransformerBridge, from `load_model` or your own.
         task: A task's name, or a Task.
-        directory: Where effects are kept as they become known. A discovery that was interrupted
-            goes on from there, and another one of the same model and prompts starts from them.
+        directory: Where effects are kept as they become known: an interrupted discovery, or
+            another one of the same model and prompts, goes on from there.
+        workers: Who take part (docs/workers.md); they need a directory.
         overwrite: Whether to replace what `directory` holds of another task, model or prompts.
         progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         settings: Every setting of `DiscoveryConfig`, by name; `metric` may be a function.
@@ -63,12 +65,11 @@ def discover_circuit(
 
     >>> few = {"n_prompts": 4, "n_mean_prompts": 4}
     >>> found = discover_circuit(model, task, method="app", selection=rule, **few)
-    >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
-    >>> print(strongest.connection)
+    >>> print(max(found.circuit.edges, key=lambda edge: abs(edge.effect)).connection)
     1.2 -> logits
     """
     given = model, get_task(task), _config(settings), progress, directory
-    return run_discovery(*given, overwrite=overwrite)
+    return run_discovery(*given, workers=workers, overwrite=overwrite)
 
 
 def run_discovery(
@@ -78,6 +79,7 @@ def run_discovery(
     progress: Progress | Stage | None = None,
     directory: str | Path | None = None,
     *,
+    workers: Workers | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> Discovery:
@@ -87,7 +89,7 @@ def run_discovery(
     one of another model or other prompts.
     """
     kept = Kept(directory, (), resume, overwrite)
-    with Session.at_work(model, task, config, kept) as session:
+    with Session.at_work(model, task, config, kept, workers) as session:
         return Pipeline(session, Progress.of(progress)).discover()
 
 

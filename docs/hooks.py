@@ -34,6 +34,7 @@ REGISTRIES = (
     ("circuits.search", "SEARCHES"),
     ("circuits.discovery", "METHODS"),
     ("circuits.formats", "FORMATS"),
+    ("circuits.runtime.executors", "EXECUTORS"),
 )
 MARKER = re.compile(r"^<!-- (registry|registries|settings)(?:: ([\w-]+))? -->$", re.MULTILINE)
 Rows = Iterable[Iterable[str]]
@@ -111,6 +112,7 @@ def _entries(kind: str, registry: Any) -> Iterator[Iterable[str]]:
 
 def _defaults() -> dict[str, str]:
     from circuits import DiscoveryConfig
+    from circuits.runtime.workers import Workers
 
     config = DiscoveryConfig()
     return {
@@ -119,6 +121,7 @@ def _defaults() -> dict[str, str]:
         "engines": config.engine,
         "searches": config.search,
         "methods": config.method,
+        "executors": Workers().executor,
     }
 
 

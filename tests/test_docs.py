@@ -294,6 +294,7 @@ def entry_of(kind: str) -> Any:
         "has_remainders": False,
         "suffixes": (),
         **dict.fromkeys(("score", "add", "find", "write", "read"), print),
+        **dict.fromkeys(("usual_count", "check", "open"), print),
     }
     return ENTRIES.get(kind, SimpleNamespace(**anything))
 

@@ -7,7 +7,7 @@ position): one row for all streams that must be equal.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -73,6 +73,24 @@ class Streams:
             max_rows: How many rows pass the MLP at once.
 
         """
+        here, kept = self.on(layer.device), kept.to(layer.device)
+        return here._through(
+            layer, kept, acts.to(kept.device), wanted.to(kept.device), means, max_rows
+        )
+
+    def on(self, device: torch.device) -> Streams:
+        """The same on another device."""
+        return Streams(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+    def _through(
+        self,
+        layer: Layer,
+        kept: Bool[Tensor, "circuit head"],
+        acts: Bool[Tensor, "prompt pos"],
+        wanted: Bool[Tensor, "circuit prompt pos"],
+        means: Replacements,
+        max_rows: int,
+    ) -> Streams:
         split = Split.of(self.row.expand(len(kept), -1, -1), kept, acts, wanted)
         added = layer.norm_output(self._attention(layer, kept, split, means))
         before = self.resid[split.parent]

@@ -112,6 +112,7 @@ def _run(
             layer, kept[:, index], acts, wanted, replaced.replacements(index, pairs), max_rows
         )
         progress((index + 1) / model.n_layers)
+    streams = streams.on(model.device)
     answers = streams.row[:, torch.arange(len(pairs), device=model.device), pairs.end]
     parts = answers.split(max(1, max_rows // pairs.clean.numel()))
     return torch.cat([metric(model.unembed(streams.resid[rows]), pairs) for rows in parts])

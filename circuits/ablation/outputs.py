@@ -104,6 +104,7 @@ class MeanOutputs:
     def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
         """What one layer's heads give on each of `pairs` where they are replaced."""
         template, length = self.for_prompts(pairs), pairs.clean.shape[1]
+        template = template.to(self.z[layer].device)
         return Replacements(
             self.z[layer][template, :length], self.outputs[layer][template, :length]
         )

@@ -73,7 +73,7 @@ def weighted_gradients(
     """
     pairs, gradients = readable(model.bridge, pairs), torch.zeros(len(pairs), *kept.shape)
     weights = {
-        layer: torch.full((len(pairs), n), weight, dtype=model.dtype, device=model.device)
+        layer: model.layers[layer].query.weight.new_full((len(pairs), n), weight)
         for layer, n in enumerate(kept.sum(1).tolist())
         if n
     }
@@ -84,6 +84,7 @@ def weighted_gradients(
         found = metric(model.unembed(resid), pairs)
         slopes = torch.autograd.grad(found.sum(), list(weights.values())) if weights else ()
     if slopes:  # Together: one transfer from the device instead of one for each layer.
+        slopes = [slope.to(model.device) for slope in slopes]
         gradients[:, kept] = torch.cat(slopes, 1).float().cpu()
     numbers = rearrange(gradients, "prompt layer head -> layer head prompt")
     check_finite(model.bridge, "a gradient by the weight of a head", numbers, [pairs.clean])

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from circuits.circuit import Circuit
 from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.progress import LOADING
-from circuits.cli.setting_options import read_setting
 from circuits.cli.terminal import print_warning
-from circuits.discovery.config import DiscoveryConfig, read_settings
+from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.named import config_of
 from circuits.errors import FormatError, UnknownNameError
 from circuits.model.catalogue import DEFAULT_MODEL, check_name
-from circuits.pruning.rule import PruningRule
 from circuits.references import Reference, load_reference
 from circuits.runtime.progress import Progress
 from circuits.runtime.reading import read_text
-from circuits.search.rules import SelectionRule
 
 if TYPE_CHECKING:
     from circuits.discovery.result import Discovery
@@ -67,11 +65,7 @@ def discovery_config(
 ) -> DiscoveryConfig:
     """Build the settings from the options that were given. Raises SettingError."""
     given = {name: value for name, value in options.items() if value is not None}
-    given["selection"] = SelectionRule(**_fields_of(SelectionRule, given))
-    if pruning := _fields_of(PruningRule, given):
-        by_share = "score_share" in given and "cliff" not in given
-        given["pruning"] = PruningRule(**({"cliff": "share"} if by_share else {}), **pruning)
-    return read_settings(_fields_of(DiscoveryConfig, given), usual_method)
+    return config_of(given, usual_method)
 
 
 def read(path: Path) -> Discovery | Circuit:
@@ -116,8 +110,3 @@ def warn_of_other_origin(theirs: Reference | Discovery, name: str, task: str, mo
 def circuit_of(source: Discovery | Circuit | Reference) -> Circuit:
     """The circuit of whatever was given."""
     return source if isinstance(source, Circuit) else source.circuit
-
-
-def _fields_of(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:
-    names = (field.name for field in fields(kind) if field.name in given)
-    return {name: read_setting(kind, name, given[name]) for name in names}

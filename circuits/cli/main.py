@@ -19,6 +19,7 @@ _MODULES = {
     "grid": "grid",
     "study": "study",
     "seeds": "seeds",
+    "batch": "batch",
     "evaluate": "evaluate",
     "compare": "compare",
     "roles": "roles",

@@ -95,7 +95,9 @@ SavedModel = Annotated[
 Device = Annotated[
     str | None,
     typer.Option(
-        metavar="DEVICE", help="cpu or cuda; default cuda if there.", rich_help_panel=_MODEL
+        metavar="DEVICE",
+        help="cpu, cuda, or auto: over several GPUs; default cuda.",
+        rich_help_panel=_MODEL,
     ),
 ]
 DataType = Annotated[

@@ -32,6 +32,7 @@ _TITLES = {
     "patching": "Patching paths",
     "trials": "Trying settings",
     "seeds": "Repeating over seeds",
+    "runs": "Running the batch",
     "verification": "Verifying the best",
     "evaluation": "Evaluating",
 }

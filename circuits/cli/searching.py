@@ -11,8 +11,10 @@ from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.inputs import ModelSource, discovery_config
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.terminal import out, print_json
+from circuits.cli.worker_options import asked_workers
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import CircuitsError, OverwriteError, ResumeError, SaveError
+from circuits.runtime.workers import Workers, check_workers
 from circuits.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -60,6 +62,13 @@ class Asked:
     def source(self) -> ModelSource:
         """The model to load."""
         return ModelSource(*(self.options[n] for n in ("model", "device", "dtype", "threads")))
+
+    def workers(self, executor: str | None, count: int | None) -> Workers | None:
+        """Who takes part, where anyone is asked for. Raises UsageError, ExecutorError."""
+        with usage_errors():
+            found = asked_workers(executor, count, self.options["threads"])
+            check_workers(found, self.directory)
+        return found
 
     def config(self) -> DiscoveryConfig:
         """The settings. Raises UsageError."""

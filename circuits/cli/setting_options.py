@@ -91,14 +91,6 @@ def of_configs(
                 yield _parameter(one.name, _option(one), None)
 
 
-def read_setting(config: type, name: str, value: Any) -> Any:
-    """What an option's value means to the config. Raises SettingError."""
-    for one in described(config):
-        if one.name == name and one.setting.parse is not None and isinstance(value, str):
-            return one.setting.parse(value)
-    return value
-
-
 def flag_of(name: str) -> str:
     """How an option is written that is named as its setting."""
     return f"--{name.replace('_', '-')}"

@@ -16,8 +16,10 @@ from circuits.discovery.session import Session
 from circuits.patching import EdgeEstimates, EdgeSums, EdgeValues, MeasuredEffects, edge_sums
 from circuits.patching.edge_values import head_mask
 from circuits.patching.estimators import ESTIMATORS, EdgeEstimator
+from circuits.patching.measured import Elsewhere
 from circuits.patching.paths import receiver_estimator
 from circuits.patching.plan import Plan, plan_work
+from circuits.patching.shared import OnPrompts, shared_effects, shared_sums
 from circuits.runtime.progress import SILENT, Progress
 from circuits.search import SEARCHES, Grown, SelectionRule, Verifier
 from circuits.statistics.significance import size_p_values
@@ -128,6 +130,12 @@ class EdgePatcher:
             return among_all
         key = _key(None if self.candidates is None else self.heads)
         begun = among_all if self.candidates is None else store.estimates(estimator.name, key)
+        if begun is None and self.session.sharing is not None:
+            on = OnPrompts.of(self.session.activations, estimator.name, self._memory)
+            sums, parts = shared_sums(on, self.heads, self.session.sharing, progress)
+            store.keep_estimates(estimator.name, key, sums)
+            self.session.sharing.forget(parts)
+            return sums
         return edge_sums(
             self.session.activations,
             estimator,
@@ -146,7 +154,7 @@ class EdgePatcher:
     @cached_property
     def _plan(self) -> Plan:
         session = self.session
-        return plan_work(session.model, session.pairs, self.heads, session.config.memory_bytes)
+        return plan_work(session.model, session.pairs, self.heads, self._memory)
 
     @cached_property
     def _measured(self) -> MeasuredEffects:
@@ -158,9 +166,23 @@ class EdgePatcher:
             session.exact_activations,
             receiver_estimator(session.config.engine if self.is_exact else "exact"),
             session.store.known,
-            session.config.memory_bytes,
+            self._memory,
             session.store.learn,
+            self._elsewhere(),
         )
+
+    def _elsewhere(self) -> Elsewhere | None:
+        """Workers, where there are any; these load a model in its own precision alone."""
+        session, sharing = self.session, self.session.sharing
+        if sharing is None or session.exact_activations is not session.activations:
+            return None
+        engine = session.config.engine if self.is_exact else "exact"
+        on = OnPrompts.of(session.activations, engine, self._memory)
+        return lambda receiver, groups: shared_effects(on, receiver, groups, sharing)
+
+    @property
+    def _memory(self) -> int | None:
+        return self.session.config.memory_bytes
 
 
 def _key(heads: Sequence[Head] | None) -> dict[str, Any]:

@@ -57,6 +57,8 @@ class Pipeline:
         self.spent = session.spent()
         self.meter = CostMeter(progress, spent=self.spent.add)
         session.store.on_keep = self.meter.tell
+        if session.sharing is not None:
+            session.sharing.on_flops = self.meter.add_flops
         if session.config.recipe.chooses:
             # A task that has too few prompts is refused before anything is run.
             _ = session.other_pairs

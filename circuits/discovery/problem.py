@@ -12,6 +12,7 @@ from typing import Any
 from circuits.discovery.config import DiscoveryConfig
 from circuits.model.identity import ModelIdentity
 from circuits.runtime.lock import only_user
+from circuits.runtime.progress import SILENT, Progress
 
 _VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
 _KEY_PARTS = {
@@ -113,9 +114,9 @@ class Problem:
 
 @dataclass(frozen=True)
 class Job:
-    """A discovery as a function without arguments, which can be sent to another process.
+    """A discovery as a function that can be sent to another process.
 
-    Called, it loads the model, discovers, and saves.
+    Called, it loads the model, discovers, and saves. `Workers` runs many.
 
     Attributes:
         problem: What to discover.
@@ -130,21 +131,22 @@ class Job:
     problem: Problem
     directory: Path
 
-    def __call__(self) -> Path:
+    def __call__(self, progress: Progress = SILENT) -> Path:
         """Load the model, discover, and save; what the directory holds already is not done again.
+
+        Args:
+            progress: Hears which fraction of all of it is done.
 
         Raises:
             MismatchError: The model's weights, or the rows of the task, are others here.
             CircuitsError: As `load_model` and `discover_circuit` raise it.
 
         """
-        from circuits.discovery.pipeline import Pipeline
+        from circuits.discovery.finish import finish
         from circuits.discovery.session import Session
 
         with only_user(self.directory):
-            session = Session.open(self.problem, self.directory)
-            if session.saved() is None:
-                Pipeline(session).discover().save(self.directory)
+            finish(Session.open(self.problem, self.directory), progress)
         return self.directory
 
 

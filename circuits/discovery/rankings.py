@@ -10,7 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.ablation import ablated_metric, kept_mask, weighted_gradients
+from circuits.ablation import kept_mask, weighted_gradients
 from circuits.components import Head
 from circuits.discovery.session import Session
 from circuits.evaluation import Evaluator, order_heads
@@ -157,9 +157,7 @@ class _Company:
         n = min(len(pairs), max(2, _RUNS // len(heads)))
         rows = torch.arange(n).add(round_number * n).remainder(len(pairs))
         circuits = [together, *(together - {head} for head in heads)]
-        model, means = self.evaluator.model, self.evaluator.means
-        found = ablated_metric(model, pairs[rows], means, circuits, self.session.metric)
-        kept = found.cpu().double().mean(1)
+        kept = self.evaluator.run(pairs[rows], circuits).cpu().double().mean(1)
         return (kept[0] - kept[1:]).tolist()
 
 

@@ -16,29 +16,25 @@ from circuits.circuit import Circuit
 from circuits.components import Head, all_heads
 from circuits.discovery import legacy
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.origin import check_rows, other_pairs, sample_pairs, task_of
+from circuits.discovery.evaluating import Evaluating, taking_part
+from circuits.discovery.origin import check_rows, task_of
 from circuits.discovery.problem import Provenance
 from circuits.discovery.record import TENSOR_FILE, RunRecord, read_run, write_run
 from circuits.errors import FormatError, InputError, cause
 from circuits.evaluation import (
     Evaluation,
     EvaluationConfig,
-    Evaluator,
     choose_scores,
-    evaluate_circuit,
-    evaluation_size,
-    held_out_pairs,
-    sample_size,
 )
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import SizeCurve
 from circuits.forward import TransformerBridge
-from circuits.metrics import get_metric
-from circuits.model import ModelIdentity, check_weights, model_of, tokenizer_of
+from circuits.model import ModelIdentity, check_weights, model_of
 from circuits.patching import EdgeValues
 from circuits.pruning import Pruning, merged_candidates
 from circuits.runtime.cost import Cost
 from circuits.runtime.progress import Progress, Stage
+from circuits.runtime.workers import Workers
 from circuits.search import Verification
 from circuits.tasks import Task
 
@@ -149,6 +145,8 @@ class Discovery:
         task: Task | None = None,
         config: EvaluationConfig | None = None,
         progress: Progress | Stage | None = None,
+        workers: Workers | None = None,
+        directory: str | Path | None = None,
     ) -> Evaluation:
         """Evaluate the circuit, by default on prompts that it was not discovered on.
 
@@ -158,12 +156,16 @@ class Discovery:
             config: Which prompts, which curves, how wide the intervals.
             progress: A `Progress`, or a function of the stage "evaluation" and the fraction of it
                 that is done.
+            workers: Who take part; this process alone without.
+            directory: Of the run: where workers keep what they find, in `work`.
 
         Raises:
             MismatchError: The model's weights, or the rows of the task, are not those the circuit
                 was discovered on.
             InputError: The run has no scores of the name asked for, there was no circuit to search
-                for, or (TaskError) the task has too few other prompts.
+                for, or (TaskError) the task has too few other prompts; (SettingError) workers have
+                no directory.
+            ExecutorError, BusyError: Workers cannot be had, or the directory is in use.
 
         Warns:
             FewPromptsWarning: The task has fewer other prompts than were asked for.
@@ -172,20 +174,17 @@ class Discovery:
         if self.refusal:
             raise InputError(f"there is no circuit to evaluate: {self.refusal}")
         config = config or EvaluationConfig()
-        scores = choose_scores(self.effects, self.scores, config.score)
+        # Refused before anything is loaded.
+        choose_scores(self.effects, self.scores, config.score)
         source = self.provenance
         task = task_of(source.task, source.task_digest) if task is None else task
         self.check_task(task)
         bridge = model_of(source.model) if model is None else model
         self.check_model(bridge)
-        metric = get_metric(self.config.metric)
-        own = Evaluator(bridge, *sample_pairs(bridge, task, self.config), metric)
         given = Progress.of(progress)
         part = given if given.name else given.stage(_EVALUATION)
-        if config.prompts == "discovery":
-            return evaluate_circuit(self.circuit, own, None, scores, config, part)
-        other = self._held_out(own, task, config)
-        return evaluate_circuit(self.circuit, other, own, scores, config, part)
+        with taking_part(workers, directory) as sharing:
+            return Evaluating(self, bridge, task, config, sharing).evaluation(part)
 
     def at(self, *, keep: float | int | None = None, heads: int | None = None) -> Discovery:
         """The discovery with another circuit of those that were tried, without a new search.
@@ -223,19 +222,6 @@ class Discovery:
     def check_task(self, task: Task) -> None:
         """Raise MismatchError unless a task has the rows that the circuit was discovered on."""
         check_rows(task, self.provenance.task, self.provenance.task_digest)
-
-    def _held_out(self, own: Evaluator, task: Task, config: EvaluationConfig) -> Evaluator:
-        """The model on prompts that are none of the discovery's, with means over such."""
-        seed = self.config.seed + 1 if config.seed is None else config.seed
-        known = own.pairs.clean_text
-        if self.config.recipe.chooses:
-            _, means = sample_pairs(own.model.bridge, task, self.config)
-            chosen_by, _ = other_pairs(own.model.bridge, task, self.config, means)
-            known = [*known, *chosen_by.clean_text]
-        n_prompts = evaluation_size(task, config.n_prompts, len(known))
-        n = sample_size(task, n_prompts, self.config.n_mean_prompts, len(known))
-        everything = held_out_pairs(task, tokenizer_of(own.model.bridge), n, seed, known)
-        return Evaluator(own.model, everything[:n_prompts], everything, own.metric)
 
     def save(
         self,

@@ -16,9 +16,10 @@ from circuits.discovery.origin import other_pairs, remember_task, sample_pairs, 
 from circuits.discovery.problem import Problem, differences
 from circuits.discovery.result import Discovery
 from circuits.discovery.spent import Spent
-from circuits.discovery.store import Store, is_begun_of, owner, prompt_digest
+from circuits.discovery.store import Store, is_begun_of, owner
 from circuits.errors import CircuitsError, MismatchError, ResumeError
 from circuits.evaluation import Evaluator
+from circuits.evaluation.shared import SharedMetrics
 from circuits.forward import LayeredModel, TransformerBridge, in_float32
 from circuits.forward.activations import Activations
 from circuits.graph import ModelGraph
@@ -27,6 +28,8 @@ from circuits.model import identify, model_of
 from circuits.patching import ESTIMATORS
 from circuits.runtime.lock import only_user
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.sharing import Sharing, shared
+from circuits.runtime.workers import Workers, check_workers
 from circuits.tasks import PromptPairs, Task
 
 
@@ -45,6 +48,7 @@ class Session:
         replaced: What the directory holds that is about something else, in words; it will be
             replaced.
         continues: Whether the directory holds effects of just this.
+        sharing: Workers that take part; None: this process does all.
 
     >>> session = Session.of(model, task, config)
     >>> len(session.pairs), len(session.mean_pairs), session.graph.n_edges
@@ -59,6 +63,7 @@ class Session:
     store: Store
     replaced: str | None = None
     continues: bool = False
+    sharing: Sharing | None = None
 
     @classmethod
     def of(
@@ -105,19 +110,26 @@ class Session:
         task: Task,
         config: DiscoveryConfig,
         kept: Kept = NOWHERE,
+        workers: Workers | None = None,
     ) -> Iterator[Session]:
         """`of`, with the directory kept from all other processes while the `with` runs.
 
-        Raises as `of` does, and BusyError where another process is at work there.
+        Raises as `of` does, and BusyError where another process is at work there; SettingError
+        where workers have no directory, and ExecutorError where they cannot be had.
         """
+        check_workers(workers, kept.directory)
         if kept.resume:
             check_begun(kept.directory)
         with only_user(kept.directory):
-            yield cls.of(model, task, config, kept)
+            session = cls.of(model, task, config, kept)
+            with shared(workers, kept.work) as sharing:
+                yield replace(session, sharing=sharing)
 
     @classmethod
-    def open(cls, problem: Problem, directory: str | Path | None = None) -> Session:
-        """Load what a problem names.
+    def open(
+        cls, problem: Problem, directory: str | Path | None = None, *, overwrite: bool = False
+    ) -> Session:
+        """Load what a problem names. `overwrite` as in `Kept`.
 
         Raises:
             MismatchError: The model's weights, the task's rows or the prompts are others here.
@@ -125,7 +137,8 @@ class Session:
 
         """
         task = task_of(problem.task, problem.task_digest)
-        session = cls.of(model_of(problem.model), task, problem.config, Kept(directory))
+        kept = Kept(directory, overwrite=overwrite)
+        session = cls.of(model_of(problem.model), task, problem.config, kept)
         if session.problem.prompts != problem.prompts:
             raise MismatchError(
                 f"the prompts of {problem.task} are not those of the problem: the task's words or "
@@ -184,9 +197,15 @@ class Session:
 
     def evaluator(self, progress: Progress = SILENT) -> Evaluator:
         """Performance of sets of heads on the discovery's prompts; takes the means."""
-        return Evaluator(
-            self.model, self.pairs, self.mean_pairs, self.metric, progress, self.activations
-        )
+        on = self.model, self.pairs, self.mean_pairs, self.metric
+        return Evaluator(*on, progress, self.activations, self._elsewhere)
+
+    @property
+    def _elsewhere(self) -> SharedMetrics | None:
+        problem, means = self.problem, self.mean_pairs
+        if self.sharing is None:
+            return None
+        return SharedMetrics(problem.model, means, problem.config.metric, self.sharing)
 
     def saved(self) -> Discovery | None:
         """The finished discovery of just this that the directory holds, if it holds one."""
@@ -222,7 +241,7 @@ def _problem(
         task=task.spec or task.name,
         task_name=task.name,
         task_digest=task.digest,
-        prompts=prompt_digest(pairs),
+        prompts=pairs.digest,
         exact_engine=_exact_engine(config, model),
         config=config,
     )

@@ -7,27 +7,20 @@ one that is known, in this run or a later one, gets it for nothing.
 from __future__ import annotations
 
 import json
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from pydantic import TypeAdapter
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
-from xxhash import xxh3_128
 
 from circuits.components import Node, Receiver, parse_node
 from circuits.discovery import legacy
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeSums, EdgeValues
 from circuits.pruning import Pruning
-from circuits.runtime.files import DamagedFileWarning, write_atomically
 from circuits.runtime.journal import Journal
-from circuits.tasks import PromptPairs
+from circuits.runtime.tensor_files import KeptTensors
 
 EXACT_FILE, SWEPT_FILE, PRUNED_FILE = "exact.jsonl", "swept.safetensors", "pruned.safetensors"
 RANKED_FILE = "ranked.safetensors"
@@ -63,7 +56,7 @@ class Store:
             for record in self._begun(directory).records:
                 senders = [parse_node(name) for name in record["senders"]]
                 self.known.put(Receiver.parse(record["receiver"]), senders, record["effects"])
-        self._kept: dict[str, _Kept] = {}
+        self._kept: dict[str, KeptTensors] = {}
 
     def learn(self, receiver: Receiver, senders: Sequence[Node], effects: Sequence[float]) -> None:
         """Keep exact effects, which `known` has already."""
@@ -114,69 +107,27 @@ class Store:
             self._journal = Journal(directory / EXACT_FILE, self.key)
         return self._journal
 
-    def _get(self, name: str, key: Key) -> _Kept | None:
-        found = self._kept.get(name) if self.directory is None else _read(self.directory / name)
+    def _get(self, name: str, key: Key) -> KeptTensors | None:
+        where = self.directory
+        found = self._kept.get(name) if where is None else KeptTensors.read(where / name)
         return found if found is not None and found.key == self._whole(key) else None
 
     def _put(self, name: str, key: Key, tensors: dict[str, Tensor], note: str = "") -> None:
         copies = {k: tensor.clone().contiguous() for k, tensor in tensors.items()}
-        kept = _Kept(self._whole(key), note, copies)
+        kept = KeptTensors(self._whole(key), note, copies)
         if self.directory is None:
             self._kept[name] = kept
         else:
             self._begun(self.directory)
-            label = {"key": kept.key, "note": note, "checksum": kept.checksum}
-            write_atomically({self.directory / name: save(copies, metadata=label)})
+            kept.write(self.directory / name)
             self.on_keep()
 
     def _whole(self, key: Key) -> str:
         return json.dumps({**self.key, **key}, sort_keys=True)
 
 
-@dataclass(frozen=True, eq=False)
-class _Kept:
-    """Tensors with what they depend on, as JSON, and a note of what goes with them."""
-
-    key: str
-    note: str
-    tensors: dict[str, Tensor]
-
-    @property
-    def checksum(self) -> str:
-        """A hash of all of it."""
-        digest = xxh3_128(f"{self.key}\n{self.note}\n".encode())
-        for name, tensor in sorted(self.tensors.items()):
-            digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-            digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-        return digest.hexdigest()
-
-
 def _file_of(estimator: str) -> str:
     return SWEPT_FILE if estimator == "sweep" else f"estimated-{estimator}.safetensors"
-
-
-def _read(path: Path) -> _Kept | None:
-    """What a file holds; None where it is missing or damaged: it is computed again then."""
-    if not path.exists():
-        return None
-    try:
-        if not path.is_file():
-            raise OSError("a pipe might never end")
-        with safe_open(path, "pt") as file:
-            label = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        found = _Kept(label.get("key", ""), label.get("note", ""), tensors)
-        # Versions without checksums kept such files, too.
-        if label.get("checksum", found.checksum) == found.checksum:
-            return found
-    except (OSError, SafetensorError):
-        pass
-    warnings.warn(
-        f"{path} is damaged and is left out; what it held is computed again",
-        DamagedFileWarning,
-        stacklevel=4,
-    )
-    return None
 
 
 def owner(directory: Path) -> dict[str, Any] | None:
@@ -187,13 +138,3 @@ def owner(directory: Path) -> dict[str, Any] | None:
 def is_begun_of(directory: Path, key: Key) -> bool:
     """Whether a directory holds something of just this, whatever else is damaged."""
     return Journal.holds(directory / EXACT_FILE, key)
-
-
-def prompt_digest(pairs: PromptPairs) -> str:
-    """A hash of everything in the prompts that an effect depends on."""
-    digest = xxh3_128()
-    for tensor in (pairs.clean, pairs.corrupted, pairs.end, pairs.correct, pairs.wrong):
-        digest.update(repr(tuple(tensor.shape)).encode())
-        digest.update(tensor.cpu().contiguous().numpy().tobytes())
-    digest.update(pairs.template.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 
 import torch
@@ -26,6 +26,11 @@ from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
 
 _PROMPTS_RESAMPLED_TOGETHER = 32
+Elsewhere = Callable[
+    [PromptPairs, Sequence[frozenset[Head]], Ablation, Progress],
+    Float[Tensor, "circuit prompt"] | None,
+]
+"""Runs many circuits in other places; None for so few that this process shall do it."""
 
 
 class Evaluator:
@@ -55,6 +60,7 @@ class Evaluator:
         metric: Metric = logit_diff,
         progress: Progress = SILENT,
         activations: Activations | None = None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Take the means over the corrupted prompts of `mean_pairs` (of `pairs` without).
 
@@ -65,13 +71,14 @@ class Evaluator:
             metric: From logits at the answers to one number per prompt.
             progress: Hears of the fraction of the means that is done.
             activations: Of `pairs`, where they are known; `mean_pairs` must begin with them.
+            elsewhere: Runs many circuits at once; done here without.
 
         Raises:
             NoEffectError: The full model's metric is 0, so that nothing can be a share of it.
 
         """
         self.model = LayeredModel.of(model)
-        self.pairs, self.metric = pairs, metric
+        self.pairs, self.metric, self._elsewhere = pairs, metric, elsewhere
         mean_pairs = pairs if mean_pairs is None else mean_pairs
         self.means = MeanOutputs.of(self.model, mean_pairs, activations, progress)
         self._known: dict[tuple[Ablation, frozenset[Head]], Float[Tensor, " prompt"]] = {}
@@ -123,7 +130,7 @@ class Evaluator:
         ]
         new = list(dict.fromkeys(heads for key, heads in named if (key, heads) not in self._known))
         if new:
-            found = self._run(new, ablation, progress).cpu().double()
+            found = self.run(self.pairs, new, ablation, progress).cpu().double()
             self._known.update({(ablation, heads): found[row] for row, heads in enumerate(new)})
         known = [self._known[key] for key in named]
         return torch.stack(known) if known else torch.empty(0, len(self.pairs)).double()
@@ -158,19 +165,40 @@ class Evaluator:
             )
         return full
 
-    def _run(
-        self, circuits: Sequence[frozenset[Head]], ablation: Ablation, progress: Progress
+    def run(
+        self,
+        pairs: PromptPairs,
+        circuits: Sequence[frozenset[Head]],
+        ablation: Ablation = "mean",
+        progress: Progress = SILENT,
     ) -> Float[Tensor, "circuit prompt"]:
-        model, pairs = self.model, self.pairs
-        if ablation != "resample":
-            replaced = self.means if ablation == "mean" else ZeroOutputs(model)
-            return ablated_metric(model, pairs, replaced, circuits, self.metric, progress=progress)
-        parts = []
-        batches = torch.arange(len(pairs)).split(_PROMPTS_RESAMPLED_TOGETHER)
-        for rows, report in progress.each(batches):
-            part = pairs[rows]
-            outputs = CorruptedOutputs.of(model, part)
-            parts.append(
-                ablated_metric(model, part, outputs, circuits, self.metric, progress=report)
-            )
-        return torch.cat(parts, 1)
+        """The metric of any prompts that there are means for, computed anew."""
+        if self._elsewhere is not None:
+            found = self._elsewhere(pairs, circuits, ablation, progress)
+            if found is not None:
+                return found
+        return run_circuits(
+            self.model, pairs, self.means, self.metric, circuits, ablation, progress
+        )
+
+
+def run_circuits(
+    model: LayeredModel,
+    pairs: PromptPairs,
+    means: MeanOutputs,
+    metric: Metric,
+    circuits: Sequence[frozenset[Head]],
+    ablation: Ablation,
+    progress: Progress = SILENT,
+) -> Float[Tensor, "circuit prompt"]:
+    """The metric of each prompt when every head outside a set of heads is replaced."""
+    if ablation != "resample":
+        replaced = means if ablation == "mean" else ZeroOutputs(model)
+        return ablated_metric(model, pairs, replaced, circuits, metric, progress=progress)
+    parts = []
+    batches = torch.arange(len(pairs)).split(_PROMPTS_RESAMPLED_TOGETHER)
+    for rows, report in progress.each(batches):
+        part = pairs[rows]
+        outputs = CorruptedOutputs.of(model, part)
+        parts.append(ablated_metric(model, part, outputs, circuits, metric, progress=report))
+    return torch.cat(parts, 1)

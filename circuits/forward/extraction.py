@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
+from circuits.forward.devices import entering
 from circuits.forward.head_norms import head_norm
 from circuits.forward.mlps import block_mlp, residual_multiplier
 from circuits.forward.projections import (
@@ -33,7 +34,8 @@ def layer_parts(bridge: TransformerBridge, tables: PositionTables) -> Iterator[d
         attention = block.attn
         original = attention.original_component
         n_heads, n_kv_heads = bridge.cfg.n_heads, _n_kv_heads(bridge, attention)
-        parallel, norm_attention = has_parallel_mlp(bridge), _norm_in_front(block, "ln1")
+        parallel = has_parallel_mlp(bridge)
+        norm_attention = entering(_norm_in_front(block, "ln1"), block, bridge)
         query, key = projection_to(attention.q, n_heads), projection_to(attention.k, n_kv_heads)
         yield {
             "query": query,

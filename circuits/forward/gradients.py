@@ -37,7 +37,7 @@ def metric_above(
         reading = read_tokens(run, index, tokens)
         normed = layer.norm_attention(resid)
         if reading is not tokens:
-            resid = resid[..., tokens.end_token, :]
+            resid = tokens.ends(resid)
         read_normed = normed if reading is tokens else layer.norm_attention(resid)
         z = layer.attend(
             reading.to_slots(layer.queries(read_normed, reading.position)),

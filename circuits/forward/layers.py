@@ -70,6 +70,11 @@ class Layer:
     parallel: bool
 
     @property
+    def device(self) -> torch.device:
+        """Where its weights are, and what it computes."""
+        return self.query.weight.device
+
+    @property
     def n_heads(self) -> int:
         return self.query.weight.shape[0]
 
@@ -97,6 +102,7 @@ class Layer:
         Behind a head's own entries stands what its scores depend on beside them, where the family
         has such: 1 for the biases of keys, and the head's sink.
         """
+        positions = positions.to(self.device)
         queries = self._position(self.query, self.norm_query, normed, positions, heads)
         if self.query_multiplier is not None:
             factor = self.query_multiplier(positions).to(queries.dtype)
@@ -117,6 +123,7 @@ class Layer:
         kv_heads: list[int] | None = None,
     ) -> Float[Tensor, "*batch token kv_head d_query"]:
         """Keys, normalised and rotated, of the given key/value heads, as wide as queries."""
+        positions = positions.to(self.device)
         keys = self._position(self.key, self.norm_key, normed, positions, kv_heads)
         biases = None if self.biases is None else self.biases()
         if biases is not None:
@@ -152,7 +159,7 @@ class Layer:
         )
         if self.soft_cap is not None:
             scores = self.soft_cap * torch.tanh(scores / self.soft_cap)
-        mask = rearrange(allowed, "prompt slot pos -> prompt 1 1 slot pos")
+        mask = rearrange(allowed.to(scores.device), "prompt slot pos -> prompt 1 1 slot pos")
         scores = scores.masked_fill(~mask, -torch.inf)
         if self.sinks is not None:
             sinks = rearrange(grouped[..., -1:], "... slot kv group 1 -> ... kv group slot 1")
@@ -195,6 +202,7 @@ class Layer:
         attention_output: Float[Tensor, "*#batch token d_model"],
     ) -> Float[Tensor, "*#batch token d_model"]:
         """resid_post: add attention's output and the MLP's."""
+        resid_pre = resid_pre.to(attention_output.device)
         resid_mid = resid_pre + attention_output
         if self.mlp is None or self.norm_mlp is None:
             return resid_mid

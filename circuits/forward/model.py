@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from circuits.forward.devices import device_of, devices_of, entering
 from circuits.forward.extraction import layer_parts, logit_multiplier
 from circuits.forward.layers import Layer
 from circuits.forward.projections import TensorMap
@@ -91,7 +92,13 @@ class LayeredModel:
 
     @property
     def device(self) -> torch.device:
-        return self.layers[0].query.weight.device
+        """Where it reads tokens, and gives logits."""
+        return device_of(self.bridge)
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """Every device that weights are on."""
+        return devices_of(self.bridge)
 
     def graph(self, mlps: Mlps = "path") -> ModelGraph:
         """The model's nodes, receivers and edges; `mlps` as in `ModelGraph`."""
@@ -109,7 +116,7 @@ class LayeredModel:
 
     def unembed(self, resid: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch vocab"]:
         """Logits of a final residual stream."""
-        logits = self.unembed_weights(self.norm_final(resid))
+        logits = self.unembed_weights(self.norm_final(resid)).to(self.device)
         cap = self.logit_soft_cap
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
@@ -128,7 +135,9 @@ def in_pieces(bridge: TransformerBridge) -> LayeredModel:
         logits = bridge.unembed(normed)
         return logits if multiplier == 1.0 else logits * multiplier
 
-    return LayeredModel(bridge, layers, bridge.ln_final, unembed, soft_cap, tables)
+    norm_final = entering(bridge.ln_final, bridge.ln_final, bridge)
+    read = entering(unembed, bridge.unembed, bridge)
+    return LayeredModel(bridge, layers, norm_final, read, soft_cap, tables)
 
 
 def in_float32(model: LayeredModel) -> LayeredModel:

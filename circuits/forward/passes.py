@@ -41,6 +41,7 @@ class LayerActivations:
 
     def select(self, rows: Int[Tensor, " prompt"], length: int) -> LayerActivations:
         """The same of some prompts, up to a position."""
+        rows = rows.to(self.z.device)
         parts = {one.name: getattr(self, one.name)[rows, :length] for one in fields(self)}
         return LayerActivations(**parts)
 
@@ -94,7 +95,7 @@ class PairedActivations:
             self,
             pairs=pairs,
             clean=tuple(layer.select(here, length) for layer in self.clean),
-            corrupted_z=tuple(z[here, :length] for z in self.corrupted_z),
+            corrupted_z=tuple(z[rows.to(z.device), :length] for z in self.corrupted_z),
             clean_metric=self.clean_metric[here],
             corrupted_metric=self.corrupted_metric[here],
         )
@@ -104,7 +105,7 @@ def at_end(
     x: Float[Tensor, "prompt pos *rest"], pairs: PromptPairs
 ) -> Float[Tensor, " prompt *rest"]:
     """Each prompt's row where the answer is read."""
-    return x[torch.arange(len(pairs), device=x.device), pairs.end]
+    return x[torch.arange(len(pairs), device=x.device), pairs.end.to(x.device)]
 
 
 def run_layers(
@@ -118,7 +119,7 @@ def run_layers(
     records = []
     for layer in model.layers:
         records.append(run_heads(layer, resid))
-        read, attended = resid, records[-1].z
+        read, attended = records[-1].resid_pre, records[-1].z
         if pairs is not None and layer is model.layers[-1]:
             read, attended = at_end(read, pairs), at_end(attended, pairs)
         resid = layer.finish(read, layer.attention_output(attended))
@@ -134,7 +135,7 @@ def layer_by_layer(
         record = run_heads(layer, resid)
         yield record
         if layer is not model.layers[-1]:
-            resid = layer.finish(resid, layer.attention_output(record.z))
+            resid = layer.finish(record.resid_pre, layer.attention_output(record.z))
 
 
 def head_outputs(
@@ -147,7 +148,8 @@ def head_outputs(
 def run_heads(
     layer: Layer, resid_pre: Float[Tensor, "*batch prompt pos d_model"]
 ) -> LayerActivations:
-    """One layer's heads on whole prompts."""
+    """One layer's heads on whole prompts, where the layer is."""
+    resid_pre = resid_pre.to(layer.device)
     n_prompts, length = resid_pre.shape[-3:-1]
     positions = torch.arange(length, device=resid_pre.device)
     allowed = layer.allowed(positions.expand(n_prompts, -1), length)

@@ -72,21 +72,25 @@ class ActivePositions:
 
     def pack(self, x: Float[Tensor, "prompt pos *rest"]) -> Float[Tensor, " token *rest"]:
         """Take these tokens out of a full [prompt, pos] tensor."""
-        return x[self.prompt, self.position]
+        return x[self.prompt.to(x.device), self.position.to(x.device)]
+
+    def ends(self, x: Float[Tensor, "*batch token rest"]) -> Float[Tensor, "*batch prompt rest"]:
+        """Take the answer positions out of packed tokens."""
+        return x[..., self.end_token.to(x.device), :]
 
     def to_slots(
         self, x: Float[Tensor, "*batch token head d_head"]
     ) -> Float[Tensor, "*batch prompt slot head d_head"]:
         """Packed tokens to padded [prompt, slot]; padding is zero."""
         padded = x.new_zeros(*x.shape[:-3], self.n_prompts, self.n_slots, *x.shape[-2:])
-        padded[..., self.prompt, self.slot, :, :] = x
+        padded[..., self.prompt.to(x.device), self.slot.to(x.device), :, :] = x
         return padded
 
     def from_slots(
         self, x: Float[Tensor, "*batch prompt slot head d_head"]
     ) -> Float[Tensor, "*batch token head d_head"]:
         """Padded [prompt, slot] back to packed tokens."""
-        return x[..., self.prompt, self.slot, :, :]
+        return x[..., self.prompt.to(x.device), self.slot.to(x.device), :, :]
 
     def sum_by_prompt(
         self, x: Float[Tensor, "*batch token unit"]
@@ -102,7 +106,7 @@ class ActivePositions:
     ) -> Float[Tensor, "*batch prompt pos head d_head"]:
         """A full [prompt, pos] tensor for every batch entry, with these tokens replaced."""
         merged = full.expand(*new.shape[:-3], *full.shape).clone()
-        merged[..., self.prompt, self.position, :, :] = new
+        merged[..., self.prompt.to(new.device), self.position.to(new.device), :, :] = new
         return merged
 
     @cached_property

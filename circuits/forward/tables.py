@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
+from circuits.forward.devices import device_of
+
 
 @dataclass(frozen=True, eq=False)
 class RotaryTable:
@@ -107,7 +109,7 @@ class PositionTables:
         ]
         if self.has_biases:
             hooks += [(f"blocks.{layer}.attn.hook_q", _nothing) for layer in layers]
-        tokens = torch.zeros(1, length, dtype=torch.long, device=self._bridge.cfg.device)
+        tokens = torch.zeros(1, length, dtype=torch.long, device=device_of(self._bridge))
         with torch.no_grad():
             self._bridge.run_with_hooks(tokens, fwd_hooks=hooks)
         self._tables = {layer: self._read(layer, found) for layer in layers}
@@ -118,11 +120,12 @@ class PositionTables:
         # The last query sees every key.
         biases = None if scores is None else rearrange(scores[:, -1], "head pos -> pos head")
         attention = self._bridge.blocks[layer].attn.original_component
+        device = device_of(self._bridge.blocks[layer])
         if (layer, "cos") in found:
-            rotary = self._angles(found[layer, "cos"], found[layer, "sin"])
+            rotary = self._angles(*(found[layer, name].to(device) for name in ("cos", "sin")))
         elif (own := getattr(attention, "embed_positions", None)) is not None:
             # Attention that keeps its own table has each angle once, sines first.
-            sin, cos = own.to(next(self._bridge.parameters())).chunk(2, dim=-1)
+            sin, cos = own.to(device).chunk(2, dim=-1)
             rotary = RotaryTable(cos, sin, neighbours=True)
         else:
             rotary = None

@@ -27,13 +27,12 @@ from circuits.forward import LayeredModel
 from circuits.model.catalogue import ADAPTER_FILE, DEFAULT_MODEL, model_directory
 from circuits.model.default_weights import quiet_transformers
 from circuits.model.identity import ModelIdentity, check_weights, in_use
+from circuits.model.placement import Devices, Placement
 from circuits.model.tokenizers import has_tokenizer, read_tokenizer, remember_tokenizer
-from circuits.runtime.precision import has_float64
 from circuits.runtime.progress import Note
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _DTYPES |= {"bfloat16": torch.bfloat16, "float16": torch.float16}
-_DEVICES = "give cpu, or cuda on a machine with a GPU"
 _SEE_MODELS = "see `circuits models` for ones that work"
 
 
@@ -54,7 +53,7 @@ class UnusedWeightsWarning(UserWarning):
 def load_model(
     name_or_path: str | Path = DEFAULT_MODEL,
     *,
-    device: str | torch.device | None = None,
+    device: Devices | None = None,
     dtype: torch.dtype | str = torch.float32,
     check: bool = True,
     progress: Note | None = None,
@@ -67,7 +66,8 @@ def load_model(
     Args:
         name_or_path: A name of `list_models()`, any Hugging Face name (perhaps `@` and a revision
             behind it), or a checkpoint directory.
-        device: By default "cuda" where there is one, else "cpu".
+        device: By default "cuda" where there is one, else "cpu". "auto" spreads the layers over all
+            GPUs, and so do the other ways of transformers' `device_map`, or a mapping of modules.
         dtype: float32, bfloat16, float16 or float64.
         check: Compare our forward pass with the model's own now, and not when it is first used.
         progress: Called with a line of text when a step takes long.
@@ -91,9 +91,9 @@ def load_model(
     2
     """
     chosen_dtype = _dtype(dtype)
-    chosen_device = _device(device, chosen_dtype)
+    placement = Placement.of(device, chosen_dtype)
     directory = model_directory(name_or_path, progress)
-    bridge = _loaded(directory, str(name_or_path), chosen_dtype, chosen_device)
+    bridge = _loaded(directory, str(name_or_path), chosen_dtype, placement)
     if check:
         LayeredModel.of(bridge)
     return bridge
@@ -118,15 +118,15 @@ def model_of(identity: ModelIdentity) -> TransformerBridge:
 
 
 def _loaded(
-    directory: Path, name: str, dtype: torch.dtype, device: torch.device
+    directory: Path, name: str, dtype: torch.dtype, placement: Placement
 ) -> TransformerBridge:
     """The model in a directory, with its tokenizer remembered."""
     _refuse_adapter(directory, name)
     config = _read_config(directory, name)
     architecture = _causal_architecture(config, name)
     tokenizer = read_tokenizer(directory)
-    model = _read_weights(directory, name, config, dtype)
-    _move(model, device, name)
+    model = _read_weights(directory, name, config, dtype, placement)
+    placement.place(model, name)
     bridge = _wrap(model, architecture, name, tokenizer)
     bridge.eval().requires_grad_(False)
     if tokenizer is not None:
@@ -138,25 +138,6 @@ def _dtype(dtype: torch.dtype | str) -> torch.dtype:
     chosen = _DTYPES.get(dtype) if isinstance(dtype, str) else dtype
     if chosen is None or chosen not in _DTYPES.values():
         raise ModelOptionError(f"dtype must be one of {', '.join(_DTYPES)}, got {dtype}")
-    return chosen
-
-
-def _device(device: str | torch.device | None, dtype: torch.dtype) -> torch.device:
-    """The device that is asked for, which must be here and have the dtype."""
-    if device is None:
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    # A torch built without CUDA says so with an AssertionError.
-    except (AssertionError, RuntimeError, NotImplementedError) as error:
-        raise ModelOptionError(
-            f"device {device} cannot be used here ({cause(error)}): {_DEVICES}"
-        ) from error
-    if chosen.type == "meta":
-        raise ModelOptionError(f"device meta holds no weights: {_DEVICES}")
-    if dtype == torch.float64 and not has_float64(chosen):
-        raise ModelOptionError(f"device {chosen} has no float64: give dtype float32")
     return chosen
 
 
@@ -192,7 +173,11 @@ def _causal_architecture(config: PreTrainedConfig, name: str) -> str:
 
 
 def _read_weights(
-    directory: Path, name: str, config: PreTrainedConfig, dtype: torch.dtype
+    directory: Path,
+    name: str,
+    config: PreTrainedConfig,
+    dtype: torch.dtype,
+    placement: Placement,
 ) -> PreTrainedModel:
     try:
         with quiet_transformers():
@@ -206,6 +191,7 @@ def _read_weights(
                 local_files_only=True,
                 trust_remote_code=False,
                 output_loading_info=True,
+                **placement.settings,
             )
     except (OSError, RuntimeError, ValueError, KeyError, ImportError, SafetensorError) as error:
         raise ModelError(
@@ -248,15 +234,6 @@ def _refuse_adapter(directory: Path, name: str) -> None:
             f"{name} has an adapter beside its weights ({ADAPTER_FILE}), which would be left out: "
             f"{_MERGE}; where it is merged already, remove {ADAPTER_FILE}"
         )
-
-
-def _move(model: PreTrainedModel, device: torch.device, name: str) -> None:
-    try:
-        torch.nn.Module.to(model, device)
-    except torch.OutOfMemoryError as error:
-        raise ModelError(
-            f"{name} does not fit in the memory of {device}: try dtype='bfloat16', or device='cpu'"
-        ) from error
 
 
 def _wrap(

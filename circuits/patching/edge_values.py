@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -244,6 +244,20 @@ class EdgeSums:
         found = cls(graph, changes.values.shape[-1], int(batch_size), has_remainders=False)
         found.scale, found.batches, found.changes = scale, int(batches), changes
         found.remainders = None if remainders is None else EdgeValues(graph, remainders)
+        return found
+
+    @classmethod
+    def joined(cls, parts: Sequence[tuple[Int[Tensor, " prompt"], EdgeSums]]) -> EdgeSums:
+        """Whole sums of some of the prompts each, with the places of these among all of them."""
+        first, n_prompts = parts[0][1], sum(len(prompts) for prompts, _ in parts)
+        has_remainders = first.remainders is not None
+        found = cls(first.changes.graph, n_prompts, n_prompts, has_remainders=has_remainders)
+        for prompts, sums in parts:
+            found.changes.values[..., prompts] = sums.changes.values
+            if found.remainders is not None and sums.remainders is not None:
+                found.remainders.values[..., prompts] = sums.remainders.values
+            found.scale += sums.scale
+        found.batches = 1
         return found
 
 

@@ -133,7 +133,7 @@ def _receiver_passes(
     for part in resid_pre.split(max(1, states.max_rows // len(tokens))):
         sent = part
         if head_input == "q" and reading is not tokens:
-            sent = part[:, tokens.end_token]
+            sent = tokens.ends(part)
         normed = layer.norm_attention(sent)
         z = patched_z(run, head.layer, head_input, units, normed, tokens, reading)
         change = layer.output.of_heads(z - clean_z[:, heads], heads)

@@ -18,6 +18,9 @@ from circuits.patching.plan import SENDERS_TOGETHER, plan_work
 from circuits.tasks import PromptPairs
 
 Learn = Callable[[Receiver, Sequence[Node], Sequence[float]], None]
+Groups = Sequence[tuple[Node, ...]]
+Elsewhere = Callable[[Receiver, Groups], Iterable[Sequence[float]]]
+"""Measures the effects of several groups of senders on a receiver at once."""
 
 
 class MeasuredEffects:
@@ -43,6 +46,7 @@ class MeasuredEffects:
         known: EdgeValues,
         memory_bytes: int | None = None,
         learn: Learn = lambda receiver, senders, effects: None,
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         """Measure what is not in `known`, and put it there.
 
@@ -52,9 +56,11 @@ class MeasuredEffects:
             known: Effects that are known already; those measured are added in place.
             memory_bytes: About how much memory to use; a safe share of what is free without.
             learn: Called with a receiver, senders and their effects when these become known.
+            elsewhere: Measures more senders than are measured at once; done here without.
 
         """
         self._activations, self._estimator = activations, estimator
+        self._elsewhere = elsewhere
         self._memory_bytes, self._learn = memory_bytes, learn
         self.known = known
 
@@ -78,11 +84,11 @@ class MeasuredEffects:
             for sender, is_unknown in zip(below, known.isnan().tolist(), strict=True)
             if is_unknown and sender in wanted
         ]
-        for start in range(0, len(missing), SENDERS_TOGETHER):
-            group = tuple(missing[start : start + SENDERS_TOGETHER])
-            effects = self._measured(graph.unit(receiver), group)
+        starts, unit = range(0, len(missing), SENDERS_TOGETHER), graph.unit(receiver)
+        groups = [tuple(missing[start : start + SENDERS_TOGETHER]) for start in starts]
+        for group, effects in zip(groups, self._each(unit, groups), strict=True):
             self.known.put(receiver, group, effects)
-            self._learn(graph.unit(receiver), group, effects)
+            self._learn(unit, group, effects)
         asked = torch.tensor([sender in wanted for sender in below], dtype=torch.bool)
         return known.where(asked, torch.nan)
 
@@ -112,7 +118,13 @@ class MeasuredEffects:
         clean, corrupted = self._activations.clean_metric, self._activations.corrupted_metric
         return checked_scale(float((clean - corrupted).double().sum()))
 
-    def _measured(self, receiver: Receiver, senders: tuple[Node, ...]) -> list[float]:
+    def _each(self, receiver: Receiver, groups: Groups) -> Iterable[Sequence[float]]:
+        if self._elsewhere is not None and len(groups) > 1:
+            return self._elsewhere(receiver, groups)
+        return (self.measure(receiver, group) for group in groups)
+
+    def measure(self, receiver: Receiver, senders: tuple[Node, ...]) -> list[float]:
+        """Normalised effects of some senders below a receiver, measured anew."""
         bridge, sums = self._activations.model.bridge, []
         for pairs, changes_into in self._opened:
             changes = changes_into(receiver, senders)

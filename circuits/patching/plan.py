@@ -65,7 +65,7 @@ def plan_work(
         SettingError: The budget is not positive.
 
     """
-    budget = free_share(model.device) if memory_bytes is None else memory_bytes
+    budget = min(map(free_share, model.devices)) if memory_bytes is None else memory_bytes
     if budget <= 0:
         raise SettingError(f"memory_bytes must be at least 1, got {budget}")
     item = model.layers[0].query.weight.element_size()
@@ -73,23 +73,32 @@ def plan_work(
     tokens = pairs.end - pairs.first_difference + 1
     at_once = max(1, len(senders) if together is None else min(together, len(senders)))
     scores = model.n_heads * (int(pairs.end.max()) + 1)
-    row_bytes = item * (
-        _MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * model.d_model + _SCORE_TENSORS * scores
-    )
+    one_row = row_bytes(model.d_model, d_mlp, scores, item)
+    state = state_bytes(model.d_model, int(tokens.max()), at_once, item)
     # Gradients keep every layer's patterns, which only long prompts have more of than of senders.
-    token_bytes = item * max(_COPIES_OF_STATE * model.d_model * at_once, model.n_layers * scores)
-    prompt_bytes = token_bytes * int(tokens.max())
+    prompt_bytes = max(state, item * model.n_layers * scores * int(tokens.max()))
     batch_size = min(len(pairs), PROMPTS_TOGETHER, max(1, budget // 2 // prompt_bytes))
     enough = _ENOUGH_ROWS.get(model.device.type, _ENOUGH_ROWS_ELSEWHERE)
-    max_rows = max(1, min(budget // 2 // row_bytes, enough))
+    max_rows = max(1, min(budget // 2 // one_row, enough))
     return Plan(
         batch_size=batch_size,
         n_batches=-(-len(pairs) // batch_size),
         max_rows=max_rows,
         kept_bytes=budget // 4,
-        n_bytes=batch_size * prompt_bytes + max_rows * row_bytes,
+        n_bytes=batch_size * prompt_bytes + max_rows * one_row,
         flops=sweep_flops(model, int(tokens.sum()), senders),
     )
+
+
+def state_bytes(d_model: int, n_tokens: int, n_senders: int, item: int) -> int:
+    """What the residual streams of senders take for one prompt, while a layer is passed."""
+    return item * _COPIES_OF_STATE * d_model * n_tokens * n_senders
+
+
+def row_bytes(d_model: int, d_mlp: int, n_scores: int, item: int) -> int:
+    """What a layer takes for each (sender, token) row that passes it, with its attention scores."""
+    per_row = _MLP_TENSORS * d_mlp + _RESIDUAL_TENSORS * d_model + _SCORE_TENSORS * n_scores
+    return item * per_row
 
 
 def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Head, ...]) -> int:

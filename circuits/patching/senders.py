@@ -29,7 +29,7 @@ class SenderState:
 
     def at_end(self, tokens: ActivePositions) -> SenderState:
         """The same state at the answer positions alone."""
-        return SenderState(self.senders, self.resid_pre[:, tokens.end_token])
+        return SenderState(self.senders, tokens.ends(self.resid_pre))
 
 
 def advance(

@@ -126,7 +126,7 @@ class _LayerContraction:
         return [Receiver(Head(self.index, reader), head_input) for reader in readers]
 
     def _at_reading(self, normed: Tensor) -> Tensor:
-        return normed if self.reading is self.tokens else normed[:, self.tokens.end_token]
+        return normed if self.reading is self.tokens else self.tokens.ends(normed)
 
     def _weights(self, head_input: HeadInput) -> Float[Tensor, "read_token unit"]:
         heads = heads_reading(self.layer, head_input, self.units[head_input])

@@ -95,7 +95,10 @@ def _read(model: LayeredModel, pairs: PromptPairs) -> tuple[Tensor, Tensor, Tens
     with torch.no_grad():
         runs, final = run_layers(model, pairs.clean, pairs)
         last = torch.stack(
-            [_last_row(layer, run, pairs) for layer, run in zip(model.layers, runs, strict=True)]
+            [
+                _last_row(layer, run, pairs).to(model.device)
+                for layer, run in zip(model.layers, runs, strict=True)
+            ]
         )
         attention = [_to_answers(last, pairs, each) for each in (pairs.correct, pairs.wrong)]
     heads, difference = _direct(model, runs, final, pairs)
@@ -143,17 +146,18 @@ def _direct(
     pairs: PromptPairs,
 ) -> tuple[Float[Tensor, "prompt layer head"], Float[Tensor, " prompt"]]:
     with torch.no_grad():
-        norm = HeldNorm.at(model.norm_final, final)
+        normed = model.norm_final(final)
+        norm = HeldNorm.at(model.norm_final, final.to(normed.device))
         layers = [
             _written(layer, run, pairs) for layer, run in zip(model.layers, runs, strict=True)
         ]
-        written = torch.stack([norm(heads) for heads in layers])
-        normed = model.norm_final(final)
+        written = torch.stack([norm(heads.to(normed.device)) for heads in layers])
     with torch.enable_grad():
-        difference = logit_diff(model.unembed_weights(normed.requires_grad_()), pairs)
+        logits = model.unembed_weights(normed.requires_grad_())
+        difference = logit_diff(logits.to(model.device), pairs)
         (direction,) = torch.autograd.grad(difference.sum(), normed)
     heads = einsum(written, direction, "layer head prompt d, prompt d -> prompt layer head")
-    return heads, difference.detach()
+    return heads.to(model.device), difference.detach()
 
 
 def _written(

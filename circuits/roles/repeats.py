@@ -101,7 +101,7 @@ def repeat_scores(
     begin, n_tokens = repeated.first, repeated.n_tokens
     with torch.no_grad():
         layers = [
-            _repeat_attention(patterns[:, :, begin:, begin:], n_tokens)
+            _repeat_attention(patterns[:, :, begin:, begin:], n_tokens).to(model.device)
             for patterns in patterns_by_layer(model, repeated.tokens)
         ]
     by_score = rearrange(torch.stack(layers), "layer score head -> score layer head")

@@ -158,6 +158,7 @@ class CostMeter:
     stages: list[StageCost] = field(default_factory=list)
     spent: Callable[[StageCost], None] = lambda cost: None
     _part: Callable[[], StageCost] | None = None
+    _counter: FlopCounter | None = None
     _told: float = 0.0
 
     @property
@@ -180,16 +181,21 @@ class CostMeter:
             return new
 
         part = self.progress.stage(name)
-        self._part = since
+        self._part, self._counter = since, counter
         try:
             with counter:
                 yield part
         finally:
-            self._part = None
+            self._part = self._counter = None
             self.spent(since())
         part(1.0)
         seconds = time.perf_counter() - started
         self.stages.append(StageCost(name, counter.flops, seconds, peak_memory()))
+
+    def add_flops(self, flops: int) -> None:
+        """Count what another process has taken for the stage that is under way."""
+        if self._counter is not None:
+            self._counter.flops += flops
 
     def tell(self) -> None:
         """Let `spent` hear of the stage that is under way; at most once a second."""

@@ -7,8 +7,6 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import torch
-
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -18,6 +16,8 @@ def use_threads(count: int | None) -> None:
 
     OMP_NUM_THREADS is a choice, too, and is left alone.
     """
+    import torch
+
     if count is not None or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(usable_cores() if count is None else count)
 

@@ -52,7 +52,8 @@ def changes_along(batch: Batch, gradients: Iterable[Tensor]) -> Float[Tensor, "p
     for index, gradient in enumerate(gradients):
         reading = read_tokens(run, index, batch.tokens)
         change = reading.pack(run.corrupted_z[index] - run.clean[index].z)
-        effects = in_float64(einsum(change, gradient, "token head d, token head d -> token head"))
+        effects = einsum(change, gradient, "token head d, token head d -> token head")
+        effects = in_float64(effects.to(run.model.device))
         summed = effects.new_zeros(len(run.pairs), effects.shape[-1])
         layers.append(summed.index_add(0, reading.prompt.to(effects.device), effects))
     return torch.stack(layers, dim=1)

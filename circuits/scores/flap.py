@@ -112,7 +112,8 @@ class HeadStatistics:
         model = activations.model
         parts = [_parts(model, batch.paired) for batch in activations.batches]
         clean, corrupted, change = (reduced(add, each) for each in zip(*parts, strict=True))
-        weights = in_float64(torch.stack([layer.output.weight for layer in model.layers]))
+        each = [layer.output.weight.to(model.device) for layer in model.layers]
+        weights = in_float64(torch.stack(each))
         return cls(clean, corrupted, change / clean.count, weights)
 
     def scores(
@@ -198,7 +199,7 @@ def _tokens(
 ) -> Float[Tensor, "layer token head d_head"]:
     positions = torch.arange(run.pairs.clean.shape[1], device=run.pairs.end.device)
     read = positions <= run.pairs.end[:, None]
-    return torch.stack([layer[read] for layer in z])
+    return torch.stack([layer[read.to(layer.device)].to(read.device) for layer in z])
 
 
 def _squared_change(
@@ -207,9 +208,12 @@ def _squared_change(
     sums = []
     for layer, delta in zip(model.layers, change, strict=True):
         written = einsum(
-            delta, layer.output.weight, "token head d, head d d_model -> token head d_model"
+            delta.to(layer.device),
+            layer.output.weight,
+            "token head d, head d d_model -> token head d_model",
         )
-        sums.append(reduce(in_float64(written) ** 2, "token head d_model -> head", "sum"))
+        summed = reduce(in_float64(written) ** 2, "token head d_model -> head", "sum")
+        sums.append(summed.to(change.device))
     return torch.stack(sums)
 
 

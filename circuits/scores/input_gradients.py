@@ -42,7 +42,7 @@ def _scores(batch: Batch, steps: int) -> Float[Tensor, "prompt layer head"]:
     run = batch.paired
     clean = run.clean[0].resid_pre
     with torch.no_grad():
-        corrupted = run.model.embed(run.pairs.corrupted)
+        corrupted = run.model.embed(run.pairs.corrupted).to(clean.device)
     at_steps = [
         metric_gradients(run, batch.tokens, torch.lerp(corrupted, clean, step / steps))
         for step in range(1, steps + 1)

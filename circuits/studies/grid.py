@@ -26,6 +26,7 @@ from circuits.errors import SettingError
 from circuits.forward import TransformerBridge
 from circuits.runtime.cost import Cost
 from circuits.runtime.progress import Progress, Stage
+from circuits.runtime.workers import Workers
 from circuits.search.rules import SelectionRule
 from circuits.tasks import Task, get_task
 
@@ -126,6 +127,7 @@ def discover_grid(
     keep: float = 75.0,
     config: DiscoveryConfig | None = None,
     directory: str | Path | None = None,
+    workers: Workers | None = None,
     progress: Progress | Stage | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -135,12 +137,12 @@ def discover_grid(
     Args:
         model: A TransformerBridge, from `load_model` or your own.
         task: A task's name, or a Task.
-        thresholds: Standard deviations by which an effect must stand out; a rule that tests
-            significance has none, and only the smallest effects vary.
+        thresholds: Standard deviations by which an effect must stand out (none for significance).
         min_effects: Effects that a receiver must exceed to keep any sender.
         keep: Percent of performance that the chosen circuit must keep.
         config: All other settings, those of `discover_circuit`; its own thresholds are not used.
         directory: Where effects are kept as they become known, as in `discover_circuit`.
+        workers: Who take part (docs/workers.md); they need a directory.
         progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         resume: Whether `directory` must hold a begun run of this model and these prompts.
         overwrite: Whether what `directory` holds of another task, model or prompts is replaced.
@@ -157,7 +159,7 @@ def discover_grid(
     config = config or DiscoveryConfig(method="app")
     place = Kept(directory, (GRID_FILE,), resume, overwrite)
     rules = grid_rules(config, thresholds, min_effects, keep)
-    with Session.at_work(model, get_task(task), config, place) as session:
+    with Session.at_work(model, get_task(task), config, place, workers) as session:
         run = Pipeline(session, Progress.of(progress))
         patched = run.patch(rules)
         performances = run.evaluate(patched)

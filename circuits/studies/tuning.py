@@ -23,6 +23,7 @@ from circuits.errors import SettingError
 from circuits.forward import TransformerBridge
 from circuits.runtime.cost import Cost
 from circuits.runtime.progress import Progress, Stage
+from circuits.runtime.workers import Workers
 from circuits.search import Grown
 from circuits.studies.grid import check_search, pareto, search_dict
 from circuits.studies.trials import Trial, Trials
@@ -94,6 +95,7 @@ def discover_study(
     keep: float = 75.0,
     config: DiscoveryConfig | None = None,
     directory: str | Path | None = None,
+    workers: Workers | None = None,
     progress: Progress | Stage | None = None,
     resume: bool = False,
     overwrite: bool = False,
@@ -110,6 +112,7 @@ def discover_study(
         keep: Percent of performance that the chosen circuit must keep.
         config: All other settings, those of `discover_circuit`; its own rule is tried first.
         directory: Where effects are kept as they become known, as in `discover_circuit`.
+        workers: Who take part (docs/workers.md); they need a directory.
         progress: A `Progress`, or a function of a stage's name and the fraction of it that is done.
         resume: Whether `directory` must hold a begun run of this model and these prompts.
         overwrite: Whether what `directory` holds of another task, model or prompts is replaced.
@@ -128,7 +131,7 @@ def discover_study(
     # Every cliff is looked for on the same whole curve.
     whole = replace(config, pruning=replace(config.pruning_rule, cliff="first", full_curve=True))
     kept = Kept(directory, (STUDY_FILE,), resume, overwrite)
-    with Session.at_work(model, get_task(task), whole, kept) as session:
+    with Session.at_work(model, get_task(task), whole, kept, workers) as session:
         return _studied(Pipeline(session, Progress.of(progress)), config, n_trials, keep)
 
 

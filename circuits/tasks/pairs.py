@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import torch
 from jaxtyping import Int
 from torch import Tensor
+from xxhash import xxh3_128
 
 from circuits.errors import TaskError
 from circuits.tasks.text import NO_ANSWER
@@ -112,6 +113,16 @@ class PromptPairs:
     def first_difference(self) -> Int[Tensor, " prompt"]:
         """The first position at which a pair's two prompts differ; 0 where they do not."""
         return (self.clean != self.corrupted).int().argmax(dim=1)
+
+    @property
+    def digest(self) -> str:
+        """A hash of everything in them that an effect depends on."""
+        found = xxh3_128()
+        for tensor in (self.clean, self.corrupted, self.end, self.correct, self.wrong):
+            found.update(repr(tuple(tensor.shape)).encode())
+            found.update(tensor.cpu().contiguous().numpy().tobytes())
+        found.update(self.template.cpu().contiguous().numpy().tobytes())
+        return found.hexdigest()
 
     @property
     def _tensors(self) -> dict[str, Tensor]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
 from circuits.runtime.lock import only_user
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.workers import Workers
 from circuits.truth.ground import DATA, GroundTruth, load_truth, truth_digest, truth_record
 from circuits.truth.methods import Contestant, contestants
 from circuits.truth.rows import TruthRow, row_of
@@ -35,6 +37,7 @@ def run_truth(
     seed: int = 0,
     progress: Progress = SILENT,
     data: Path = DATA,
+    workers: Workers | None = None,
 ) -> list[TruthRow]:
     """Run every method on every model; rows that `directory` has already are not run again.
 
@@ -47,6 +50,7 @@ def run_truth(
         seed: Seed of the prompts.
         progress: Hears of each method before it runs, and which share of the rows is there.
         data: Where the models are.
+        workers: Who runs them; this process, one by one, without.
 
     Returns:
         One row for each model and method, in this order.
@@ -54,6 +58,7 @@ def run_truth(
     Raises:
         UnknownNameError: There is no model of a name.
         OverwriteError, BusyError: `directory` holds files of others, or is in use.
+        ExecutorError: The workers cannot be had, or one was lost too often.
 
     >>> exact = Contestant("path-patching-exact", method="path-patching", engine="exact")
     >>> (row,) = run_truth(["hand-induction"], directory / "truth", methods=[exact])
@@ -62,7 +67,11 @@ def run_truth(
     """
     methods = contestants() if methods is None else methods
     with only_user(directory):
-        rows = _rows(names, _journal(directory), methods, seed, progress, data)
+        journal = _journal(directory)
+        if workers is not None:
+            _spread(_jobs(names, journal, methods, seed, data), journal, workers, progress)
+            progress = Progress(notes=progress.notes)
+        rows = _rows(names, journal, methods, seed, progress, data)
         text = json.dumps(as_json(rows), indent=1, allow_nan=False)
         write_atomically({directory / ROWS_FILE: f"{text}\n".encode()})
     return rows
@@ -88,9 +97,56 @@ def _rows(
                 progress(len(rows) / (len(names) * len(methods)))
                 progress.note(f"{contestant.name} on {name}")
                 row = row_of(truth, contestant.name, run_of(truth, contestant, seed))
-                journal.append({"key": key, "row": as_json([row])[0]})
+                _keep(journal, key, row)
             rows.append(row)
     return rows
+
+
+@dataclass(frozen=True)
+class TruthJob:
+    """A row as a function that can be sent to another process."""
+
+    name: str
+    contestant: Contestant
+    seed: int
+    data: Path
+
+    def __call__(self, progress: Progress) -> TruthRow:
+        """Load the model, run the method, and compare."""
+        truth = _loaded(self.name, self.data)
+        return row_of(truth, self.contestant.name, run_of(truth, self.contestant, self.seed))
+
+
+@lru_cache(maxsize=1)
+def _loaded(name: str, data: Path) -> GroundTruth:
+    """Kept for the worker's next job, which mostly asks for the same."""
+    return load_truth(name, data)
+
+
+def _jobs(
+    names: Sequence[str], journal: Journal, methods: Sequence[Contestant], seed: int, data: Path
+) -> dict[str, TruthJob]:
+    """By name, what the journal lacks."""
+    return {
+        f"{contestant.name} on {name}": TruthJob(name, contestant, seed, data)
+        for name in names
+        for contestant in methods
+        if _known(journal, _key(name, contestant, seed, data)) is None
+    }
+
+
+def _spread(
+    jobs: dict[str, TruthJob], journal: Journal, workers: Workers, progress: Progress
+) -> None:
+    for ended in workers.run(jobs, journal.path.parent, progress):
+        job = jobs[ended.name]
+        key = _key(job.name, job.contestant, job.seed, job.data)
+        _keep(journal, key, ended.value)
+        progress.note(ended.name)
+
+
+def _keep(journal: Journal, key: dict[str, Any], row: TruthRow) -> None:
+    journal.append({"key": key, "row": as_json([row])[0]})
 
 
 def _journal(directory: Path) -> Journal:

@@ -32,9 +32,12 @@ MODULES = (
     "circuits.graph",
     "circuits.behaviour",
     "circuits.errors",
+    "circuits.errors.wording",
     "circuits.runtime.progress",
     "circuits.runtime.registry",
     "circuits.runtime.settings",
+    "circuits.runtime.executors",
+    "circuits.runtime.workers",
 )
 """Public, and no packages."""
 OPTIONS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -77,7 +80,7 @@ PUBLIC = public()
 
 
 @pytest.fixture(scope="module")
-def namespace(toy, tmp_path_factory):
+def namespace(toy, tiny, tmp_path_factory):
     """What examples may use without saying where it comes from."""
     model, task = toy
     pairs = task.sample(tokenizer_of(model), n=4, seed=0)
@@ -105,6 +108,7 @@ def namespace(toy, tmp_path_factory):
         "evaluation": found.evaluate(model, task, quick),
         "study": study,
         "run": run,
+        "checkpoint": tiny,
         "directory": tmp_path_factory.mktemp("new"),
         "torch": torch,
         "pickle": pickle,

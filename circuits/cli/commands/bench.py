@@ -12,8 +12,11 @@ from circuits.cli import options
 from circuits.cli.errors import usage_errors
 from circuits.cli.progress import show_progress
 from circuits.cli.terminal import out, print_json
+from circuits.cli.worker_options import Executor, WorkerCount, asked_workers
+from circuits.runtime.threads import use_threads
 
 if TYPE_CHECKING:
+    from circuits.runtime.workers import Workers
     from circuits.truth import TruthRow
 
 _STAGE = "methods"
@@ -50,11 +53,14 @@ app = options.group(
     app,
     "circuits bench truth --out runs/truth",
     "circuits bench truth --out runs/truth --model hand-ioi",
+    "circuits bench truth --out runs/truth --workers 2",
 )
 def truth(
     out_directory: RowsOut,
     model: TruthModels = None,
     seed: options.Seed = None,
+    executor: Executor = None,
+    workers: WorkerCount = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -65,7 +71,9 @@ def truth(
     with usage_errors():
         for name in names:
             truth_record(name)
-    rows = _run(names, out_directory, seed or 0, threads)
+        chosen = asked_workers(executor, workers, threads)
+    use_threads(threads)
+    rows = _run(names, out_directory, seed or 0, chosen)
     from circuits.cli.tables import truth as tables
     from circuits.truth.bench import ROWS_FILE, as_json
 
@@ -76,16 +84,17 @@ def truth(
         out.print(f"Rows are in {out_directory / ROWS_FILE}", soft_wrap=True)
 
 
-def _run(names: tuple[str, ...], directory: Path, seed: int, threads: int | None) -> list[TruthRow]:
+def _run(
+    names: tuple[str, ...], directory: Path, seed: int, workers: Workers | None
+) -> list[TruthRow]:
     """What is not yet in the directory."""
     from circuits.cli.outputs import going_on, output_directory
-    from circuits.runtime.threads import use_threads
     from circuits.truth.bench import JOURNAL_FILE, run_truth
 
-    use_threads(threads)
     keeps_rows = going_on(directory, lambda directory: (directory / JOURNAL_FILE).is_file())
     with output_directory(directory), keeps_rows, show_progress((_STAGE,)) as progress:
-        return run_truth(names, directory, seed=seed, progress=progress.stage(_STAGE))
+        part = progress.stage(_STAGE)
+        return run_truth(names, directory, seed=seed, progress=part, workers=workers)
 
 
 COMMANDS = {"bench": get_command(app)}

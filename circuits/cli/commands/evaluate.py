@@ -13,8 +13,10 @@ from circuits.cli.inputs import ModelSource, read_circuit_file
 from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.setting_options import flag_of, takes_settings
 from circuits.cli.terminal import out, print_json, print_warning
+from circuits.cli.worker_options import Executor, WorkerCount, asked_workers
 from circuits.errors import FormatError, InputError
 from circuits.evaluation.config import RANKINGS, EvaluationConfig
+from circuits.runtime.workers import Workers
 from circuits.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -62,6 +64,8 @@ def evaluate(
     threads: options.Threads = None,
     model: options.SavedModel = None,
     device: options.Device = None,
+    executor: Executor = None,
+    workers: WorkerCount = None,
     save: Keep = True,
     json: options.Json = False,
     given: dict[str, Any],
@@ -72,21 +76,28 @@ def evaluate(
         rankings: Any = RANKINGS if ranking == "both" else (ranking,)
         config = EvaluationConfig(**given, rankings=rankings)
         own = None if task is None else get_task(task)
+        chosen = asked_workers(executor, workers, threads)
     source = ModelSource(model, device, None, threads)
     source.check()
     if run.is_file():
         if unused := [flag_of(name) for name in _OF_RUNS if name in given]:
             raise UsageError(f"{', '.join(unused)} is for runs; {run} holds a circuit alone")
+        if chosen is not None:
+            raise UsageError(f"--executor and --workers are for runs; {run} holds a circuit alone")
         evaluation, subject = _of_circuit(run, own, source, config)
     else:
-        evaluation, subject = _of_run(run, own, source, config)
+        evaluation, subject = _of_run(run, own, source, config, chosen)
     _print(evaluation, subject, as_json=json)
     if save and not run.is_file():
         _keep(evaluation, subject, config, run)
 
 
 def _of_run(
-    run: Path, task: Task | None, source: ModelSource, config: EvaluationConfig
+    run: Path,
+    task: Task | None,
+    source: ModelSource,
+    config: EvaluationConfig,
+    workers: Workers | None,
 ) -> Evaluated:
     """Evaluate a saved run."""
     from circuits.cli.tables.evaluation import Subject
@@ -102,7 +113,8 @@ def _of_run(
     source = source.or_else(saved.name, saved.dtype)
     with show_progress((LOADING, _EVALUATION)) as progress:
         bridge = source.load(progress)
-        evaluation = found.evaluate(bridge, task, config, progress.stage(_EVALUATION))
+        part = progress.stage(_EVALUATION)
+        evaluation = found.evaluate(bridge, task, config, part, workers, run)
     shown = found.provenance.task if task is None else task.spec or task.name
     metric = found.config.metric
     return evaluation, Subject(found.circuit, shown, saved.name, metric, evaluation.prompts)

@@ -11,6 +11,7 @@ from circuits.cli.errors import UsageError, usage_errors
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
+from circuits.cli.worker_options import Executor, WorkerCount
 from circuits.discovery.config import OF_A_CHOICE
 
 PANEL = "Which heads and paths are kept"
@@ -47,11 +48,14 @@ def grid(
     thresholds: Thresholds = "1,1.5,2,2.5",
     min_effects: MinEffects = "0.001,0.002,0.01,0.02",
     keep: Keep = 75.0,
+    executor: Executor = None,
+    workers: WorkerCount = None,
     given: dict[str, Any],
 ) -> None:
     """Find a circuit for every combination of thresholds, and choose the smallest good one."""
     asked = Asked(task, given, "app")
     config, known = asked.config(), check_asked(asked)
+    chosen = asked.workers(executor, workers)
     varied = _numbers("--thresholds", thresholds), _numbers("--min-effects", min_effects)
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import searches as tables
@@ -61,8 +65,9 @@ def grid(
     with usage_errors():
         grid_rules(config, *varied, keep)
 
+    thresholds_and_effects = {"thresholds": varied[0], "min_effects": varied[1]}
     search = partial(
-        discover_grid, thresholds=varied[0], min_effects=varied[1], keep=keep, config=config
+        discover_grid, **thresholds_and_effects, keep=keep, config=config, workers=chosen
     )
     shown = Shown(STAGES, lambda found: found.found.circuit, as_json.grid, tables.grid)
     carry_out_one(asked, known, search, shown)
@@ -82,6 +87,7 @@ COMMANDS = {
         grid,
         "grid",
         "circuits grid ioi --out runs/ioi-grid",
+        "circuits grid ioi --workers 2 --out runs/ioi-grid",
         "circuits grid ioi --thresholds 1.5,2,2.5 --min-effects 0.01 --keep 90",
     )
 }

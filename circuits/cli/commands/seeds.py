@@ -13,6 +13,7 @@ from circuits.cli.inputs import read_named, warn_of_other_origin
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out, check_asked
 from circuits.cli.setting_options import takes_search_options
+from circuits.cli.worker_options import Executor, WorkerCount
 from circuits.discovery.methods import method_names
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def seeds(
     *,
     seeds: SeedCount = 10,
     against: ComparedWith = None,
+    executor: Executor = None,
+    workers: WorkerCount = None,
     given: dict[str, Any],
 ) -> None:
     """Repeat a discovery over seeds, and show how much of it depends on them.
@@ -60,11 +63,12 @@ def seeds(
         seed_numbers,
     )
 
+    chosen = asked.workers(executor, workers)
     with usage_errors():
         seed_numbers(seeds, config.seed)
         check_against(config, other)
 
-    search = partial(discover_seeds, seeds=seeds, against=other, config=config)
+    search = partial(discover_seeds, seeds=seeds, against=other, config=config, workers=chosen)
     shown = Shown(SEED_STAGES, lambda found: found.found.circuit, as_json.seeds, tables.seeds)
     carry_out(asked, known, search, shown, check_study_begun, is_study_begun)
     if against is not None and not isinstance(read, str | Circuit | None):
@@ -94,6 +98,7 @@ COMMANDS = {
         "seeds",
         "circuits seeds ioi --seeds 10 --out runs/ioi-seeds",
         "circuits seeds ioi --against path-patching --out runs/ioi-seeds --resume",
+        "circuits seeds ioi --seeds 10 --workers 2 --out runs/ioi-seeds",
         "circuits seeds ioi --templates 4 --against ioi-smollm2-135m --json",
     )
 }

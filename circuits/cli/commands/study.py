@@ -12,6 +12,7 @@ from circuits.cli.errors import usage_errors
 from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
+from circuits.cli.worker_options import Executor, WorkerCount
 from circuits.discovery.config import OF_A_CHOICE
 
 TrialCount = Annotated[
@@ -30,11 +31,18 @@ TrialCount = Annotated[
     method="app",
 )
 def study(
-    task: TaskName, *, trials: TrialCount = 50, keep: Keep = 75.0, given: dict[str, Any]
+    task: TaskName,
+    *,
+    trials: TrialCount = 50,
+    keep: Keep = 75.0,
+    executor: Executor = None,
+    workers: WorkerCount = None,
+    given: dict[str, Any],
 ) -> None:
     """Search thresholds and pruning with Optuna, and choose the smallest good circuit."""
     asked = Asked(task, given, "app")
     config, known = asked.config(), check_asked(asked)
+    chosen = asked.workers(executor, workers)
     from circuits.cli.as_json import results as as_json
     from circuits.cli.tables import searches as tables
     from circuits.studies.tuning import STUDY_STAGES, check_study, discover_study
@@ -42,7 +50,7 @@ def study(
     with usage_errors():
         check_study(config, trials, keep)
 
-    search = partial(discover_study, n_trials=trials, keep=keep, config=config)
+    search = partial(discover_study, n_trials=trials, keep=keep, config=config, workers=chosen)
     shown = Shown(STUDY_STAGES, lambda found: found.found.circuit, as_json.study, tables.study)
     carry_out_one(asked, known, search, shown)
 

@@ -76,7 +76,7 @@ def test_on_the_prompts_of_the_discovery(run):
 def test_options_reach_the_evaluation(run, monkeypatch):
     heard = []
 
-    def refuse(self, model, task, config, progress):
+    def refuse(self, model, task, config, *_):
         heard.append(config)
         raise ValueError("enough")
 

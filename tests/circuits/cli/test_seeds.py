@@ -12,7 +12,7 @@ from circuits.cli.terminal import out
 from circuits.components import Head
 from circuits.statistics import Distribution
 from circuits.studies import SeedRun, SeedStudy
-from circuits.studies.seeds import _Repeated
+from circuits.studies.repeated import Repeated
 from tests.circuits.cli.command_line import FEW, circuits, error_of
 
 
@@ -25,13 +25,13 @@ def test_a_study_goes_on_and_is_told_in_both_forms(tiny, tmp_path, monkeypatch):
     study = ("seeds", "ioi", "--model", tiny, *FEW, "--seeds", "2", "--seed", "3")
     methods = ("--method", "flap", "--against", "contrastive-flap")
     search = (*study, *methods, "--templates", "2", "--out", tmp_path / "run")
-    run = _Repeated.run
+    run = Repeated.in_session
 
-    def cut_off(self, seed, *rest):
-        return interrupt() if seed == 4 else run(self, seed, *rest)
+    def cut_off(self, session, progress):
+        return interrupt() if session.config.seed == 4 else run(self, session, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Repeated, "run", cut_off)
+        patch.setattr(Repeated, "in_session", cut_off)
         stopped = circuits(*search)
     assert stopped.exit_code == 130
     assert "the same command again goes on from there" in stopped.stderr
@@ -55,6 +55,27 @@ def test_a_study_goes_on_and_is_told_in_both_forms(tiny, tmp_path, monkeypatch):
     assert f"head recall {recall['mean']:.2f} ± {recall['sd']:.2f}" in text
     assert "2 of 2" in text
     assert f"Saved to {tmp_path / 'run'}" in shown.stdout.replace("\n", "")
+
+
+@pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")
+def test_workers_find_the_same(tiny, tmp_path):
+    study = ("seeds", "ioi", "--model", tiny, *FEW, "--seeds", 1, "--method", "flap")
+    here = circuits(*study, "--json", "--threads", 1)
+    there = circuits(*study, "--json", "--workers", 1, "--out", tmp_path / "run")
+    assert (here.exit_code, there.exit_code) == (0, 0), there.stderr
+    assert json.loads(there.stdout)["figures"] == json.loads(here.stdout)["figures"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--workers", 2), "workers save what they find: give a directory (--out), got none"),
+        (("--executor", "rai", "--out", "x"), "unknown executor 'rai'; did you mean 'ray'?"),
+        (("--workers", 0, "--out", "x"), "count must be at least 1, got 0"),
+    ],
+)
+def test_workers_that_cannot_be(no_model, options, words):
+    assert words in error_of("seeds", "ioi", *options, code=2)
 
 
 @pytest.fixture

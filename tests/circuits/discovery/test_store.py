@@ -19,7 +19,6 @@ from circuits.discovery.store import (
     SWEPT_FILE,
     Store,
     owner,
-    prompt_digest,
 )
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeSums
@@ -274,7 +273,7 @@ def test_a_digest_tells_all_prompts_apart_that_differ_in_what_matters() -> None:
     changed = [replace(pairs, **{name: getattr(pairs, name) + 1}) for name in ("clean", "template")]
     changed += [replace(pairs, end=pairs.end - 1), replace(pairs, wrong=pairs.correct)]
     changed += [replace(pairs, corrupted=pairs.corrupted.flip(0)), pairs[:4], ragged_pairs(seed=1)]
-    digests = [prompt_digest(some) for some in (pairs, *changed)]
+    digests = [some.digest for some in (pairs, *changed)]
     assert len(set(digests)) == len(digests)
-    assert prompt_digest(ragged_pairs()) == digests[0]
-    assert prompt_digest(replace(pairs, clean_text=("other",) * 5)) == digests[0]
+    assert ragged_pairs().digest == digests[0]
+    assert replace(pairs, clean_text=("other",) * 5).digest == digests[0]

@@ -36,9 +36,10 @@ from circuits.errors import (
     UnsupportedModelError,
 )
 from circuits.forward import check
-from circuits.model import loading
+from circuits.model import identify, loading
 from circuits.model.catalogue import check_name
 from circuits.model.loading import UnusedWeightsWarning, load_model
+from circuits.model.placement import Placement
 from circuits.model.tokenizers import tokenizer_of
 
 SIZES = {
@@ -309,3 +310,36 @@ def test_a_model_without_a_name_is_not_the_working_directory(tiny, monkeypatch) 
         load_model("")
     with pytest.raises(UnknownModelError, match="the name of the model is empty"):
         check_name("")
+
+
+class TestSpread:
+    @pytest.mark.parametrize(
+        "device",
+        [
+            "auto",
+            {"": "cpu"},
+            {
+                "model.embed_tokens": "cpu",
+                "model.layers.0": "cpu",
+                "model.layers.1": "cpu",
+                "model.norm": "cpu",
+                "model.rotary_emb": "cpu",
+                "lm_head": "cpu",
+            },
+        ],
+    )
+    def test_it_is_the_same_model(self, checkpoint: Path, device) -> None:
+        spread, alone = load_model(checkpoint, device=device), load_model(checkpoint)
+        torch.testing.assert_close(spread(TOKENS), alone(TOKENS))
+        assert identify(spread).weight_hash == identify(alone).weight_hash
+
+    @pytest.mark.parametrize("device", ["cuda:99", "disk", "meta", 99])
+    def test_a_device_that_is_not_here_is_refused(self, checkpoint: Path, device) -> None:
+        with pytest.raises(ModelOptionError, match=r"device .* give cpu"):
+            load_model(checkpoint, device={"model.layers.0": "cpu", "": device})
+
+    def test_layers_that_are_nowhere_are_refused(self) -> None:
+        with torch.device("meta"):
+            model = tiny_llama()
+        with pytest.raises(ModelOptionError, match="tiny does not fit in the memory of the devic"):
+            Placement.of("auto", torch.float32).place(model, "tiny")

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, load_reference
+from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, load_model, load_reference
 from circuits.discover import run_discovery
 from circuits.discovery.pipeline import Pipeline
 from circuits.errors import MismatchError, ResumeError, SettingError
+from circuits.runtime.executors import EXECUTORS
+from circuits.runtime.processes import PROCESSES
 from circuits.runtime.progress import Progress
+from circuits.runtime.workers import Workers
 from circuits.studies import LuckySeedWarning, SeedRun, discover_seeds
-from circuits.studies.seeds import _Repeated
+from circuits.studies.repeated import Repeated
 from tests.circuits.conftest import RULE
 from tests.circuits.prompts import ToyTask
+from tests.circuits.runtime.jobs import LosingKind
 
 CONFIG = DiscoveryConfig(
     method="app",
@@ -183,13 +188,68 @@ def test_where_there_is_no_circuit_every_seed_says_so(toy) -> None:
     assert not study.figures["performance"].known
 
 
-def test_a_lucky_seed_is_warned_of(toy, found, monkeypatch) -> None:
-    def run(self, seed, directory, progress):
-        lucky = 99.0 if seed == 1 else 50.0 + seed % 3
-        config = replace(found.config, seed=seed)
-        return SeedRun(replace(found, config=config, performance=lucky))
+class TestWorkers:
+    def same(self, study, other) -> bool:
+        pairs = zip(study.runs, other.runs, strict=True)
+        return all(
+            replace(mine, cost=its.cost) == its
+            for one, two in pairs
+            for mine, its in ((one.found, two.found), (one.against, two.against))
+        )
 
-    monkeypatch.setattr(_Repeated, "run", run)
+    def test_they_find_what_one_process_finds(self, toy, study, tmp_path, monkeypatch) -> None:
+        settings = {"seeds": 2, "config": CONFIG, "against": "path-patching"}
+        heard = []
+        with ThreadPoolExecutor(2) as pool:
+            workers = Workers(pool, count=2)
+            found = discover_seeds(
+                *toy,
+                **settings,
+                directory=tmp_path,
+                workers=workers,
+                progress=lambda _, part: heard.append(part),
+            )
+            assert self.same(found, study)
+            assert heard == sorted(heard)
+            assert (heard[0], heard[-1]) == (0.0, 1.0)
+            monkeypatch.setattr(Workers, "run", lambda _, jobs, *__: iter(jobs))
+            again = discover_seeds(
+                *toy, **settings, directory=tmp_path, workers=workers, resume=True
+            )
+            assert self.same(again, found), "nothing was left to run"
+
+    @pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")
+    def test_a_lost_process_changes_nothing(self, tiny, tmp_path) -> None:
+        model, config = load_model(tiny), replace(CONFIG, ignore_behaviour=True)
+        alone = discover_seeds(model, "ioi", seeds=2, config=config)
+        kind = LosingKind(PROCESSES, "seed-2/work/exact.jsonl")
+        with EXECUTORS.with_entry(kind):
+            workers = Workers("losing", count=2)
+            given = {"directory": tmp_path, "workers": workers}
+            found = discover_seeds(model, "ioi", seeds=2, config=config, **given)
+        assert kind.opened[0].marker.exists()
+        pairs = zip(found.runs, alone.runs, strict=True)
+        assert all(replace(a.found, cost=b.found.cost) == b.found for a, b in pairs)
+
+    def test_they_need_a_directory(self, toy, no_run) -> None:
+        with pytest.raises(SettingError, match="workers save what they find: give a directory"):
+            discover_seeds(*toy, config=CONFIG, workers=Workers())
+
+    def test_what_a_worker_cannot_do_is_raised(self, toy, tmp_path, monkeypatch) -> None:
+        def refuse(*_: object, **__: object) -> None:
+            raise MismatchError("other weights")
+
+        monkeypatch.setattr("circuits.discovery.session.Session.open", refuse)
+        with ThreadPoolExecutor(1) as pool, pytest.raises(MismatchError, match="other weights"):
+            discover_seeds(*toy, config=CONFIG, directory=tmp_path, workers=Workers(pool))
+
+
+def test_a_lucky_seed_is_warned_of(toy, found, monkeypatch) -> None:
+    def in_session(self, session, progress):
+        lucky = 99.0 if session.config.seed == 1 else 50.0 + session.config.seed % 3
+        return SeedRun(replace(found, config=session.config, performance=lucky))
+
+    monkeypatch.setattr(Repeated, "in_session", in_session)
     with pytest.warns(
         LuckySeedWarning, match=r"seed 1, the seed that is reported.*is 99,"
     ) as warned:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from circuits.components import Head
 from circuits.errors import OverwriteError
 from circuits.runtime.progress import Progress
+from circuits.runtime.workers import Workers
 from circuits.truth import TruthRow, contestants, run_truth, truth_record
 from circuits.truth import bench as bench_module
 from tests.circuits.cli.command_line import circuits, error_of
@@ -91,6 +93,32 @@ def test_goes_on_where_it_was_cut_off(ran, tmp_path, monkeypatch) -> None:
     assert ran == ["app-exact 0", "app-sweep 0"]
     assert run_truth([SMALL], tmp_path, methods=FEW) == found
     assert ran == ["app-exact 0", "app-sweep 0"]
+
+
+def test_workers_measure_what_is_not_known(ran, tmp_path) -> None:
+    alone = run_truth([SMALL], tmp_path / "alone", methods=FEW)
+    run_truth([SMALL], tmp_path / "run", methods=FEW[:1])
+    ran.clear()
+    heard: list[float] = []
+    with ThreadPoolExecutor(1) as pool:
+        rows = run_truth(
+            [SMALL],
+            tmp_path / "run",
+            methods=FEW,
+            workers=Workers(pool, count=1),
+            progress=Progress(lambda _, part: heard.append(part), name="methods"),
+        )
+    assert rows == alone
+    assert ran == [f"{FEW[1].name} 0"]
+    assert heard[-1] == 1.0
+    assert (tmp_path / "run" / "truth.json").is_file()
+
+
+def test_processes_find_what_this_one_finds(tmp_path) -> None:
+    exact = [one for one in contestants() if one.name == "path-patching-exact"]
+    alone = run_truth([SMALL], tmp_path / "alone", methods=exact)
+    there = run_truth([SMALL], tmp_path / "there", methods=exact, workers=Workers(count=1))
+    assert there == alone
 
 
 def test_other_seeds_and_weights_are_measured_anew(ran, tmp_path, monkeypatch) -> None:
