@@ -13,6 +13,7 @@ from circuits.cli.progress import LOADING, show_progress
 from circuits.cli.terminal import out, print_json
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import CircuitsError, OverwriteError, ResumeError, SaveError
+from circuits.runtime.shortage import shortage
 from circuits.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -166,12 +167,15 @@ def _print(asked: Asked, task: Task, found: Any, shown: Shown, problem: Exceptio
         if not as_json:
             print_json(shown.circuit(found).to_dict())
         raise SaveError(
-            f"the run could not be saved to {directory} ({_reason(problem)}); "
+            f"the run could not be saved to {directory} ({_reason(problem, directory)}); "
             "its circuit is on stdout as JSON"
         ) from problem
     if not as_json:
         out.print(where_saved(directory, task.name))
 
 
-def _reason(problem: Exception) -> str:
+def _reason(problem: Exception, directory: Path | None) -> str:
+    told = shortage(problem, directory)
+    if told is not None:
+        return str(told)
     return (isinstance(problem, OSError) and problem.strerror) or str(problem)

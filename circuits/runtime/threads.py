@@ -9,6 +9,9 @@ from pathlib import Path
 
 import torch
 
+from circuits.errors import SettingError
+from circuits.runtime.sizes import MOST_THREADS
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -17,7 +20,11 @@ def use_threads(count: int | None) -> None:
     """Compute with this many threads; without, with one for each usable core.
 
     OMP_NUM_THREADS is a choice, too, and is left alone.
+
+    Raises SettingError where it is no number that there can be.
     """
+    if count is not None and not 1 <= count <= MOST_THREADS:
+        raise SettingError(f"threads must be at least 1 and at most {MOST_THREADS}, got {count}")
     if count is not None or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(usable_cores() if count is None else count)
 

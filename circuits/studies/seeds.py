@@ -23,6 +23,7 @@ from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference, check_same_shape
 from circuits.runtime.lock import only_user
 from circuits.runtime.progress import Progress, Stage
+from circuits.runtime.sizes import MOST_REPEATS
 from circuits.statistics.distribution import Outlier
 from circuits.studies.seed_result import SeedRun, SeedStudy, check_study_replaceable
 from circuits.tasks import Task, get_task
@@ -110,10 +111,14 @@ def _warned(study: SeedStudy) -> SeedStudy:
 
 
 def seed_numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    """The seeds themselves. Raises SettingError where there is none, or one twice."""
+    """The seeds themselves. Raises SettingError where there is none, one twice, or no seed."""
+    if isinstance(seeds, int) and seeds > MOST_REPEATS:
+        raise SettingError(f"seeds must be at most {MOST_REPEATS}, got {seeds}")
     numbers = tuple(range(first, first + seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
         raise SettingError(f"seeds must be at least 1, or a list of at least one seed; got {seeds}")
+    for number in (min(numbers), max(numbers)):
+        DiscoveryConfig(seed=number)
     if len(set(numbers)) < len(numbers):
         raise SettingError(f"each seed can be run once; got {', '.join(map(str, numbers))}")
     return numbers
