@@ -17,6 +17,7 @@ from benchmarks import (
     coverage,
     discovery,
     engines,
+    faults,
     recall,
     scaling,
     seeds,
@@ -35,6 +36,7 @@ SECTIONS = {
         "scaling table": scaling,
         "recall table": recall,
         "truth table": truth_table,
+        "faults table": faults,
     },
 }
 MARKER = re.compile(r"<!-- (.+?) -->")
