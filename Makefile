@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check clusters lint format bench exact rivals gpu seeds executors notebooks docs browser clean
+.PHONY: demo test check clusters lint format bench faults exact rivals gpu seeds executors notebooks docs browser clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -39,6 +39,9 @@ bench: $(VENV)/.installed  ## Measure again what README and docs/numbers.md say 
 	$(BIN)/python -m benchmarks.coverage --write
 	$(BIN)/python -m benchmarks.family_table --write
 	$(BIN)/python -m benchmarks.long_context --write
+
+faults: $(VENV)/.installed-dev  ## Kill, starve and feed every command with bad input, and count (about half an hour).
+	$(BIN)/python -m benchmarks.faults --write
 
 rivals: $(VENV)/.installed  ## The default against its rivals on ten seeds (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.rivals --write

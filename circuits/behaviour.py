@@ -17,9 +17,11 @@ from circuits.forward.passes import at_end
 from circuits.forward.prompts import readable, trim
 from circuits.metrics import Metric, accuracy, logit_diff, top_1
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.shrinking import Shrinking
 from circuits.statistics.significance import least_p_value, prompts_needed, sign_flip_p_values
 from circuits.tasks import PromptPairs
 
+_TOGETHER = Shrinking("prompts")
 LOWEST_ACCURACY = 0.6
 LEVEL = 0.01
 """P-values up to this show a behaviour; two tests must."""
@@ -177,7 +179,9 @@ def measure_behaviour(
     (1.0, True)
     """
     pairs = readable(model, pairs)
-    parts, clean, corrupted = _answered(model, pairs, batch, progress)
+    parts, clean, corrupted = _TOGETHER.run(
+        batch, lambda size: _answered(model, pairs, size, progress)
+    )
 
     def measured(by: Metric, logits: list[Tensor]) -> Float[Tensor, " prompt"]:
         return torch.cat([by(*both) for both in zip(logits, parts, strict=True)]).cpu().double()

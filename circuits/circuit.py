@@ -159,7 +159,7 @@ class Circuit:
         """
         try:
             data = json.loads(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise FormatError(f"a circuit must be JSON, but {error}") from error
         return cls.from_dict(data)
 

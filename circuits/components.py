@@ -57,7 +57,7 @@ class Head(_Ordered):
     @classmethod
     def parse(cls, text: Any) -> Head:
         """Read `9.6`; a head is returned as it is. Raises InputError on any other form."""
-        match = re.fullmatch(r"(\d+)\.(\d+)", _written(text))
+        match = re.fullmatch(r"(\d{1,9})\.(\d{1,9})", _written(text))
         if match is None:
             raise InputError(f"a head is written layer.index, for example 9.6; got {quoted(text)}")
         return cls(int(match[1]), int(match[2]))
@@ -119,7 +119,7 @@ def parse_node(text: Any) -> Node:
     written = _written(text)
     if written == _EMBEDDING:
         return Embedding()
-    if match := re.fullmatch(r"m(\d+)", written):
+    if match := re.fullmatch(r"m(\d{1,9})", written):
         return MLP(int(match[1]))
     return Head.parse(text)
 
@@ -170,7 +170,7 @@ class Receiver:
         written = _written(text)
         if written == _LOGITS:
             return cls.logits()
-        if re.fullmatch(r"m\d+", written):
+        if re.fullmatch(r"m\d{1,9}", written):
             return cls(parse_node(text), _MLP)  # type: ignore[arg-type]
         head, _, head_input = written.rpartition(".")
         if head_input not in HEAD_INPUTS:

@@ -17,6 +17,13 @@ settings.register_profile(
 settings.load_profile("repeatable")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Of `tests/faults` a share is done that is fast, unless all of it is asked for."""
+    group = parser.getgroup("faults")
+    group.addoption("--every-fault", action="store_true", help="kill, starve and feed it for long")
+    group.addoption("--write-counts", metavar="FILE", help="write down what was done")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Real models first: they take longest, and nobody should wait for the last one alone."""
     items.sort(key=lambda item: item.get_closest_marker("real") is None)

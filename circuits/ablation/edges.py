@@ -32,12 +32,14 @@ from circuits.forward.prompts import readable, trim
 from circuits.graph import ModelGraph
 from circuits.metrics import Metric
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
 
 Senders = frozenset[Head]
 Stream = Float[Tensor, "prompt pos d_model"]
 
 _PROMPTS_TOGETHER = 32
+_TOGETHER = Shrinking("prompts")
 _NOTHING: Senders = frozenset()
 
 
@@ -70,13 +72,18 @@ def edge_ablated_metric(
     (torch.Size([4]), True)
     """
     reads = senders_of(edges, model.graph())
-    pairs, parts = readable(model.bridge, pairs), []
-    for rows, report in progress.each(torch.arange(len(pairs)).split(_PROMPTS_TOGETHER)):
-        part = trim(pairs[rows])
-        with torch.no_grad():
-            resid = _final_stream(model, part, reads, report)
-            parts.append(metric(model.unembed(at_end(resid, part)), part))
-    found = torch.cat(parts)
+    pairs = readable(model.bridge, pairs)
+
+    def run(size: int) -> Float[Tensor, " prompt"]:
+        parts = []
+        for rows, report in progress.each(torch.arange(len(pairs)).split(size)):
+            part = trim(pairs[rows])
+            with torch.no_grad():
+                resid = _final_stream(model, part, reads, report)
+                parts.append(metric(model.unembed(at_end(resid, part)), part))
+        return torch.cat(parts)
+
+    found = _TOGETHER.run(_PROMPTS_TOGETHER, run)
     tokens = pairs.clean, pairs.corrupted
     check_finite(model.bridge, "the metric with paths corrupted", found, tokens)
     return found

@@ -17,8 +17,10 @@ from circuits.forward.finite import check_finite
 from circuits.forward.prompts import readable
 from circuits.metrics import Metric
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
 
+_TOGETHER = Shrinking("rows of circuits, prompts and tokens")
 _ROWS_OF_STATE = 8
 """A residual stream takes this many times less memory than what an MLP makes of it."""
 
@@ -59,13 +61,17 @@ def ablated_metric(
     kept = kept_mask(circuits, model.n_layers, model.n_heads).to(model.device)
     # Sorted by layer, so that circuits that share low layers come together.
     distinct, index = kept.unique(dim=0, return_inverse=True)
-    parts = distinct.split(max(1, _ROWS_OF_STATE * max_rows // pairs.clean.numel()))
-    with torch.no_grad():
-        start = Streams.start(model.embed(pairs.clean), pairs.end)
-        chunks = []
-        for part, report in progress.each(parts):
-            chunks.append(_run(model, pairs, replaced, start, part, metric, max_rows, report))
-    found = torch.cat(chunks)[index]
+
+    def run(rows: int) -> Float[Tensor, "circuit prompt"]:
+        parts = distinct.split(max(1, _ROWS_OF_STATE * rows // pairs.clean.numel()))
+        with torch.no_grad():
+            start = Streams.start(model.embed(pairs.clean), pairs.end)
+            chunks = []
+            for part, report in progress.each(parts):
+                chunks.append(_run(model, pairs, replaced, start, part, metric, rows, report))
+        return torch.cat(chunks)
+
+    found = _TOGETHER.run(max_rows, run)[index]
     check_finite(model.bridge, "the metric with heads replaced", found, [pairs.clean])
     return found
 

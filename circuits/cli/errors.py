@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 
 from circuits.cli.terminal import err, first_line, print_error, print_warning, quietly
 from circuits.errors import CircuitsError, InputError
+from circuits.runtime.shortage import shortage
 
 FAILED, MISUSED, INTERRUPTED = 1, 2, 130
 # typer brings its own copy of click, or uses click's, depending on its version.
@@ -47,6 +48,7 @@ class OneSentenceErrors(TyperGroup):
         words = [word for word in given if word not in (*_DEBUG, *_QUIET)] or ["--help"]
         debug, quiet = (any(flag in given for flag in flags) for flags in (_DEBUG, _QUIET))
         try:
+            _check_readable(words)
             _check_not_empty(words)
             with quietly(quiet), _warnings_as_lines(show_all=debug):
                 code = super().main(words, *rest, standalone_mode=False, **extra)
@@ -61,6 +63,18 @@ class OneSentenceErrors(TyperGroup):
         if standalone_mode:
             sys.exit(code)
         return code
+
+
+def _check_readable(words: list[str]) -> None:
+    """What is no UTF-8 can name a file, and can be written into none: a result would be lost."""
+    for word in words:
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise UsageError(
+                f"every argument must be UTF-8, and {word!r} is not: rename the file, or give "
+                "another name"
+            ) from None
 
 
 def _check_not_empty(words: list[str]) -> None:
@@ -88,18 +102,12 @@ def _expected_message(error: Exception) -> str | None:
     """What to say of an error that input or surroundings explain; None for one of ours."""
     if isinstance(error, CircuitsError):
         return str(error)
+    if (told := shortage(error)) is not None:
+        return str(told)
     if isinstance(error, OSError):
         named = error.filename and error.strerror
         return f"{error.filename}: {error.strerror}" if named else error.strerror or str(error)
-    if _is_out_of_memory(error):
-        return "out of memory; lower --memory-budget or --n-prompts, or choose a smaller --dtype"
     return None
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # On a GPU torch has an error of its own for it, on a CPU only a text.
-    named = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
-    return named or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))
 
 
 def _defect(error: Exception, words: list[str]) -> str:

@@ -9,6 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.main import get_command
 
+from circuits.runtime.sizes import LARGEST_SEED, MOST_THREADS
+
 _MODEL, _OUTPUT = "Model", "Output"
 _OLD_NAMES = {"output": "out"}
 """Of options that were called otherwise, and still can be."""
@@ -110,13 +112,19 @@ DataType = Annotated[
 ]
 Seed = Annotated[
     int | None,
-    typer.Option(metavar="N", help="Seed of the prompts; the same gives the same; default 0."),
+    typer.Option(
+        metavar="N",
+        min=0,
+        max=LARGEST_SEED,
+        help="Seed of the prompts; the same gives the same; default 0.",
+    ),
 ]
 Threads = Annotated[
     int | None,
     typer.Option(
         metavar="N",
         min=1,
+        max=MOST_THREADS,
         help="Threads to compute with; default OMP_NUM_THREADS, or the cores that this process "
         "may really use (affinity, container quota).",
     ),

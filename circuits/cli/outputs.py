@@ -11,7 +11,11 @@ from pathlib import Path
 
 from circuits.cli.errors import UsageError
 from circuits.cli.terminal import print_note
-from circuits.runtime.files import made_directory, write_file
+from circuits.errors import shortened
+from circuits.runtime.files import check_writable, made_directory, write_file
+from circuits.runtime.shortage import shortage
+
+_LONGEST_NAME = 200
 
 
 @contextmanager
@@ -23,33 +27,47 @@ def output_directory(directory: Path | None) -> Iterator[None]:
     if directory is None:
         yield
         return
-    if directory.exists() and not directory.is_dir():
-        raise UsageError(f"--out {directory} is a file: name a directory to write the run to")
     with ExitStack() as made:
         try:
+            if directory.exists() and not directory.is_dir():
+                raise UsageError(
+                    f"--out {directory} is a file: name a directory to write the run to"
+                )
             made.enter_context(made_directory(directory))
             with tempfile.TemporaryFile(dir=directory):
                 pass
         except OSError as error:
             raise UsageError(
-                f"--out {directory} cannot be written to ({error.strerror}): name another directory"
+                f"--out {shortened(str(directory), _LONGEST_NAME)} cannot be written to "
+                f"({error.strerror}): name another directory"
             ) from error
         yield
 
 
 def check_output_file(path: Path | None, option: str = "--out") -> None:
     """Refuse, before the work, a file that cannot be written. Raises UsageError."""
-    if path is not None and path.is_dir():
-        raise UsageError(f"{option} {path} is a directory: name a file in it")
-    if path is not None and not path.parent.is_dir():
-        raise UsageError(f"{option} {path}: there is no directory {path.parent}")
+    if path is None:
+        return
+    try:
+        if path.is_dir():
+            raise UsageError(f"{option} {path} is a directory: name a file in it")
+        if not path.parent.is_dir():
+            raise UsageError(f"{option} {path}: there is no directory {path.parent}")
+        check_writable(path)
+    except OSError as error:
+        raise UsageError(
+            f"{option} {shortened(str(path), _LONGEST_NAME)} cannot be written ({error.strerror}): "
+            "name another file"
+        ) from error
 
 
 def write_output(path: Path, content: bytes, option: str = "--out") -> None:
-    """Write a file whole or not at all. Raises UsageError where that cannot be."""
+    """Write a file whole or not at all. Raises UsageError, NotEnoughSpaceError."""
     try:
         write_file(path, content)
     except OSError as error:
+        if (told := shortage(error, path)) is not None:
+            raise told from error
         raise UsageError(f"{option} {path} cannot be written ({error.strerror})") from error
 
 

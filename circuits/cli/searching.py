@@ -14,6 +14,7 @@ from circuits.cli.terminal import out, print_json
 from circuits.cli.worker_options import asked_workers
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import CircuitsError, OverwriteError, ResumeError, SaveError
+from circuits.runtime.shortage import shortage
 from circuits.runtime.workers import Workers, check_workers
 from circuits.tasks import Task, get_task
 
@@ -175,12 +176,15 @@ def _print(asked: Asked, task: Task, found: Any, shown: Shown, problem: Exceptio
         if not as_json:
             print_json(shown.circuit(found).to_dict())
         raise SaveError(
-            f"the run could not be saved to {directory} ({_reason(problem)}); "
+            f"the run could not be saved to {directory} ({_reason(problem, directory)}); "
             "its circuit is on stdout as JSON"
         ) from problem
     if not as_json:
         out.print(where_saved(directory, task.name))
 
 
-def _reason(problem: Exception) -> str:
+def _reason(problem: Exception, directory: Path | None) -> str:
+    told = shortage(problem, directory)
+    if told is not None:
+        return str(told)
     return (isinstance(problem, OSError) and problem.strerror) or str(problem)

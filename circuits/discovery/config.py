@@ -12,7 +12,7 @@ from circuits.metrics.registry import METRICS
 from circuits.patching.estimators import ESTIMATORS
 from circuits.pruning.rule import PruningRule
 from circuits.runtime.settings import Checked, checked_names, default_of, in_words, setting
-from circuits.runtime.sizes import MOST_PROMPTS, parse_bytes
+from circuits.runtime.sizes import LARGEST_SEED, MOST_PROMPTS, parse_bytes
 from circuits.scores.registry import SCORERS, Contrast, ScoreSettings
 from circuits.search.rules import SelectionRule
 from circuits.search.source import SEARCHES, SearchSettings
@@ -81,7 +81,13 @@ class DiscoveryConfig(Checked):
     n_prompts: int = setting(
         16, "Prompt pairs to discover on.", least=1, most=MOST_PROMPTS, metavar="N"
     )
-    seed: int = setting(0, "Seed of the prompts; the same gives the same.", metavar="N")
+    seed: int = setting(
+        0,
+        "Seed of the prompts; the same gives the same.",
+        least=0,
+        most=LARGEST_SEED,
+        metavar="N",
+    )
     metric: str = setting(
         "logit_diff",
         "From the logits where the answer is read to one number.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 from torch import Tensor
@@ -20,13 +20,14 @@ from circuits.graph import ModelGraph
 from circuits.patching import EdgeSums, EdgeValues
 from circuits.pruning import Pruning
 from circuits.runtime.journal import Journal
-from circuits.runtime.tensor_files import KeptTensors
+from circuits.runtime.tensor_files import KeptTensors, warn_of_damage
 
 EXACT_FILE, SWEPT_FILE, PRUNED_FILE = "exact.jsonl", "swept.safetensors", "pruned.safetensors"
 RANKED_FILE = "ranked.safetensors"
 _FORMAT = {"format": "by edge and prompt"}
 """Part of the key: what was kept in another form is read as that, or computed again."""
 Key = Mapping[str, Any]
+Read = TypeVar("Read")
 Pruned = tuple[dict[str, Pruning], dict[str, Tensor]]
 _PRUNINGS: TypeAdapter[dict[str, Pruning]] = TypeAdapter(dict[str, Pruning])
 
@@ -53,10 +54,22 @@ class Store:
         self.on_keep: Callable[[], None] = lambda: None
         self._journal: Journal | None = None
         if directory is not None and is_begun_of(directory, self.key):
-            for record in self._begun(directory).records:
-                senders = [parse_node(name) for name in record["senders"]]
-                self.known.put(Receiver.parse(record["receiver"]), senders, record["effects"])
+            self._learn_again(directory)
         self._kept: dict[str, KeptTensors] = {}
+
+    def _learn_again(self, directory: Path) -> None:
+        """Take in what is kept; what fits no edge of the model is left out."""
+        unread = 0
+        for record in self._begun(directory).records:
+            try:
+                senders = [parse_node(name) for name in record["senders"]]
+                effects = [float(effect) for effect in record["effects"]]
+                self.known.put(Receiver.parse(record["receiver"]), senders, effects)
+            except (KeyError, TypeError, ValueError, RuntimeError):
+                # Versions without checksums kept records, too: one may say anything.
+                unread += 1
+        if unread:
+            warn_of_damage(directory / EXACT_FILE, f"{unread} of its records")
 
     def learn(self, receiver: Receiver, senders: Sequence[Node], effects: Sequence[float]) -> None:
         """Keep exact effects, which `known` has already."""
@@ -69,14 +82,17 @@ class Store:
 
     def estimates(self, name: str, key: Key) -> EdgeSums | None:
         """What an estimator found, as far as it got; going on with it changes nothing here."""
-        found = self._get(_file_of(name), {**key, **_FORMAT, "engine": name})
+        file, graph = _file_of(name), self.graph
+        found = self._get(file, {**key, **_FORMAT, "engine": name})
         if found is not None:
             tensors = {name: t.clone() for name, t in found.tensors.items()}
-            return EdgeSums.of_tensors(self.graph, tensors)
+            return self._understood(file, lambda: EdgeSums.of_tensors(graph, tensors))
         old = self._get(SWEPT_FILE, {**key, **legacy.SWEPT_FORMAT}) if name == "sweep" else None
         if old is None:
             return None
-        return EdgeSums.of_tensors(self.graph, legacy.swept_tensors(old.tensors, self.graph))
+        return self._understood(
+            file, lambda: EdgeSums.of_tensors(graph, legacy.swept_tensors(old.tensors, graph))
+        )
 
     def keep_estimates(self, name: str, key: Key, sums: EdgeSums) -> None:
         """Keep what an estimator found, whole or begun."""
@@ -85,7 +101,11 @@ class Store:
     def pruned(self, key: Key) -> Pruned | None:
         """Prunings and the scores behind them."""
         found = self._get(PRUNED_FILE, key)
-        return None if found is None else (_PRUNINGS.validate_json(found.note), found.tensors)
+        if found is None:
+            return None
+        return self._understood(
+            PRUNED_FILE, lambda: (_PRUNINGS.validate_json(found.note), found.tensors)
+        )
 
     def keep_pruned(self, key: Key, pruned: Pruned) -> None:
         """Keep prunings and the scores behind them."""
@@ -106,6 +126,15 @@ class Store:
             directory.mkdir(parents=True, exist_ok=True)
             self._journal = Journal(directory / EXACT_FILE, self.key)
         return self._journal
+
+    def _understood(self, name: str, read: Callable[[], Read]) -> Read | None:
+        """What is read from a file; None where it holds something else than it says."""
+        try:
+            return read()
+        except (LookupError, TypeError, ValueError, RuntimeError):
+            # Versions without checksums kept such files, too.
+            warn_of_damage(Path(name) if self.directory is None else self.directory / name)
+            return None
 
     def _get(self, name: str, key: Key) -> KeptTensors | None:
         where = self.directory

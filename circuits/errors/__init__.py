@@ -215,10 +215,18 @@ class DownloadError(ModelError):
 
 
 class NotEnoughSpaceError(ModelError):
-    """The disk of the model cache has too little room for a model's weights.
+    """A disk has too little room for a model's weights or for results, or cannot be written to.
 
     >>> issubclass(NotEnoughSpaceError, ModelError), issubclass(NotEnoughSpaceError, InputError)
     (True, False)
+    """
+
+
+class NotEnoughMemoryError(ModelError, MemoryError):
+    """A model, or what is computed with it, does not fit into memory.
+
+    >>> issubclass(NotEnoughMemoryError, MemoryError)
+    True
     """
 
 

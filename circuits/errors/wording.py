@@ -36,16 +36,16 @@ def plural(kind: str) -> str:
 
 
 def cause(error: BaseException | str) -> str:
-    """Shorten an error's message to a line that can be quoted inside another message.
+    r"""Shorten an error's message to a line that can be quoted inside another message.
 
-    At most 200 characters of its first line, without the full stop; the error's class where it has
-    no message.
+    At most 200 characters of its first line (of two, where the first ends in a colon), without the
+    full stop; the error's class where it has no message.
 
-    >>> cause(OSError("The disk is full."))
-    'The disk is full'
+    >>> cause(OSError("The disk is full.")), cause("field 'n':\n  it is no number")
+    ('The disk is full', "field 'n': it is no number")
     """
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
+    text = " ".join(lines[: 2 if lines and lines[0].endswith(":") else 1]) or type(error).__name__
     return shortened(text, _LONGEST_CAUSE).rstrip(".")
 
 

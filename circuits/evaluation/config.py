@@ -7,7 +7,7 @@ from typing import Literal, get_args
 
 from circuits.errors import SettingError, unknown_name
 from circuits.runtime.settings import Checked, setting
-from circuits.runtime.sizes import MOST_PROMPTS
+from circuits.runtime.sizes import LARGEST_SEED, MOST_PROMPTS
 
 Ablation = Literal["mean", "resample", "zero"]
 Ranking = Literal["signed", "absolute"]
@@ -37,7 +37,12 @@ class EvaluationConfig(Checked):
     )
     n_prompts: int = setting(64, "Held-out prompt pairs.", least=2, most=MOST_PROMPTS, metavar="N")
     seed: int | None = setting(
-        None, "Seed of the held-out prompts.", otherwise="the discovery's plus 1", metavar="N"
+        None,
+        "Seed of the held-out prompts.",
+        least=0,
+        most=LARGEST_SEED,
+        otherwise="the discovery's plus 1",
+        metavar="N",
     )
     rankings: tuple[Ranking, ...] = RANKINGS
     score: str | None = setting(

@@ -108,7 +108,7 @@ def from_eap_graph(text: str, reading: GraphReading | None = None) -> Imported:
 def _read(text: str, n_kv_heads: int | None) -> _Graph:
     try:
         data = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"a graph must be JSON, but {error}") from error
     data = _object(data, "the file")
     if data.get("n_pos") is not None:
@@ -202,10 +202,13 @@ def _score(found: Any, name: str) -> float | None:
     value = found.get("score") if isinstance(found, dict) else None
     if value is None:
         return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value):
-        raise FormatError(f"edges[{name!r}].score must be a finite number, got {value!r}")
-    return float(value)
+    try:
+        score = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        score = math.nan
+    if not math.isfinite(score):
+        raise FormatError(f"edges[{name!r}].score must be a finite number, got {quoted(value)}")
+    return score
 
 
 def _top(graph: _Graph, reading: GraphReading) -> tuple[frozenset[Head], Scores]:

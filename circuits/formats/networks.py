@@ -16,6 +16,7 @@ from circuits.errors import FormatError, quoted
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
 from circuits.formats.registry import Known
+from circuits.runtime.told import told_as
 
 if TYPE_CHECKING:
     from networkx import Graph, MultiDiGraph
@@ -99,18 +100,18 @@ def from_node_link(text: str) -> Imported:
         FormatError: It is none, or no circuit.
 
     """
-    from networkx import NetworkXException, node_link_graph
+    from networkx import node_link_graph
 
     try:
         data = json.loads(text)
-        name = "edges" if "edges" in data else "links"
-        graph = node_link_graph(data, edges=name)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"a node-link graph must be JSON, but {error}") from error
-    except (KeyError, TypeError, AttributeError, NetworkXException, RecursionError) as error:
-        raise FormatError(
-            f"this is no node-link graph of networkx: {type(error).__name__}: {error}"
-        ) from error
+    attributes = data.get("graph", {}) if isinstance(data, dict) else data
+    if not isinstance(attributes, dict):
+        raise FormatError(f"a node-link graph is a JSON object, and has one, got {quoted(data)}")
+    what = "this is no node-link graph of networkx"
+    with told_as(FormatError, what, "give what its node_link_data wrote"):
+        graph = node_link_graph(data, edges="edges" if "edges" in data else "links")
     return Imported(from_networkx(graph))
 
 

@@ -19,9 +19,11 @@ from circuits.forward.positions import ActivePositions
 from circuits.forward.prompts import check_any, readable
 from circuits.graph import Mlps, ModelGraph
 from circuits.metrics import Metric, logit_diff
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
 
 PROMPTS_TOGETHER = 32
+_TOGETHER = Shrinking("prompts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,10 +108,14 @@ class Activations:
     def batches(self) -> tuple[Batch, ...]:
         """All prompts, a few at a time, short ones first."""
         order = torch.argsort(self.pairs.end.cpu(), stable=True)
-        found = tuple(
-            Batch(rows, PairedActivations.of(self.model, self.pairs[rows], self.metric))
-            for rows in order.split(PROMPTS_TOGETHER)
-        )
+
+        def run(size: int) -> tuple[Batch, ...]:
+            return tuple(
+                Batch(rows, PairedActivations.of(self.model, self.pairs[rows], self.metric))
+                for rows in order.split(size)
+            )
+
+        found = _TOGETHER.run(PROMPTS_TOGETHER, run)
         both = torch.stack([_in_order(found, "clean"), _in_order(found, "corrupted")])
         pairs = readable(self.model.bridge, self.pairs)
         check_finite(self.model.bridge, "the metric", both, [pairs.clean, pairs.corrupted])

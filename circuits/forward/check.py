@@ -15,7 +15,9 @@ from circuits.forward.extraction import architecture_of, vocabulary_of
 from circuits.forward.finite import check_finite
 from circuits.forward.model import LayeredModel, in_pieces
 from circuits.forward.passes import run_layers
+from circuits.runtime.told import told_as
 
+_SEE_MODELS = "see `circuits models` for families that can"
 _LONGEST_WINDOW_CHECKED = 128
 _checked: WeakKeyDictionary[TransformerBridge, set[torch.dtype]] = WeakKeyDictionary()
 """The dtypes that each model was checked in."""
@@ -53,16 +55,11 @@ def check_reproduces(
     """
     architecture = architecture_of(bridge)
     with torch.no_grad():
-        try:
+        with told_as(UnsupportedModelError, f"{architecture} cannot be run in pieces", _SEE_MODELS):
             tokens, ours = _run_in_pieces(bridge, n_tokens)
-        except torch.OutOfMemoryError:
-            raise
-        except (AttributeError, RuntimeError, TypeError, LookupError, ValueError) as error:
-            raise UnsupportedModelError(
-                f"{architecture} cannot be run in pieces ({error}); "
-                "see `circuits models` for the families that can"
-            ) from error
-        theirs = bridge(tokens)
+        # What a checkpoint's config says is read by the model's own code on its first prompt.
+        with told_as(UnsupportedModelError, f"{architecture} cannot be run at all", _SEE_MODELS):
+            theirs = bridge(tokens)
     for whose, logits in (("own logits", theirs), ("logits, run in pieces,", ours)):
         largest = reduce(logits, "prompt pos vocab -> prompt", "max")
         check_finite(bridge, f"the largest of {architecture}'s {whose}", largest, [tokens])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -19,6 +18,7 @@ from huggingface_hub.errors import (
 
 from circuits.errors import DownloadError, UnknownModelError, cause
 from circuits.runtime.progress import Note
+from circuits.runtime.shortage import shortage
 
 DEFAULT_MODEL = "smollm2-135m"
 """What is loaded where no model is named."""
@@ -30,7 +30,7 @@ _TEXT_FILES = ["*.json", "*.txt", "*.model", "*.tiktoken", "*.jinja"]
 _SAFETENSORS = "model*.safetensors"
 _TORCH_WEIGHTS = "pytorch_model*.bin"
 _VOCABULARY_FILES = ("tokenizer.json", "vocab.*", "tekken.json", "*.model", "*.tiktoken")
-ADAPTER_FILE = "adapter_config.json"
+CONFIG_FILE, ADAPTER_FILE = "config.json", "adapter_config.json"
 _INDEX_FILES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 
 
@@ -127,8 +127,6 @@ def model_directory(
         from circuits.model.default_weights import default_model_directory
 
         return default_model_directory(progress=progress, check_weights=weights)
-    if name_or_path == "":
-        raise _unknown("", "the name is empty")
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return _checkpoint(path)
@@ -207,7 +205,7 @@ def _shards(index: Path) -> set[str]:
 
 
 def _checkpoint(path: Path) -> Path:
-    if not (path / "config.json").is_file():
+    if not (path / CONFIG_FILE).is_file():
         if (path / ADAPTER_FILE).is_file():
             raise UnknownModelError(
                 f"{path} is an adapter without its model: merge it first (merge_and_unload of "
@@ -263,16 +261,18 @@ def _download(name: str, weights: bool) -> Path:
         raise _unknown(name, "no such model on the Hugging Face hub, or a private one") from error
     # The client lets through errors of its HTTP library, which differ from version to version.
     except Exception as error:
+        if (told := shortage(error, huggingface_hub.constants.HF_HUB_CACHE)) is not None:
+            raise told from error
         raise _unreachable(name, error) from error
     return _checkpoint(directory)
 
 
-def _snapshot(name: str, patterns: Sequence[str]) -> Path:
+def _snapshot(name: str, patterns: list[str]) -> Path:
     repository, revision = _revised(name)
     directory = huggingface_hub.snapshot_download(
         repository,
         revision=revision,
-        allow_patterns=list(patterns),
+        allow_patterns=patterns,
         ignore_patterns=["*/*"],
         etag_timeout=_HUB_TIMEOUT_SECONDS,
     )

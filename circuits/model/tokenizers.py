@@ -14,10 +14,13 @@ from weakref import WeakKeyDictionary
 from transformer_lens.model_bridge import TransformerBridge
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from circuits.errors import ModelError, cause
-from circuits.model.catalogue import DEFAULT_MODEL, has_vocabulary, model_directory
-from circuits.model.default_weights import quiet_transformers
+from circuits.errors import ModelError
+from circuits.model.catalogue import CONFIG_FILE, DEFAULT_MODEL, has_vocabulary, model_directory
+from circuits.model.quiet import quiet_transformers
 from circuits.runtime.progress import Note
+from circuits.runtime.told import check_regular, told_as
+
+_FILES = (CONFIG_FILE, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 _originals: WeakKeyDictionary[TransformerBridge, PreTrainedTokenizerBase] = WeakKeyDictionary()
 
@@ -46,14 +49,11 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase | None:
     # transformers makes up an empty tokenizer for a directory without one.
     if not has_vocabulary(directory):
         return None
-    try:
-        with quiet_transformers():
-            return _from_pretrained(directory)
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise ModelError(
-            f"the tokenizer in {directory} cannot be read ({cause(error)}): download the model "
-            "again, or remove the tokenizer's files and pass token ids"
-        ) from error
+    check_regular(directory)
+    advice = "download the model again, or remove the tokenizer's files and pass token ids"
+    what, files = f"the tokenizer in {directory} cannot be read", map(directory.joinpath, _FILES)
+    with told_as(ModelError, what, advice, files), quiet_transformers():
+        return _from_pretrained(directory)
 
 
 def remember_tokenizer(bridge: TransformerBridge, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -101,7 +101,8 @@ def _reread(present: PreTrainedTokenizerBase) -> PreTrainedTokenizerBase | None:
     try:
         with quiet_transformers():
             reread = _from_pretrained(present.name_or_path)
-    except (OSError, ValueError, KeyError, ImportError):
+    except Exception:
+        # Files that are gone, or of something else by now, raise anything.
         return None
     # A name can be reused: the files must still hold the vocabulary that the bridge speaks.
     return reread if reread.get_vocab().items() <= present.get_vocab().items() else None

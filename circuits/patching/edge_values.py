@@ -172,7 +172,9 @@ class EdgeSums:
     @property
     def is_whole(self) -> bool:
         """Whether every prompt is in the sums."""
-        return self.batches * self.batch_size >= self.changes.values.shape[-1]
+        # Batches are counted, and may be smaller than their size.
+        known = ~self.changes.values.isnan()
+        return bool(reduce(known, "receiver sender prompt -> prompt", "any").all())
 
     def add(
         self,
@@ -203,8 +205,12 @@ class EdgeSums:
             NonFiniteError: A change is NaN or infinite.
 
         """
+        self.take_in(prompts)
         self.scale += float((clean.cpu().double() - corrupted.cpu().double()).sum())
         self.batches += 1
+
+    def take_in(self, prompts: Int[Tensor, " prompt"]) -> None:
+        """Take in what was added of some of a batch's prompts. Raises as `finish_batch` does."""
         for kind, rows, columns, values in self._waiting:
             row, column = (torch.tensor(places, dtype=torch.long) for places in (rows, columns))
             place = (row[:, None, None], column[:, None], prompts.cpu())
@@ -214,6 +220,10 @@ class EdgeSums:
             else:
                 found = found.nan_to_num(torch.inf, torch.inf)
             kind.values[place] = rearrange(found, "sender prompt unit -> unit sender prompt")
+        self._waiting.clear()
+
+    def forget(self) -> None:
+        """Leave out what was added and not yet taken in."""
         self._waiting.clear()
 
     def normalised(self) -> EdgeEstimates:

@@ -14,9 +14,11 @@ from circuits.forward.activations import Activations
 from circuits.forward.finite import check_finite
 from circuits.patching.edge_values import EdgeValues, checked_scale
 from circuits.patching.estimators import ChangesInto, ReceiverEstimator
-from circuits.patching.plan import SENDERS_TOGETHER, plan_work
+from circuits.patching.plan import SENDERS_TOGETHER, Plan, plan_work
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
 
+_TOGETHER = Shrinking("prompts")
 Learn = Callable[[Receiver, Sequence[Node], Sequence[float]], None]
 Groups = Sequence[tuple[Node, ...]]
 Elsewhere = Callable[[Receiver, Groups], Iterable[Sequence[float]]]
@@ -62,6 +64,7 @@ class MeasuredEffects:
         self._activations, self._estimator = activations, estimator
         self._elsewhere = elsewhere
         self._memory_bytes, self._learn = memory_bytes, learn
+        self._opened: tuple[int, list[tuple[PromptPairs, ChangesInto]]] | None = None
         self.known = known
 
     def into(
@@ -98,20 +101,25 @@ class MeasuredEffects:
         return [float(effects[graph.column(sender)]) for sender in senders]
 
     @cached_property
-    def _opened(self) -> list[tuple[PromptPairs, ChangesInto]]:
-        """Each batch of prompts, and the estimator on it."""
-        activations = self._activations
-        heads = self.known.graph.heads
-        plan = plan_work(
+    def _plan(self) -> Plan:
+        activations, heads = self._activations, self.known.graph.heads
+        return plan_work(
             activations.model, activations.pairs, heads, self._memory_bytes, SENDERS_TOGETHER
         )
-        return [
-            (
-                batch.pairs,
-                self._estimator.open(batch, plan.max_rows, plan.kept_bytes // plan.n_batches),
-            )
-            for batch in activations.split(plan.batch_size)
-        ]
+
+    def _open(self, size: int) -> list[tuple[PromptPairs, ChangesInto]]:
+        """Each batch of so many prompts, and the estimator on it; what was opened before is left.
+
+        Where there was less memory than was planned for, nothing is kept.
+        """
+        if self._opened is None or self._opened[0] != size:
+            plan, self._opened = self._plan, None
+            kept = plan.kept_bytes // plan.n_batches if size == plan.batch_size else 0
+            rows = max(1, plan.max_rows * size // plan.batch_size)
+            batches = self._activations.split(size)
+            opened = [(one.pairs, self._estimator.open(one, rows, kept)) for one in batches]
+            self._opened = size, opened
+        return self._opened[1]
 
     @cached_property
     def _scale(self) -> float:
@@ -125,9 +133,15 @@ class MeasuredEffects:
 
     def measure(self, receiver: Receiver, senders: tuple[Node, ...]) -> list[float]:
         """Normalised effects of some senders below a receiver, measured anew."""
-        bridge, sums = self._activations.model.bridge, []
-        for pairs, changes_into in self._opened:
-            changes = changes_into(receiver, senders)
-            check_finite(bridge, "an effect", changes, [pairs.clean, pairs.corrupted])
-            sums.append(changes.cpu().double().sum(-1))
-        return (torch.stack(sums).sum(0) / self._scale).tolist()
+        bridge = self._activations.model.bridge
+
+        def sums(size: int) -> list[Float[Tensor, " sender"]]:
+            found = []
+            for pairs, changes_into in self._open(size):
+                changes = changes_into(receiver, senders)
+                check_finite(bridge, "an effect", changes, [pairs.clean, pairs.corrupted])
+                found.append(changes.cpu().double().sum(-1))
+            return found
+
+        found = _TOGETHER.run(self._plan.batch_size, sums)
+        return (torch.stack(found).sum(0) / self._scale).tolist()

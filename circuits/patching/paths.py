@@ -10,14 +10,17 @@ from torch import Tensor
 from circuits.components import Head, Receiver
 from circuits.errors import SettingError
 from circuits.forward import LayeredModel, TransformerBridge
-from circuits.forward.activations import Activations
+from circuits.forward.activations import Activations, Batch
 from circuits.metrics import Metric, logit_diff
 from circuits.patching.edge_values import EdgeSums, EdgeValues
 from circuits.patching.estimators import ESTIMATORS, EdgeEstimator, ReceiverEstimator
 from circuits.patching.measured import MeasuredEffects
 from circuits.patching.plan import Plan, plan_work
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
+
+_TOGETHER = Shrinking("prompts")
 
 
 def path_effects(
@@ -130,12 +133,13 @@ def edge_sums(
     >>> sums.changes.values.shape  # receiver, sender, prompt
     torch.Size([25, 12, 4])
     """
-    sums = begun
-    if sums is None:
+    sums, most = begun, max(len(batch.prompts) for batch in activations.batches)
+    # Where memory was too short to run as many prompts together, other batches were begun with.
+    if sums is None or sums.batch_size > most:
         sums = EdgeSums(
             activations.graph(),
             len(activations.pairs),
-            plan.batch_size,
+            min(plan.batch_size, most),
             has_remainders=estimator.has_remainders,
         )
     batches = list(activations.split(sums.batch_size))
@@ -143,7 +147,16 @@ def edge_sums(
     for number, (batch, part) in enumerate(progress.each(batches, weights)):
         if number < sums.batches:
             continue
-        estimator.add(batch, heads, sums, plan.max_rows, part)
+
+        def add(size: int, batch: Batch = batch, part: Progress = part) -> None:
+            sums.forget()
+            pieces = list(batch.split(size))
+            rows = max(1, plan.max_rows // len(pieces))
+            for piece, share in part.each(pieces):
+                estimator.add(piece, heads, sums, rows, share)
+                sums.take_in(piece.prompts)
+
+        _TOGETHER.run(len(batch.prompts), add)
         sums.finish_batch(batch.prompts, batch.paired.clean_metric, batch.paired.corrupted_metric)
         keep(sums)
     return sums

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -75,6 +76,16 @@ def write_file(path: Path, content: bytes) -> None:
         write_atomically({Path(os.path.realpath(path)): content})
 
 
+def check_writable(path: Path) -> None:
+    """Raise OSError where `write_file` could not write: a name too long, or a directory closed."""
+    if is_written_into(path):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return
+    with ExitStack() as stack:
+        _stage(Path(os.path.realpath(path)), b"", stack)
+
+
 def is_written_into(path: Path) -> bool:
     """Whether a path is something that cannot be replaced by a file."""
     try:
@@ -104,7 +115,7 @@ def made_directory(directory: Path) -> Iterator[None]:
 def _stage(path: Path, content: bytes, stack: ExitStack) -> Path:
     """Write beside the target, under a lock that lasts as long as the process, or the stack."""
     if path.is_dir():
-        raise IsADirectoryError(21, "Is a directory", str(path))
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     stack.callback(partial.unlink, missing_ok=True)
     # The mode follows the umask.
@@ -112,10 +123,28 @@ def _stage(path: Path, content: bytes, stack: ExitStack) -> Path:
     file = stack.enter_context(os.fdopen(descriptor, "wb"))
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    file.write(content)
-    file.flush()
-    os.fsync(descriptor)
+    with naming(path):
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
     return partial
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Errors of an open file say which it is, as those of opening one do.
+
+    >>> with naming(Path("run.json")):
+    ...     raise OSError(28, "No space left on device")
+    Traceback (most recent call last):
+    OSError: [Errno 28] No space left on device: 'run.json'
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 def _remove_leftovers(files: Mapping[Path, bytes]) -> None:

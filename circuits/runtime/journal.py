@@ -12,7 +12,7 @@ from typing import Any
 
 from xxhash import xxh3_128_hexdigest
 
-from circuits.runtime.files import DamagedFileWarning, write_atomically
+from circuits.runtime.files import DamagedFileWarning, naming, write_atomically
 from circuits.runtime.reading import read_file
 
 Record = dict[str, Any]
@@ -51,7 +51,7 @@ class Journal:
 
     def append(self, record: Record) -> None:
         """Add a record."""
-        with self.path.open("ab") as file:
+        with naming(self.path), self.path.open("ab") as file:
             file.write(self._line(_RECORD, record))
             file.flush()
             os.fsync(file.fileno())

@@ -78,7 +78,11 @@ class Setting:
             "at most": self.most,
             "below": self.below,
         }
-        return " and ".join(f"{word} {n:g}" for word, n in limits.items() if n is not None)
+        return " and ".join(
+            f"{word} {n:g}" if isinstance(n, float) else f"{word} {n}"
+            for word, n in limits.items()
+            if n is not None
+        )
 
     def check(self, name: str, value: Any) -> None:
         """Raise SettingError where a value is not allowed."""

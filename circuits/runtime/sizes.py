@@ -8,6 +8,11 @@ MOST_HEADS = 100_000
 """In all layers together; the largest models that are published have less than 20,000."""
 MOST_PROMPTS = 100_000
 """More than any run needs: a number in a file must not decide how long one waits."""
+MOST_REPEATS = 10_000
+"""Of seeds and of trials, for the same reason."""
+LARGEST_SEED = 2**32 - 1
+"""The largest that everything which is seeded takes: Python, torch, numpy and Optuna."""
+MOST_THREADS = 1024
 
 
 def parse_bytes(size: str) -> int:

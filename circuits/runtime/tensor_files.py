@@ -40,11 +40,7 @@ class KeptTensors:
                 return found
         except (OSError, SafetensorError):
             pass
-        warnings.warn(
-            f"{path} is damaged and is left out; what it held is computed again",
-            DamagedFileWarning,
-            stacklevel=4,
-        )
+        warn_of_damage(path)
         return None
 
     def write(self, path: Path) -> None:
@@ -60,3 +56,14 @@ class KeptTensors:
             digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             digest.update(tensor.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         return digest.hexdigest()
+
+
+def warn_of_damage(path: Path, part: str = "") -> None:
+    """Say that a file, or a part of it, is left out. Whoever asked is four calls up."""
+    left_out = f": {part} cannot be read and are left out" if part else " and is left out"
+    held = "they" if part else "it"
+    warnings.warn(
+        f"{path} is damaged{left_out}; what {held} held is computed again",
+        DamagedFileWarning,
+        stacklevel=5,
+    )

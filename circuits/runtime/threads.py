@@ -7,6 +7,9 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from circuits.errors import SettingError
+from circuits.runtime.sizes import MOST_THREADS
+
 _CGROUPS = Path("/sys/fs/cgroup")
 _MEMBERSHIP = Path("/proc/self/cgroup")
 
@@ -15,9 +18,13 @@ def use_threads(count: int | None) -> None:
     """Compute with this many threads; without, with one for each usable core.
 
     OMP_NUM_THREADS is a choice, too, and is left alone.
+
+    Raises SettingError where it is no number that there can be.
     """
     import torch
 
+    if count is not None and not 1 <= count <= MOST_THREADS:
+        raise SettingError(f"threads must be at least 1 and at most {MOST_THREADS}, got {count}")
     if count is not None or "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(usable_cores() if count is None else count)
 

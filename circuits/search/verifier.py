@@ -25,9 +25,9 @@ _LEAST_CURVATURE = 1.0
 _RELATIVE_ERROR = 0.05
 _COMMON_SHARE = 0.95
 _MARGIN = 2.0
-_ROUNDING = {torch.float64: 2e-6, torch.float32: 2e-6, torch.float16: 2e-4, torch.bfloat16: 1e-3}
+ROUNDING = {torch.float64: 2e-6, torch.float32: 2e-6, torch.float16: 2e-4, torch.bfloat16: 1e-3}
 """Rounding of a head's estimate by the precision of the sweep, seen on SmolLM2."""
-_ROUNDING_OF_LOGITS = 10.0
+ROUNDING_OF_LOGITS = 10.0
 """How many times larger that of the logits is: they are large, and their difference is not."""
 
 
@@ -69,7 +69,7 @@ class Verifier:
         self._estimates, self._measure = estimates, measure
         self.graph = estimates.effects.graph
         self.n_sampled, self._seed, self._n_looks = n_sampled, seed, 0
-        self._rounding = _ROUNDING[precision]
+        self._rounding = ROUNDING[precision]
         self._is_precise = precision.itemsize >= torch.float32.itemsize
         self._known: dict[Receiver, Known] = {}
         self.curvature = _LEAST_CURVATURE
@@ -162,7 +162,7 @@ class Verifier:
         unit = self.graph.unit(receiver)
         if unit not in self._known:
             estimate, left_out = self._estimates.effects.into(unit), self._left_out(unit)
-            rounding = self._rounding * (_ROUNDING_OF_LOGITS if unit.is_logits else 1)
+            rounding = self._rounding * (ROUNDING_OF_LOGITS if unit.is_logits else 1)
             says_exact = unit.is_logits and self._estimates.remainders is not None
             is_exact = says_exact and not bool(left_out.nan_to_num(0.0).any())
             self._known[unit] = Known(unit, estimate, left_out, rounding, is_exact)

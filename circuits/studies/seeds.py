@@ -18,6 +18,7 @@ from circuits.errors import ResumeError, SettingError, unknown_name
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference
 from circuits.runtime.progress import Progress, Stage
+from circuits.runtime.sizes import MOST_REPEATS
 from circuits.runtime.workers import Workers, check_workers
 from circuits.statistics.distribution import Outlier
 from circuits.studies.repeated import Against, Repeated
@@ -108,10 +109,14 @@ def _study(runs: tuple[SeedRun, ...], usual: int, against: Against | None) -> Se
 
 
 def seed_numbers(seeds: int | Sequence[int], first: int) -> tuple[int, ...]:
-    """The seeds themselves. Raises SettingError where there is none, or one twice."""
+    """The seeds themselves. Raises SettingError where there is none, one twice, or no seed."""
+    if isinstance(seeds, int) and seeds > MOST_REPEATS:
+        raise SettingError(f"seeds must be at most {MOST_REPEATS}, got {seeds}")
     numbers = tuple(range(first, first + seeds)) if isinstance(seeds, int) else tuple(seeds)
     if not numbers:
         raise SettingError(f"seeds must be at least 1, or a list of at least one seed; got {seeds}")
+    for number in (min(numbers), max(numbers)):
+        DiscoveryConfig(seed=number)
     if len(set(numbers)) < len(numbers):
         raise SettingError(f"each seed can be run once; got {', '.join(map(str, numbers))}")
     return numbers

@@ -23,6 +23,7 @@ from circuits.errors import SettingError
 from circuits.forward import TransformerBridge
 from circuits.runtime.cost import Cost
 from circuits.runtime.progress import Progress, Stage
+from circuits.runtime.sizes import MOST_REPEATS
 from circuits.runtime.workers import Workers
 from circuits.search import Grown
 from circuits.studies.grid import check_search, pareto, search_dict
@@ -170,5 +171,7 @@ def _without_circuit(run: Pipeline, config: DiscoveryConfig, keep: float) -> Stu
 def check_study(config: DiscoveryConfig, n_trials: int, keep: float) -> None:
     """Raise SettingError where a study cannot be made."""
     check_search(config, keep)
-    if n_trials < 1:
-        raise SettingError(f"n_trials must be at least 1, got {n_trials}")
+    if not 1 <= n_trials <= MOST_REPEATS:
+        raise SettingError(
+            f"n_trials must be at least 1 and at most {MOST_REPEATS}, got {n_trials}"
+        )

@@ -8,17 +8,23 @@ from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.result import Discovery
 from circuits.patching.estimators import ESTIMATORS
 from circuits.search.verification import CONFIDENCE, Verification
+from circuits.summary import near_ties
 
 _LOWER_PRECISION = ("bfloat16", "float16")
 
 
 def rows(found: Discovery) -> dict[str, str]:
-    """What was verified and what holds for the rest; nothing where no path was patched."""
+    """What was verified, what holds for the rest, and which decisions rest on rounding.
+
+    Nothing where no path was patched.
+    """
+    ties = near_ties.near_ties(found)
+    told = {"near ties": near_ties.in_words(ties)} if ties else {}
     if found.effects is None:
-        return {}
+        return told
     if (seen := found.verification) is None:
-        return {"paths": _unverified(found.config)}
-    return {
+        return {"paths": _unverified(found.config)} | told
+    return told | {
         "paths": f"{seen.estimated:,} estimated, {seen.verified:,} verified "
         f"({seen.sampled:,} of them sampled), {seen.flipped:,} flipped",
         "errors": _errors(seen) + (f" ({against})" if (against := errors_against(found)) else ""),

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from circuits.errors import TaskError
+from circuits.runtime.shortage import shortage
+from circuits.runtime.told import told_as
 from circuits.tasks.custom import RowTask, task_from_dataset, task_from_file
 from circuits.tasks.rows import Columns
 from circuits.tasks.tables import FILE_SUFFIXES
@@ -126,10 +128,9 @@ def _saved(place: _Place) -> Dataset:
             raise TaskError(f"the dataset in {place.path} cannot be read: {path} is no file")
     from datasets import load_from_disk
 
-    try:
+    what = f"the dataset in {place.path} cannot be read"
+    with told_as(TaskError, what, "save it again with Dataset.save_to_disk"):
         found = load_from_disk(place.path)
-    except (OSError, ValueError) as error:
-        raise TaskError(f"the dataset in {place.path} cannot be read: {_line(error)}") from error
     return _split(found, place)
 
 
@@ -141,6 +142,8 @@ def _from_hub(place: _Place) -> Dataset:
         found = load_dataset(name, place.settings.get("config"), revision=revision or None)
     except Exception as error:
         # Whatever a hub, a proxy or a damaged cache raises; it is no mistake of ours.
+        if (told := shortage(error)) is not None:
+            raise told from error
         raise TaskError(f"the dataset {place.path} cannot be loaded: {_line(error)}") from error
     return _split(found, place)
 

@@ -198,7 +198,7 @@ def _listed(cell: str) -> str | list[str]:
         return cell
     try:
         found = json.loads(cell)
-    except (json.JSONDecodeError, RecursionError):
+    except (ValueError, RecursionError):
         return cell
     is_list = isinstance(found, list) and all(isinstance(answer, str) for answer in found)
     return found if is_list else cell

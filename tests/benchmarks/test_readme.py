@@ -19,6 +19,7 @@ from benchmarks import (
     engines,
     executors,
     family_table,
+    faults,
     long_context,
     recall,
     scaling,
@@ -49,6 +50,7 @@ SECTIONS = {
         "truth table": truth_table,
         "family table": family_table,
         "long context table": long_context,
+        "faults table": faults,
     },
 }
 MARKER = re.compile(r"<!-- (.+?) -->")

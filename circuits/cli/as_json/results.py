@@ -17,6 +17,7 @@ from circuits.evaluation import Evaluation
 from circuits.statistics import Chance, RocCurve
 from circuits.studies import Grid, SeedStudy, Study
 from circuits.summary import certainty
+from circuits.summary.near_ties import near_ties
 
 Report = dict[str, Any]
 _FIGURES = ("precision", "recall", "f1", "iou")
@@ -37,6 +38,7 @@ def discovery(found: Discovery, saved: Path | None) -> Report:
         "candidates": _names(found.candidates),
         **record,
         "verification": _verification(found, record["verification"]),
+        "near_ties": [asdict(tie) for tie in near_ties(found)],
         "cost": {**record["cost"], **totals},
         "saved_to": None if saved is None else str(saved),
     }

@@ -18,7 +18,7 @@ from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import InputError
 from circuits.references import Reference
 from circuits.roles.rule import RoleRule
-from circuits.runtime.sizes import MOST_PROMPTS
+from circuits.runtime.sizes import LARGEST_SEED, MOST_PROMPTS
 from circuits.tasks import Task, get_task
 
 if TYPE_CHECKING:
@@ -43,7 +43,13 @@ ReadPromptCount = Annotated[
 ]
 ReadSeed = Annotated[
     int | None,
-    typer.Option("--seed", metavar="N", help="Seed of these; default the discovery's, or 0."),
+    typer.Option(
+        "--seed",
+        metavar="N",
+        min=0,
+        max=LARGEST_SEED,
+        help="Seed of these; default the discovery's, or 0.",
+    ),
 ]
 
 

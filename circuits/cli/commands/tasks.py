@@ -153,9 +153,12 @@ def export(
         _check_count(n_prompts)
         known = get_task(task)
         source.check()
+    from circuits.cli.progress import LOADING, show_progress
     from circuits.model import load_tokenizer
 
-    pairs = known.text_pairs(load_tokenizer(source.shown), n_prompts, seed or 0)
+    with show_progress((LOADING,)) as progress, usage_errors():
+        tokenizer = load_tokenizer(source.shown, progress.stage(LOADING).note)
+    pairs = known.text_pairs(tokenizer, n_prompts, seed or 0)
     write_output(out, pairs_to_bytes(pairs, out))
     print_note(f"{len(pairs)} prompt pairs of {known.name} were written to {out}")
 

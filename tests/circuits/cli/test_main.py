@@ -259,6 +259,11 @@ def test_every_method_has_a_table(tiny, method):
         (("ioi", "--false-discovery-rate", "5"), "above 0 and below 1, got 5.0"),
         (("ioi", "--sampled-paths", "-1"), "n_sampled_paths must be at least 0"),
         (("ioi", "--threads", "0"), "'--threads'"),
+        (("ioi", "--threads", str(2**63 - 1)), "'--threads'"),
+        (("ioi", "--seed", "-1"), "seed must be at least 0 and at most 4294967295, got -1"),
+        (("ioi", "--seed", str(2**64)), "seed must be at least 0 and at most 4294967295"),
+        (("ioi", "--out", "\udcff"), r"every argument must be UTF-8, and '\udcff' is not"),
+        (("ioi", "--out", "a" * 300), "cannot be written to (File name too long)"),
         (("ioi", "--memory-budget", "lots"), "512MB"),
         (("ioi", "--unknown"), "no such option: --unknown"),
         ((), "missing argument 'TASK'"),
@@ -296,6 +301,34 @@ def test_model_options_that_cannot_be():
     assert "there is no directory" in error_of("discover", "ioi", "--model", "./none", code=1)
 
 
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (("study", "ioi", "--seed", "-1"), "seed must be at least 0"),
+        (
+            ("study", "ioi", "--trials", str(10**18)),
+            "n_trials must be at least 1 and at most",
+        ),
+        (("seeds", "ioi", "--seeds", str(10**18)), "seeds must be at most 10000"),
+        (("seeds", "ioi", "--seed", str(2**32 - 1)), "seed must be at least 0 and at most 42949"),
+        (("grid", "ioi", "--seed", "-1"), "seed must be at least 0"),
+        (("evaluate", "{run}", "--seed", "-1"), "seed must be at least 0"),
+        (("roles", "{run}", "--seed", "-1"), "'--seed'"),
+        (("tasks", "ioi", "--seed", "-1"), "'--seed'"),
+        (("tasks", "export", "ioi", "--out", "x.csv", "--seed", "-1"), "'--seed'"),
+        (("bench", "truth", "--out", "x", "--threads", str(10**9)), "'--threads'"),
+        (("tasks", "export", "ioi", "--out", "a" * 240 + ".csv"), "cannot be written (File name"),
+        (("tasks", "export", "ioi", "--out", "/proc/none.csv"), "cannot be written ("),
+        (("export", "{run}", "--out", "\udcff.dot"), "every argument must be UTF-8"),
+    ],
+)
+def test_what_cannot_be_is_refused_at_the_door_of_every_command(
+    no_model, run, empty_directory, command, message
+):
+    assert message in error_of(*(str(word).format(run=run) for word in command), code=2)
+    assert not list(empty_directory.iterdir())
+
+
 def test_output_directory_is_checked_before_a_model_is_loaded(no_model, tmp_path):
     (tmp_path / "file").write_text("mine")
     refused = error_of("discover", "ioi", "--out", tmp_path / "file", code=2)
@@ -314,7 +347,7 @@ def test_a_failed_save_does_not_lose_the_result(tiny, tmp_path, monkeypatch):
     command = ("discover", "ioi", "--model", tiny, *FEW, "--out", tmp_path / "new" / "run")
     result = circuits(*command)
     assert result.exit_code == 1
-    assert "No space left on device" in result.stderr
+    assert f"the disk of {tmp_path / 'new' / 'run'} is full: free some space" in result.stderr
     assert "Heads by layer" in result.stdout
     assert Circuit.from_json(result.stdout[result.stdout.index("{\n") :]).n_layers == 2
     assert [path.name for path in (tmp_path / "new" / "run").iterdir()] == ["work"]
@@ -387,8 +420,9 @@ def test_defects_ask_for_a_report_and_show_a_traceback_on_request(monkeypatch):
     ("error", "message"),
     [
         (ModelError("no such model.\nsecond line"), "error: no such model"),
-        (torch.OutOfMemoryError("CUDA"), "error: out of memory; lower --memory-budget"),
-        (RuntimeError("[enforce fail] can't allocate memory: 9 bytes"), "error: out of memory"),
+        (torch.OutOfMemoryError("CUDA"), "error: there is too little memory: give less to do"),
+        (RuntimeError("[enforce fail] can't allocate memory: 9"), "error: there is too little m"),
+        (OSError(28, "No space left on device", "/x"), "error: the disk of /x is full: free some"),
         (PermissionError(13, "Permission denied", "/x"), "error: /x: Permission denied"),
         (InputError("wrong"), "error: wrong"),
         (ValueError("zip() argument 2"), "error: unexpected ValueError (zip() argument 2); this"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -32,6 +33,7 @@ from transformers.utils import logging as transformers_logging
 from circuits.errors import (
     ModelError,
     ModelOptionError,
+    NotEnoughMemoryError,
     UnknownModelError,
     UnsupportedModelError,
 )
@@ -39,6 +41,7 @@ from circuits.forward import check
 from circuits.model import identify, loading
 from circuits.model.catalogue import check_name
 from circuits.model.loading import UnusedWeightsWarning, load_model
+from circuits.model.native import word_tokenizer
 from circuits.model.placement import Placement
 from circuits.model.tokenizers import tokenizer_of
 
@@ -204,7 +207,7 @@ def test_what_transformer_lens_cannot_wrap_is_refused(
         raise ValueError("no adapter\nsecond line")
 
     monkeypatch.setattr(loading, "build_bridge_from_module", fail)
-    with pytest.raises(UnsupportedModelError, match=r"LlamaForCausalLM: no adapter\)"):
+    with pytest.raises(UnsupportedModelError, match=r"a LlamaForCausalLM \(no adapter\)"):
         load_model(checkpoint)
 
 
@@ -214,6 +217,72 @@ def test_broken_weights_say_so(checkpoint: Path) -> None:
         load_model(checkpoint)
     (checkpoint / "model.safetensors").unlink()
     with pytest.raises(ModelError, match=r"weights of .* cannot be read"):
+        load_model(checkpoint)
+
+
+def edit(file: Path, **fields: object) -> None:
+    data = json.loads(file.read_text()) | fields
+    file.write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"vocab_size": "many"}, r"cannot read the configuration .*'vocab_size': .*expected int"),
+        ({"architectures": 7}, "llama. is not a causal language model"),
+        ({"num_hidden_layers": 10**12}, "announces num_hidden_layers 1000000000000 of width 32"),
+        ({"vocab_size": 10**9}, "announces vocab_size 1000000000 of width 32"),
+        ({"num_attention_heads": 10**30}, "cannot read the configuration .*not a multiple"),
+        ({"hidden_act": "none of them"}, "none of them"),
+        ({"rope_parameters": {"rope_type": "none of them", "rope_theta": 1.0}}, "."),
+    ],
+)
+def test_wrong_values_in_a_config_are_told_as_such(checkpoint: Path, fields, said) -> None:
+    """Each of them ended in another error of a library, or took all memory."""
+    edit(checkpoint / "config.json", **fields)
+    with pytest.raises(ModelError, match=said):
+        load_model(checkpoint)
+
+
+@pytest.mark.parametrize("content", ["[" * 10**5, "[1]", "7" * 5000, "{"])
+def test_a_config_that_is_no_object_is_told_as_such(checkpoint: Path, content: str) -> None:
+    (checkpoint / "config.json").write_text(content)
+    with pytest.raises(UnsupportedModelError, match=r"config\.json is (no JSON|nested too deeply)"):
+        load_model(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        ("tokenizer.json", {"model": 7}),
+        ("tokenizer.json", {"version": []}),
+        ("tokenizer_config.json", {"unk_token": 5}),
+        ("tokenizer_config.json", {"tokenizer_class": 3}),
+        ("tokenizer_config.json", {"added_tokens_decoder": "none"}),
+    ],
+)
+def test_wrong_values_in_a_tokenizer_are_told_as_such(checkpoint: Path, file, fields) -> None:
+    word_tokenizer(["a", "b"]).save_pretrained(checkpoint)
+    edit(checkpoint / file, **fields)
+    with pytest.raises(ModelError, match=r"the tokenizer in .* cannot be read"):
+        load_model(checkpoint)
+
+
+def test_a_pipe_among_the_files_is_not_waited_for(checkpoint: Path) -> None:
+    os.mkfifo(checkpoint / "tokenizer.json")
+    with pytest.raises(ModelError, match=r"tokenizer\.json is no regular file"):
+        load_model(checkpoint)
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] can't allocate memory: 9 bytes")]
+)
+def test_too_little_memory_is_told_as_that(checkpoint: Path, monkeypatch, error) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", fail)
+    with pytest.raises(NotEnoughMemoryError, match="there is too little memory"):
         load_model(checkpoint)
 
 

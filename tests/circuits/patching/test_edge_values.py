@@ -237,9 +237,11 @@ class TestSums:
         assert sums.normalised().effects.of(Head(0, 0), LOGITS) == 1.0
 
     def test_sums_are_whole_when_every_prompt_is_in_them(self) -> None:
-        sums = sums_of(3, 2)
-        for prompts, whole in (([0, 1], False), ([2], True)):
+        """Also where batches are smaller than their size: 2 of 3 prompts, twice, are not all 5."""
+        sums = sums_of(5, 3)
+        for prompts, whole in (([0, 1], False), ([2, 3], False), ([4], True)):
             assert not sums.is_whole
+            sums.add([LOGITS], [Head(0, 0)], torch.ones(1, len(prompts), 1))
             finish(sums, *prompts)
             assert sums.is_whole == whole
 
