@@ -17,6 +17,7 @@ from torch import Tensor
 
 from circuits.components import Receiver
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.methods import method_names
 from circuits.discovery.result import Discovery
 from circuits.patching import EdgeValues
 from circuits.search.grow import receivers_of
@@ -26,8 +27,7 @@ from circuits.search.verifier import ROUNDING, ROUNDING_OF_LOGITS
 _SHOWN = 3
 _POINTS = 1e-3
 """Rounding of a share of the metric, in percent."""
-_BY_ORDER = "top-n"
-_BY_SIZE = "connect"
+_BY_ORDER, _BY_SIZE, _BY_THRESHOLD = "top-n", "connect", "grow"
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,12 @@ def in_words(ties: Sequence[NearTie]) -> str:
 
 def _of_edges(found: Discovery) -> Iterator[NearTie]:
     """Edges into the receivers that the search reached."""
-    if found.effects is None or found.refusal:
-        return
     effects, config = found.effects, found.config
+    # What another search, or a method that is not here, holds effects against nobody can say.
+    if effects is None or found.refusal or config.method not in method_names():
+        return
+    if config.search_name not in (_BY_ORDER, _BY_SIZE, _BY_THRESHOLD):
+        return
     dtype = getattr(torch, found.provenance.model.dtype, torch.float32)
     for receiver in dict.fromkeys(map(effects.graph.unit, _reached(found, effects))):
         sizes = known_effects(effects.into(receiver)).abs()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from circuits import EvaluationConfig
 from circuits.errors import ModelOptionError
-from circuits.model import load_model, loading
+from circuits.model import load_model, placement
 from circuits.runtime import precision
 from circuits.runtime.precision import has_float64, in_float64
 from circuits.tasks import PromptPairs
@@ -89,6 +89,6 @@ def test_on_the_device_where_it_has_float64() -> None:
 
 
 def test_a_model_is_not_loaded_in_float64_where_there_is_none(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(loading, "has_float64", lambda device: False)
+    monkeypatch.setattr(placement, "has_float64", lambda device: False)
     with pytest.raises(ModelOptionError, match="device cpu has no float64: give dtype float32"):
         load_model(tmp_path, device="cpu", dtype="float64")
