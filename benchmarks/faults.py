@@ -32,11 +32,12 @@ def markdown(measured: dict[str, Any]) -> str:
     rows = [(name, f"{number:,}") for name, number in sorted(measured["counts"].items())]
     share = "everything" if measured["whole"] else "the share that `make test` runs"
     command = "python -m benchmarks.faults" + ("" if measured["whole"] else " --fast")
+    minutes, commit = measured["seconds"] / 60, measured["machine"]["commit"]
     return (
         f"{table(('what was done', 'times'), rows)}\n\n"
-        f"That is {share}, in {measured['seconds'] / 60:.0f} minutes; not once a traceback, a hang, "
-        "a file outside the output, code of a file run, a control character on the terminal, or bad "
-        f"input called a defect. Written by `{command}` on commit {measured['machine']['commit']}."
+        f"That is {share}, in {minutes:.0f} minutes; not once a traceback, a hang, a file outside "
+        "the output, code of a file run, a control character on the terminal, or bad input called "
+        f"a defect. Written by `{command}` on commit {commit}."
     )
 
 

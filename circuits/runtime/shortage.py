@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from circuits.errors import CircuitsError, NotEnoughMemoryError, NotEnoughSpaceError
@@ -87,28 +86,6 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         yield found
         seen.add(id(found))
         found = found.__cause__ or found.__context__
-
-
-@contextmanager
-def shortages_told(place: str | Path | None = None) -> Iterator[None]:
-    """Raise what was too little inside the `with` as that, and everything else as it is.
-
-    Raises:
-        NotEnoughSpaceError: A disk was full, a quota used up, or nothing may be written there.
-        NotEnoughMemoryError: There was too little memory.
-
-    >>> with shortages_told("runs/ioi"):
-    ...     raise OSError(28, "No space left on device")
-    Traceback (most recent call last):
-    circuits.errors.NotEnoughSpaceError: the disk of runs/ioi is full: free some space, or name ...
-    """
-    try:
-        yield
-    except Exception as error:
-        told = shortage(error, place)
-        if told is None or told is error:
-            raise
-        raise told from error
 
 
 def _number(error: BaseException) -> int | None:

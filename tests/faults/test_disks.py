@@ -91,7 +91,7 @@ def test_a_limit_of_files_is_told_and_lifted_the_command_ends_well(
     tmp_path,
 ):
     n_told = 0
-    for name in whole if is_whole else _FAST:
+    for name in commands(material, tmp_path) if is_whole else _FAST:
         arguments, last = prepared(material, tmp_path / name)[name]
         ended = run(arguments, before=limited(kilobytes))
         kept = "could not be kept" in ended.stderr
@@ -101,7 +101,7 @@ def test_a_limit_of_files_is_told_and_lifted_the_command_ends_well(
             assert "may not be so large" in ended.stderr or "too large" in ended.stderr, ended
             assert not list((tmp_path / name).rglob("*.partial"))
         assert run(arguments).code == 0
-        assert result_of(last) == whole[name][1], name
+        assert result_of(last) == whole(name)[1], name
     assert n_told or kilobytes > 0
     count("commands that met a limit of the size of files", n_told)
 

@@ -11,9 +11,9 @@ import pytest
 from tests.faults.inputs import KINDS
 from tests.faults.watching import outcome_of
 
-_FAST_SHARE = {"circuits": 60, "model directories": 25, "command lines": 30}
-"""Of the others ten."""
-_PARTS = 10
+_FAST_SHARE = {"circuits": 60, "model directories": 20, "command lines": 25, "work": 3}
+"""Of the others eight."""
+_PARTS = 8
 """So that several processes share them."""
 
 
@@ -29,7 +29,7 @@ def test_bad_input_is_told_and_does_nothing(
     kind, part, material, is_whole, count, tmp_path, monkeypatch
 ):
     make, in_all = KINDS[kind]
-    n_inputs = in_all if is_whole else _FAST_SHARE.get(kind, 10)
+    n_inputs = in_all if is_whole else _FAST_SHARE.get(kind, 8)
     monkeypatch.setenv("CIRCUITS_CACHE", str(tmp_path / "cache"))
     codes, flawed = dict.fromkeys((0, 1, 2), 0), []
     for number in range(part, n_inputs, _PARTS):

@@ -7,6 +7,7 @@ import os
 import shutil
 import signal
 import time
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -22,7 +23,7 @@ from tests.faults.child import run
 from tests.faults.material import SEARCH
 
 N_KILLS, N_KILLS_OF_DOWNLOADS = 54, 6
-_PARTS = 6
+_PARTS, _FAST = 6, 3
 _IN_CONTEXT = (
     *("--n-prompts", "4", "--validation-prompts", "2", "--held-out-prompts", "2"),
     *("--n-mean-prompts", "4", "--ignore-behaviour"),
@@ -78,25 +79,26 @@ def prepared(material, place: Path) -> Commands:
 
 @pytest.fixture(scope="module")
 def whole(material, tmp_path_factory):
-    """By command: how long it takes where it is not killed, and what it finds."""
-    found, root = {}, tmp_path_factory.mktemp("whole")
-    for number, name in enumerate(commands(material, root)):
-        arguments, last = prepared(material, root / str(number))[name]
+    """Of a command: how long it takes where it is not killed, and what it finds."""
+
+    @cache
+    def of(name: str) -> tuple[float, object]:
+        arguments, last = prepared(material, tmp_path_factory.mktemp("whole"))[name]
         ended = run(arguments)
         assert ended.code == 0, ended.stderr
-        found[name] = ended.seconds, result_of(last)
-    return found
+        return ended.seconds, result_of(last)
+
+    return of
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("part", range(_PARTS))
 def test_killed_and_run_again_it_finds_the_same(part, material, whole, is_whole, count, tmp_path):
-    names, n_killed = list(whole), 0
-    for number in range(part, N_KILLS if is_whole else _PARTS, _PARTS):
-        # Of the fast share, the searches.
+    names, n_killed = list(commands(material, tmp_path)), 0
+    for number in range(part, N_KILLS if is_whole else _FAST, _PARTS):
         name, random = names[number % len(names)], Random(number)
         arguments, last = prepared(material, tmp_path / str(number))[name]
-        seconds, found = whole[name]
+        seconds, found = whole(name)
         ended = run(arguments, killed_after=random.uniform(0, seconds))
         n_killed += ended.code == -signal.SIGKILL
         again = run(arguments)

@@ -24,7 +24,7 @@ from circuits.cli.progress import show_progress
 from circuits.discovery.methods import method_names, pruning_names
 from circuits.errors import InputError, ModelError
 from circuits.metrics import METRICS
-from circuits.model import DEFAULT_MODEL, list_models
+from circuits.model import DEFAULT_MODEL, list_models, load_tokenizer
 from circuits.patching import ESTIMATORS
 from circuits.pruning import CliffRule
 from circuits.runtime.settings import in_words
@@ -461,6 +461,19 @@ def test_tasks_tries_a_model(tiny):
     assert "warning: a circuit for docstring on" in result.stderr
     printed = circuits("tasks", "ioi", "--model", tiny, "--n-prompts", "8", "--json").stdout
     assert json.loads(printed)["n_prompts"] == 8
+
+
+def test_exporting_a_task_says_what_it_waits_for(tiny, tmp_path, monkeypatch):
+    """On an empty cache it fetched and converted a model without a word."""
+
+    def load(name, progress):
+        progress("downloading the weights")
+        return load_tokenizer(tiny)
+
+    monkeypatch.setattr("circuits.model.load_tokenizer", load)
+    result = circuits("tasks", "export", "ioi", "--out", tmp_path / "ioi.jsonl")
+    assert result.exit_code == 0
+    assert "downloading the weights …" in result.stderr.splitlines()
 
 
 def test_models_are_listed_with_their_source():

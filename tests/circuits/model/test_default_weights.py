@@ -15,11 +15,19 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import filelock
 import huggingface_hub
 import pytest
 from huggingface_hub.errors import LocalEntryNotFoundError
+from safetensors import SafetensorError
 
-from circuits.errors import DownloadError, ModelError, NotEnoughSpaceError, UnknownModelError
+from circuits.errors import (
+    DownloadError,
+    ModelError,
+    NotEnoughMemoryError,
+    NotEnoughSpaceError,
+    UnknownModelError,
+)
 from circuits.model import catalogue
 from circuits.model import default_weights as weights
 from circuits.model.catalogue import DEFAULT_MODEL, has_weights, list_models, model_directory
@@ -375,3 +383,74 @@ def test_default_model_by_name(tmp_path: Path, pip_calls: list[list[str]]) -> No
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CIRCUITS_CACHE", str(catalogue_cache))
         assert catalogue.model_directory(DEFAULT_MODEL).parent == catalogue_cache
+
+
+FULL = "No space left on device"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "said"),
+    [
+        (OSError(errno.ENOSPC, FULL), NotEnoughSpaceError, "filled up while the default model"),
+        (SafetensorError(f"I/O error: {FULL} (os error 28)"), NotEnoughSpaceError, "filled up"),
+        (MemoryError(), NotEnoughMemoryError, "takes about 3 GB of memory while"),
+        (RuntimeError("[enforce] can't allocate memory"), NotEnoughMemoryError, "3 GB of memory"),
+    ],
+)
+def test_too_little_of_anything_while_converting_is_told(
+    tmp_path: Path, pip_calls: list[list[str]], monkeypatch: pytest.MonkeyPatch, error, kind, said
+) -> None:
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(weights, "_convert", fail)
+    with pytest.raises(kind, match=said):
+        default_model_directory(tmp_path / "cache")
+    assert visible(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "stderr", "kind"),
+    [
+        (1, f"ERROR: Could not install packages due to an OSError: [Errno 28] {FULL}", "space"),
+        (2, "Traceback (most recent call last):\nMemoryError", "memory"),
+        (-9, "", "memory"),
+        (1, "ERROR: No matching distribution found", "network"),
+    ],
+)
+def test_what_pip_lacked_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, stderr: str, kind: str
+) -> None:
+    """Each was told as a network that is down."""
+    kinds = {"space": NotEnoughSpaceError, "memory": NotEnoughMemoryError, "network": DownloadError}
+    failed = SimpleNamespace(returncode=code, stderr=stderr)
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
+    with pytest.raises(ModelError) as caught:
+        default_model_directory(tmp_path / "cache")
+    assert caught.type is kinds[kind]
+
+
+def test_a_full_disk_at_the_hub_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, FULL, "/cache/model.safetensors")
+
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_, **__: None)
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
+    with pytest.raises(NotEnoughSpaceError, match=r"the disk of /cache/model\.safetensors is full"):
+        model_directory("someone/model")
+
+
+def test_a_process_that_waits_for_another_one_says_so(
+    tmp_path: Path, pip_calls: list[list[str]]
+) -> None:
+    (tmp_path / "cache").mkdir()
+    lock = filelock.FileLock(tmp_path / "cache" / ".smollm2-135m.lock", thread_local=False)
+    lock.acquire()
+    notes: list[str] = []
+
+    def note(text: str) -> None:
+        notes.append(text)
+        lock.release(force=True)
+
+    default_model_directory(tmp_path / "cache", note)
+    assert notes[0].startswith("waiting for another process")
