@@ -364,8 +364,9 @@ def test_nonsense_is_refused_before_anything_runs(toy, settings, message: str) -
 
 def test_the_signature_shows_every_setting() -> None:
     shown = inspect.signature(discover_circuit).parameters
-    assert list(shown)[:5] == ["model", "task", "directory", "progress", "overwrite"]
-    assert list(shown)[5:] == [one.name for one in fields(DiscoveryConfig)]
+    named = ["model", "task", "directory", "workers", "progress", "overwrite"]
+    assert list(shown)[:6] == named
+    assert list(shown)[6:] == [one.name for one in fields(DiscoveryConfig)]
     assert shown["n_prompts"].default == DiscoveryConfig().n_prompts
     assert shown["selection"].default == SelectionRule()
 

@@ -116,4 +116,4 @@ def test_a_name_that_is_no_text_is_shown(tmp_path) -> None:
     """Bytes of a file name that are no UTF-8 become halves of characters."""
     name = tmp_path / "caf\udce9.json"
     assert Path(name).name.endswith("\udce9.json")
-    assert "caf\\udce9.json" in error_of("compare", name, name, code=1)
+    assert "caf\\udce9.json" in error_of("compare", name, name, code=2)
