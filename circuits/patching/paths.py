@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from jaxtyping import Float
 from torch import Tensor
@@ -135,7 +136,7 @@ def edge_sums(
     """
     sums, most = begun, max(len(batch.prompts) for batch in activations.batches)
     # Where memory was too short to run as many prompts together, other batches were begun with.
-    if sums is None or sums.batch_size > most:
+    if sums is None or min(sums.batch_size, len(activations.pairs)) > most:
         sums = EdgeSums(
             activations.graph(),
             len(activations.pairs),
@@ -147,19 +148,29 @@ def edge_sums(
     for number, (batch, part) in enumerate(progress.each(batches, weights)):
         if number < sums.batches:
             continue
-
-        def add(size: int, batch: Batch = batch, part: Progress = part) -> None:
-            sums.forget()
-            pieces = list(batch.split(size))
-            rows = max(1, plan.max_rows // len(pieces))
-            for piece, share in part.each(pieces):
-                estimator.add(piece, heads, sums, rows, share)
-                sums.take_in(piece.prompts)
-
+        add = partial(_add, estimator, batch, heads, sums, plan.max_rows, part)
         _TOGETHER.run(len(batch.prompts), add)
         sums.finish_batch(batch.prompts, batch.paired.clean_metric, batch.paired.corrupted_metric)
         keep(sums)
     return sums
+
+
+def _add(
+    estimator: EdgeEstimator,
+    batch: Batch,
+    heads: tuple[Head, ...],
+    sums: EdgeSums,
+    max_rows: int,
+    progress: Progress,
+    size: int,
+) -> None:
+    """Add a batch to the sums, so many of its prompts at once."""
+    sums.forget()
+    pieces = list(batch.split(size))
+    rows = max(1, max_rows // len(pieces))
+    for piece, part in progress.each(pieces):
+        estimator.add(piece, heads, sums, rows, part)
+        sums.take_in(piece.prompts)
 
 
 def receiver_estimator(name: str) -> ReceiverEstimator:

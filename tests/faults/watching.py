@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 from circuits.cli import app
 
 LONGEST_SECONDS = 60
+"""Of processor time: a busy machine is no failure."""
+_LONGEST_WAIT = 900
 MOST_MEMORY = 1 << 30
 _RAW = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _RUN_OR_REACHED = {
@@ -128,7 +130,7 @@ def watched(within: Path) -> Iterator[list[str]]:
 def outcome_of(arguments: Sequence[object], within: Path) -> Outcome:
     """Run a command line, which may write within a directory alone."""
     words = tuple(str(argument) for argument in arguments)
-    started, before = time.monotonic(), _peak()
+    started, before = time.process_time(), _peak()
     with watched(within) as seen, _interrupted():
         result = CliRunner().invoke(app, list(words))
     stopped = isinstance(result.exception, _TooLongError)
@@ -138,7 +140,7 @@ def outcome_of(arguments: Sequence[object], within: Path) -> Outcome:
         result.stdout,
         result.stderr,
         tuple(dict.fromkeys(seen)),
-        time.monotonic() - started,
+        time.process_time() - started,
         _peak() - before,
     )
 
@@ -153,7 +155,7 @@ def _interrupted() -> Iterator[None]:
         raise _TooLongError
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.alarm(2 * LONGEST_SECONDS)
+    signal.alarm(_LONGEST_WAIT)
     try:
         yield
     finally:
