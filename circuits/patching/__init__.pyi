@@ -1,7 +1,8 @@
-from .edge_values import EdgeEstimates, EdgeSums, EdgeValues
+from .edge_values import EdgeEstimates, EdgeValues
 from .estimators import ESTIMATORS, EdgeEstimator, ReceiverEstimator
 from .measured import MeasuredEffects
 from .paths import edge_sums, effect_table, path_effects
+from .sums import EdgeSums
 
 __all__ = [
     "ESTIMATORS",

@@ -8,8 +8,8 @@ from einops import rearrange
 
 from circuits.components import Head
 from circuits.forward.activations import Batch
-from circuits.patching.edge_values import EdgeSums
 from circuits.patching.estimators import ChangesInto
+from circuits.patching.sums import EdgeSums
 from circuits.runtime.progress import SILENT, Progress
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from circuits.components import Head, Node, Receiver
     from circuits.forward.activations import Batch
-    from circuits.patching.edge_values import EdgeSums
+    from circuits.patching.sums import EdgeSums
     from circuits.runtime.progress import Progress
 
 ChangesInto = Callable[["Receiver", tuple["Node", ...]], 'Float[Tensor, "sender prompt"]']

@@ -13,10 +13,11 @@ from circuits.errors import SettingError
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.forward.activations import Activations, Batch
 from circuits.metrics import Metric, logit_diff
-from circuits.patching.edge_values import EdgeSums, EdgeValues
+from circuits.patching.edge_values import EdgeValues
 from circuits.patching.estimators import ESTIMATORS, EdgeEstimator, ReceiverEstimator
 from circuits.patching.measured import MeasuredEffects
 from circuits.patching.plan import Plan, plan_work
+from circuits.patching.sums import EdgeSums
 from circuits.runtime.progress import SILENT, Progress
 from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs

@@ -13,11 +13,12 @@ from circuits.components import Head, Node, Receiver
 from circuits.forward import Activations
 from circuits.metrics import get_metric, metric_name
 from circuits.model import ModelIdentity, identify, model_of
-from circuits.patching.edge_values import EdgeSums, EdgeValues
+from circuits.patching.edge_values import EdgeValues
 from circuits.patching.estimators import ESTIMATORS
 from circuits.patching.measured import MeasuredEffects
 from circuits.patching.paths import edge_sums, receiver_estimator
 from circuits.patching.plan import plan_work
+from circuits.patching.sums import EdgeSums
 from circuits.runtime.progress import SILENT, Progress
 from circuits.runtime.sharing import Sharing, last_used
 from circuits.tasks import PromptPairs

@@ -23,10 +23,10 @@ from circuits.forward.activations import Batch
 from circuits.forward.gradients import metric_above, read_tokens
 from circuits.forward.passes import LayerActivations, PairedActivations
 from circuits.forward.positions import ActivePositions
-from circuits.patching.edge_values import EdgeSums
 from circuits.patching.receivers import group_sum, heads_reading, patched_z
 from circuits.patching.remainder import remainder_sizes, token_weights, value_weights
 from circuits.patching.senders import SenderState, advance
+from circuits.patching.sums import EdgeSums
 from circuits.runtime.progress import SILENT, Progress
 
 

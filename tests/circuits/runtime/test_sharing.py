@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -91,7 +91,8 @@ def test_flops_are_those_of_what_was_computed(sharing, parts) -> None:
     assert sorted(heard) == [2 * size**3 for size in (1, 2, 3)]
 
 
-def test_a_part_that_fails_ends_it_and_the_others_are_kept(sharing, parts) -> None:
+def test_a_part_that_fails_ends_it_and_those_before_are_kept(sharing, parts) -> None:
+    sharing.workers = replace(sharing.workers, count=1)
     with pytest.raises(InputError, match="nothing to square"):
         sharing.run([parts[0], Squared(0, parts[0].place)])
     sharing.run(parts[:1])
