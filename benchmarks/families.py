@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 
 from benchmarks.plain_hooks import AS_IN_LLAMA, Places
 
-_SIZES = {
+SIZES = {
     "vocab_size": 101,
     "hidden_size": 32,
     "num_hidden_layers": 3,
@@ -24,8 +24,8 @@ _SIZES = {
     "eos_token_id": 0,
     "pad_token_id": 0,
 }
-_GROUPED = {**_SIZES, "num_key_value_heads": 2}
-_GPT = {"vocab_size": 101, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
+GROUPED = {**SIZES, "num_key_value_heads": 2}
+GPT = {"vocab_size": 101, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
 _ALTERNATING = {
     "sliding_window": 4,
     "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
@@ -102,23 +102,23 @@ _GPT_J = Places("transformer.h", "attn", output="out_proj")
 _OVER_HEADS = Places(query="q_norm", key="k_norm")
 
 FAMILIES = (
-    Family("OLMo 2", "norms behind alone; norm of all heads", "Olmo2", _GROUPED, _OVER_HEADS),
+    Family("OLMo 2", "norms behind alone; norm of all heads", "Olmo2", GROUPED, _OVER_HEADS),
     Family(
         "OLMo 3",
         "the same, with windows and two rotary bases",
         "Olmo3",
-        _GROUPED | _ALTERNATING,
+        GROUPED | _ALTERNATING,
         _OVER_HEADS,
     ),
-    Family("OLMo", "norms without weights", "Olmo", _GROUPED),
-    Family("OLMoE", "experts; norm of all heads", "Olmoe", _GROUPED | _MANY, _OVER_HEADS),
-    Family("Mixtral", "experts", "Mixtral", _GROUPED | _LOCAL),
+    Family("OLMo", "norms without weights", "Olmo", GROUPED),
+    Family("OLMoE", "experts; norm of all heads", "Olmoe", GROUPED | _MANY, _OVER_HEADS),
+    Family("Mixtral", "experts", "Mixtral", GROUPED | _LOCAL),
     Family(
         "Qwen2-MoE",
         "experts, one shared by all tokens",
         "Qwen2Moe",
         {
-            **_GROUPED,
+            **GROUPED,
             **_MANY,
             "moe_intermediate_size": 32,
             "shared_expert_intermediate_size": 32,
@@ -128,45 +128,45 @@ FAMILIES = (
         "Qwen3-MoE",
         "experts; norm of each head",
         "Qwen3Moe",
-        {**_GROUPED, **_MANY, "moe_intermediate_size": 32, "head_dim": 8},
+        {**GROUPED, **_MANY, "moe_intermediate_size": 32, "head_dim": 8},
     ),
     Family(
-        "GPT-J", "parallel, one norm; neighbours rotated", "GPTJ", _GPT | {"rotary_dim": 4}, _GPT_J
+        "GPT-J", "parallel, one norm; neighbours rotated", "GPTJ", GPT | {"rotary_dim": 4}, _GPT_J
     ),
     Family(
         "Phi",
         "parallel, one norm; half of a head rotated; biases",
         "Phi",
-        {**_SIZES, "partial_rotary_factor": 0.5},
+        {**SIZES, "partial_rotary_factor": 0.5},
         Places(output="dense"),
     ),
     Family(
-        "Phi-3", "fused projections", "Phi3", _GROUPED, Places(query="qkv_proj", layout="in turn")
+        "Phi-3", "fused projections", "Phi3", GROUPED, Places(query="qkv_proj", layout="in turn")
     ),
     Family(
         "OPT",
         "learned positions; an MLP without a module",
         "OPT",
         {
-            **_SIZES,
+            **SIZES,
             "ffn_dim": 64,
             "word_embed_proj_dim": 32,
         },
         Places("model.decoder.layers", output="out_proj"),
     ),
-    Family("Granite", "multipliers", "Granite", _GROUPED | _MULTIPLIERS),
-    Family("GraniteMoE", "multipliers; experts", "GraniteMoe", _GROUPED | _MULTIPLIERS | _LOCAL),
+    Family("Granite", "multipliers", "Granite", GROUPED | _MULTIPLIERS),
+    Family("GraniteMoE", "multipliers; experts", "GraniteMoe", GROUPED | _MULTIPLIERS | _LOCAL),
     Family(
         "Cohere",
         "parallel, one norm; logit scale; neighbours rotated; norm of each head, with its weights",
         "Cohere",
-        _GROUPED | {"logit_scale": 0.25, "use_qk_norm": True},
+        GROUPED | {"logit_scale": 0.25, "use_qk_norm": True},
     ),
     Family(
         "Cohere 2",
         "the same without that norm; windows; layers without rotation",
         "Cohere2",
-        _GROUPED | _ALTERNATING | {"logit_scale": 0.25},
+        GROUPED | _ALTERNATING | {"logit_scale": 0.25},
     ),
     Family(
         "GPT-Neo",
@@ -183,12 +183,12 @@ FAMILIES = (
         },
         Places("transformer.h", "attn.attention", output="out_proj"),
     ),
-    Family("Falcon", "parallel, one norm; one key for all heads", "Falcon", _SIZES, _FUSED),
+    Family("Falcon", "parallel, one norm; one key for all heads", "Falcon", SIZES, _FUSED),
     Family(
         "Bloom",
         "ALiBi; a norm of embeddings",
         "Bloom",
-        _SIZES | {"n_layer": 3, "n_head": 4},
+        SIZES | {"n_layer": 3, "n_head": 4},
         _FUSED,
     ),
     Family(
@@ -199,57 +199,57 @@ FAMILIES = (
         Places("transformer.blocks", "attn", "Wqkv", output="out_proj", layout="in turn"),
     ),
     Family(
-        "SmolLM3", "layers without rotation", "SmolLM3", _GROUPED | {"no_rope_layers": [1, 0, 1]}
+        "SmolLM3", "layers without rotation", "SmolLM3", GROUPED | {"no_rope_layers": [1, 0, 1]}
     ),
-    Family("GLM", "neighbours in half of a head rotated", "Glm", _GROUPED | {"head_dim": 8}),
-    Family("GLM-4", "the same; norms in front and behind", "Glm4", _GROUPED | {"head_dim": 8}),
+    Family("GLM", "neighbours in half of a head rotated", "Glm", GROUPED | {"head_dim": 8}),
+    Family("GLM-4", "the same; norms in front and behind", "Glm4", GROUPED | {"head_dim": 8}),
     Family(
         "GPT-OSS",
         "attention sinks; experts; windows",
         "GptOss",
-        {**_GROUPED, **_LOCAL, **_ALTERNATING, "head_dim": 8},
+        {**GROUPED, **_LOCAL, **_ALTERNATING, "head_dim": 8},
     ),
     Family(
         "Exaone 4",
         "norms behind alone; windows; layers without rotation",
         "Exaone4",
-        _GROUPED | _ALTERNATING,
+        GROUPED | _ALTERNATING,
     ),
     Family(
         "Ministral 3",
         "queries scaled by position",
         "Ministral3",
-        _GROUPED | {"head_dim": 8, "rope_parameters": _ROPE_BY_POSITION},
+        GROUPED | {"head_dim": 8, "rope_parameters": _ROPE_BY_POSITION},
     ),
 )
 REFUSED = (
-    Family("OLMo with clip_qkv", "", "Olmo", _GROUPED | {"clip_qkv": 0.5}),
-    Family("OPT-350m", "", "OPT", {**_SIZES, "ffn_dim": 64, "word_embed_proj_dim": 16}),
+    Family("OLMo with clip_qkv", "", "Olmo", GROUPED | {"clip_qkv": 0.5}),
+    Family("OPT-350m", "", "OPT", {**SIZES, "ffn_dim": 64, "word_embed_proj_dim": 16}),
     Family(
         "Bloom with its residual behind a norm",
         "",
         "Bloom",
-        _SIZES | {"n_layer": 3, "n_head": 4, "apply_residual_connection_post_layernorm": True},
+        SIZES | {"n_layer": 3, "n_head": 4, "apply_residual_connection_post_layernorm": True},
     ),
-    Family("Phi with norms of queries", "", "Phi", _SIZES | {"qk_layernorm": True}),
+    Family("Phi with norms of queries", "", "Phi", SIZES | {"qk_layernorm": True}),
     Family(
         "Falcon-40B",
         "",
         "Falcon",
-        _SIZES | {"new_decoder_architecture": True, "num_kv_heads": 2},
+        SIZES | {"new_decoder_architecture": True, "num_kv_heads": 2},
     ),
     Family(
         "Falcon-RW",
         "",
         "Falcon",
-        {**_SIZES, "alibi": True, "parallel_attn": False, "multi_query": False, "bias": True},
+        {**SIZES, "alibi": True, "parallel_attn": False, "multi_query": False, "bias": True},
     ),
     Family(
         "Llama 4 (text)",
         "",
         "Llama4",
         {
-            **_GROUPED,
+            **GROUPED,
             "num_local_experts": 4,
             "head_dim": 8,
             "intermediate_size_mlp": 64,
@@ -262,7 +262,7 @@ REFUSED = (
         "",
         "Gemma4",
         {
-            **_GROUPED,
+            **GROUPED,
             **_ALTERNATING,
             "head_dim": 8,
             "layer_types": ["sliding_attention", "full_attention", "full_attention"],

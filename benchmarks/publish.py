@@ -19,8 +19,6 @@ ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
 NUMBERS = ROOT / "docs" / "numbers.md"
 PAGES = (README, NUMBERS)
-NOT_MEASURED = "Not measured yet."
-"""What stands in the place of a table before its command was first run."""
 Write = Annotated[
     bool, typer.Option("--write", help="Write the table into README or docs/numbers.md, too.")
 ]

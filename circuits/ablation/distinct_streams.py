@@ -73,30 +73,18 @@ class Streams:
             max_rows: How many rows pass the MLP at once.
 
         """
-        here, kept = self.on(layer.device), kept.to(layer.device)
-        return here._through(
-            layer, kept, acts.to(kept.device), wanted.to(kept.device), means, max_rows
-        )
+        here = self.on(layer.device)
+        kept, acts, wanted = (mask.to(layer.device) for mask in (kept, acts, wanted))
+        split = Split.of(here.row.expand(len(kept), -1, -1), kept, acts, wanted)
+        added = layer.norm_output(here._attention(layer, kept, split, means))
+        before = here.resid[split.parent]
+        pieces = zip(before.split(max_rows), added.split(max_rows), strict=True)
+        resid = torch.cat([layer.finish(*piece) for piece in pieces])
+        return Streams(split.row, resid, here.prompt[split.parent], here.position[split.parent])
 
     def on(self, device: torch.device) -> Streams:
         """The same on another device."""
         return Streams(*(getattr(self, field.name).to(device) for field in fields(self)))
-
-    def _through(
-        self,
-        layer: Layer,
-        kept: Bool[Tensor, "circuit head"],
-        acts: Bool[Tensor, "prompt pos"],
-        wanted: Bool[Tensor, "circuit prompt pos"],
-        means: Replacements,
-        max_rows: int,
-    ) -> Streams:
-        split = Split.of(self.row.expand(len(kept), -1, -1), kept, acts, wanted)
-        added = layer.norm_output(self._attention(layer, kept, split, means))
-        before = self.resid[split.parent]
-        pieces = zip(before.split(max_rows), added.split(max_rows), strict=True)
-        resid = torch.cat([layer.finish(*piece) for piece in pieces])
-        return Streams(split.row, resid, self.prompt[split.parent], self.position[split.parent])
 
     def _attention(
         self, layer: Layer, kept: Bool[Tensor, "circuit head"], split: Split, means: Replacements

@@ -23,8 +23,8 @@ from transformers import (
 )
 
 from benchmarks.families import FAMILIES as STUDIED
+from benchmarks.families import GPT, GROUPED, Family
 from benchmarks.families import REFUSED as LEFT_OUT
-from benchmarks.families import Family
 from circuits.components import Head, Receiver
 from circuits.errors import ModelError, UnsupportedModelError
 from circuits.evaluation import Evaluator
@@ -37,19 +37,6 @@ from circuits.scores import attribution_scores, head_scores
 from tests.circuits.families import FAMILIES, bridge_of, tiny_model
 from tests.circuits.prompts import ragged_pairs, word_tokenizer
 
-SIZES = {
-    "vocab_size": 101,
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 4,
-    "intermediate_size": 64,
-    "max_position_embeddings": 64,
-    "bos_token_id": 0,
-    "eos_token_id": 0,
-    "pad_token_id": 0,
-}
-GROUPED = {**SIZES, "num_key_value_heads": 2}
-GPT = {"vocab_size": 101, "n_embd": 32, "n_layer": 3, "n_head": 4, "n_positions": 64}
 LLAMA3 = {
     "rope_type": "llama3",
     "factor": 8.0,

@@ -12,7 +12,9 @@ import pytest
 
 from circuits import DiscoveryConfig, discover_circuit, load_model
 from circuits.behaviour import Verdict
+from circuits.discovery.kept import WORK_DIRECTORY
 from circuits.discovery.pipeline import Pipeline
+from circuits.discovery.store import EXACT_FILE
 from circuits.errors import BusyError, FormatError, OverwriteError, ResumeError, SettingError
 from circuits.runtime.executors import EXECUTORS
 from circuits.runtime.lock import only_user
@@ -35,7 +37,7 @@ APP = DiscoveryConfig(
     ignore_behaviour=True,
 )
 METHODS = {"app": APP, "pruned": APP.with_method("attribution")}
-BEGUN = "runs/*/*/app/seed-1/work/exact.jsonl"
+BEGUN = f"runs/*/*/app/seed-1/{WORK_DIRECTORY}/{EXACT_FILE}"
 
 
 def figures(result: BatchResult) -> list[BatchRow]:

@@ -9,7 +9,9 @@ import pytest
 
 from circuits import Circuit, Discovery, DiscoveryConfig, PruningRule, load_model, load_reference
 from circuits.discover import run_discovery
+from circuits.discovery.kept import WORK_DIRECTORY
 from circuits.discovery.pipeline import Pipeline
+from circuits.discovery.store import EXACT_FILE
 from circuits.errors import MismatchError, ResumeError, SettingError
 from circuits.runtime.executors import EXECUTORS
 from circuits.runtime.processes import PROCESSES
@@ -222,7 +224,7 @@ class TestWorkers:
     def test_a_lost_process_changes_nothing(self, tiny, tmp_path) -> None:
         model, config = load_model(tiny), replace(CONFIG, ignore_behaviour=True)
         alone = discover_seeds(model, "ioi", seeds=2, config=config)
-        kind = LosingKind(PROCESSES, "seed-2/work/exact.jsonl")
+        kind = LosingKind(PROCESSES, f"seed-2/{WORK_DIRECTORY}/{EXACT_FILE}")
         with EXECUTORS.with_entry(kind):
             workers = Workers("losing", count=2)
             given = {"directory": tmp_path, "workers": workers}
