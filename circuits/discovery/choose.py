@@ -9,7 +9,6 @@ from itertools import count, takewhile
 from math import log
 
 import numpy as np
-import torch
 from jaxtyping import Float
 
 from circuits.components import Head
@@ -143,11 +142,12 @@ class Chooser:
         """
         order = sorted(heads)
         without = [heads - {head} for head in order]
-        n = self._n_in_turn(len(order))
-        kept = np.zeros(len(order))
+        n, kept = self._n_in_turn(len(order)), np.zeros(len(order))
         for on in (self.search, self.validation):
-            rows = torch.arange(n).add(number * n).remainder(len(on.pairs)).sort().values
-            kept += on.on(on.pairs[rows]).performances(without)
+            # What is run on all prompts is remembered, and asked for again when it is tried.
+            is_all = n >= len(on.pairs)
+            runs = on.metrics(without) if is_all else on.run(on.pairs.in_turn(n, number), without)
+            kept += runs.cpu().double().mean(1).numpy() / on.full_metric
         return [order[place] for place in kept.argsort(kind="stable")[::-1]]
 
     def _n_without(self, point: SizePoint, cheapest: Sequence[Head]) -> int:

@@ -25,6 +25,15 @@ _KEY_PARTS = {
 }
 
 
+def installed_versions() -> dict[str, str]:
+    """Of the packages that decide what is computed.
+
+    >>> sorted(installed_versions())
+    ['accelerated-path-patching', 'torch', 'transformer-lens', 'transformers']
+    """
+    return {name: metadata.version(name) for name in _VERSIONED}
+
+
 @dataclass(frozen=True)
 class Provenance:
     """Where a result came from: model, task, and the versions of what computed it.
@@ -107,8 +116,7 @@ class Problem:
 
     def provenance(self) -> Provenance:
         """Where an answer that is found now comes from."""
-        versions = {name: metadata.version(name) for name in _VERSIONED}
-        versions = {"python": platform.python_version(), **versions}
+        versions = {"python": platform.python_version(), **installed_versions()}
         return Provenance(self.model, self.task, versions, self.task_digest)
 
 

@@ -155,9 +155,8 @@ class _Company:
     def _removals(self, heads: tuple[Head, ...], round_number: int) -> list[float]:
         pairs, together = self.session.pairs, frozenset(heads)
         n = min(len(pairs), max(2, _RUNS // len(heads)))
-        rows = torch.arange(n).add(round_number * n).remainder(len(pairs))
         circuits = [together, *(together - {head} for head in heads)]
-        kept = self.evaluator.run(pairs[rows], circuits).cpu().double().mean(1)
+        kept = self.evaluator.run(pairs.in_turn(n, round_number), circuits).cpu().double().mean(1)
         return (kept[0] - kept[1:]).tolist()
 
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, fields, replace
-from importlib import metadata
+from dataclasses import asdict, replace
 from io import BytesIO
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pyarrow.parquet as pq
 from pydantic import TypeAdapter, ValidationError
 
 from circuits.discovery.overwriting import RUN_FILE
+from circuits.discovery.problem import installed_versions
 from circuits.errors import FormatError, OverwriteError, ResumeError, cause
 from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
@@ -22,9 +22,8 @@ from circuits.studies.batch_job import Asked, BatchJob, BatchRow
 
 TABLE_FILE, JOURNAL_FILE, RUNS = "table.parquet", "rows.jsonl", "runs"
 _WRITER, _US = b"written by", b"circuits batch"
-_VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens", "transformers")
 _TEXT, _WHOLE, _REAL = pa.string(), pa.int64(), pa.float64()
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     {
         **dict.fromkeys(("name", "model", "task", "method"), _TEXT),
         "seed": _WHOLE,
@@ -63,8 +62,7 @@ class Ledger:
         """
         _check(directory, resume=resume)
         self._directory, self._asked = directory, {one.name: one for one in every}
-        versions = {name: metadata.version(name) for name in _VERSIONED}
-        self._journal = Journal(directory / JOURNAL_FILE, {"batch": versions})
+        self._journal = Journal(directory / JOURNAL_FILE, {"batch": installed_versions()})
         self.rows = {one.name: self._known(one) or BatchRow.waiting(one) for one in every}
         self._write()
 
@@ -110,7 +108,7 @@ class Ledger:
 
 def write_table(path: Path, rows: Sequence[BatchRow]) -> None:
     """Replace the table at once, so that it can be read at any moment."""
-    table = pa.Table.from_pylist([asdict(row) for row in rows], _SCHEMA)
+    table = pa.Table.from_pylist([asdict(row) for row in rows], SCHEMA)
     content = BytesIO()
     pq.write_table(table, content)
     write_atomically({path: content.getvalue()})
@@ -156,6 +154,3 @@ def _is_table_of_a_batch(path: Path) -> bool:
     except (FormatError, OSError):
         return False
     return True
-
-
-assert _SCHEMA.names == [field.name for field in fields(BatchRow)]

@@ -8,7 +8,7 @@ a pruning left is not looked at.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -16,7 +16,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Receiver
-from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.methods import method_names
 from circuits.discovery.result import Discovery
 from circuits.patching import EdgeValues
@@ -27,7 +26,8 @@ from circuits.search.verifier import ROUNDING, ROUNDING_OF_LOGITS
 _SHOWN = 3
 _POINTS = 1e-3
 """Rounding of a share of the metric, in percent."""
-_BY_ORDER, _BY_SIZE, _BY_THRESHOLD = "top-n", "connect", "grow"
+Limits = tuple[Receiver, Float[Tensor, "*sender"]]
+"""What the effects on a receiver were held against: one number, or one for each sender."""
 
 
 @dataclass(frozen=True)
@@ -86,46 +86,60 @@ def _of_edges(found: Discovery) -> Iterator[NearTie]:
     # What another search, or a method that is not here, holds effects against nobody can say.
     if effects is None or found.refusal or config.method not in method_names():
         return
-    if config.search_name not in (_BY_ORDER, _BY_SIZE, _BY_THRESHOLD):
+    if (limits_of := _HELD_AGAINST.get(config.search_name)) is None:
         return
     dtype = getattr(torch, found.provenance.model.dtype, torch.float32)
-    for receiver in dict.fromkeys(map(effects.graph.unit, _reached(found, effects))):
+    for receiver, limits in limits_of(found, effects):
         sizes = known_effects(effects.into(receiver)).abs()
         rounding = ROUNDING.get(dtype, 0.0) * (ROUNDING_OF_LOGITS if receiver.is_logits else 1)
-        for limits in _limits(config, effects, receiver):
-            close = (sizes - limits).abs() <= rounding
-            for column in close.nonzero()[:, 0].tolist():
-                if not effects.into(receiver)[column].isnan():
-                    what = f"{effects.graph.senders[column]} -> {receiver}"
-                    yield NearTie(what, float(sizes[column]), float(limits[column]))
+        for column in ((sizes - limits).abs() <= rounding).nonzero()[:, 0].tolist():
+            if not effects.into(receiver)[column].isnan():
+                what = f"{effects.graph.senders[column]} -> {receiver}"
+                limit = torch.as_tensor(limits).expand_as(sizes)[column]
+                yield NearTie(what, float(sizes[column]), float(limit))
 
 
-def _reached(found: Discovery, effects: EdgeValues) -> Sequence[Receiver]:
-    if found.config.search_name == _BY_ORDER:
-        return effects.graph.receivers
-    return receivers_of(found.circuit, effects.graph)
+def _in_order(found: Discovery, effects: EdgeValues) -> Iterator[Limits]:
+    """Of all effects, the last that is kept and the first that is not."""
+    n_edges = found.config.n_edges
+    order = known_effects(effects.values.flatten()).abs().sort(descending=True).values
+    if n_edges < len(order) and order[n_edges] > 0:
+        limit = (order[n_edges - 1] + order[n_edges]) / 2
+        yield from ((receiver, limit) for receiver in effects.graph.receivers)
 
 
-def _limits(
-    config: DiscoveryConfig, effects: EdgeValues, receiver: Receiver
-) -> Iterator[Float[Tensor, " sender"]]:
-    """What the sizes of effects on a receiver were held against."""
-    rule, of_receiver = config.selection, effects.into(receiver)
-    flat = torch.ones(len(of_receiver), dtype=torch.float64)
-    if config.search_name == _BY_ORDER:
-        order = known_effects(effects.values.flatten()).abs().sort(descending=True).values
-        if config.n_edges < len(order) and order[config.n_edges] > 0:
-            yield flat * (order[config.n_edges - 1] + order[config.n_edges]) / 2
+def _above_least(found: Discovery, effects: EdgeValues) -> Iterator[Limits]:
+    """The least that counts, alone."""
+    least = torch.tensor(found.config.selection.min_effect, dtype=torch.float64)
+    yield from ((receiver, least) for receiver in _reached(found, effects))
+
+
+def _above_thresholds(found: Discovery, effects: EdgeValues) -> Iterator[Limits]:
+    """The least that counts, and the thresholds of each receiver."""
+    rule = found.config.selection
+    if rule.tests_significance:
+        yield from _above_least(found, effects)
         return
-    if config.search_name == _BY_SIZE or rule.tests_significance:
-        yield flat * rule.min_effect
-        return
-    sizes = known_effects(of_receiver).abs()
-    if len(sizes) > 1:
-        # Whether any is above `min_effect` rests on the largest of them alone.
-        yield torch.where(sizes == sizes.max(), rule.min_effect, torch.inf)
-        if sizes.max() > rule.min_effect:
-            yield ThresholdSelector(rule, effects.graph).limits(of_receiver, receiver)
+    for receiver in _reached(found, effects):
+        into = effects.into(receiver)
+        sizes = known_effects(into).abs()
+        if len(sizes) > 1:
+            # Whether any is above `min_effect` rests on the largest of them alone.
+            yield receiver, torch.where(sizes == sizes.max(), rule.min_effect, torch.inf)
+            if sizes.max() > rule.min_effect:
+                yield receiver, ThresholdSelector(rule, effects.graph).limits(into, receiver)
+
+
+_HELD_AGAINST: dict[str, Callable[[Discovery, EdgeValues], Iterator[Limits]]] = {
+    "top-n": _in_order,
+    "connect": _above_least,
+    "grow": _above_thresholds,
+}
+"""By the name of a search, what it held the sizes of effects against."""
+
+
+def _reached(found: Discovery, effects: EdgeValues) -> Iterable[Receiver]:
+    return dict.fromkeys(map(effects.graph.unit, receivers_of(found.circuit, effects.graph)))
 
 
 def _of_sizes(found: Discovery) -> Iterator[NearTie]:

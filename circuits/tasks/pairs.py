@@ -114,6 +114,10 @@ class PromptPairs:
         """The first position at which a pair's two prompts differ; 0 where they do not."""
         return (self.clean != self.corrupted).int().argmax(dim=1)
 
+    def in_turn(self, n: int, turn: int) -> PromptPairs:
+        """The n prompts of a turn, 0 first, where each turn goes on behind the one before it."""
+        return self[torch.arange(n).add(turn * n).remainder(len(self))]
+
     @property
     def digest(self) -> str:
         """A hash of everything in them that an effect depends on."""

@@ -6,13 +6,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
 from circuits.discovery.pipeline import Pipeline
+from circuits.discovery.problem import installed_versions
 from circuits.discovery.session import Session
 from circuits.errors import OverwriteError
 from circuits.runtime.files import write_atomically
@@ -25,7 +25,6 @@ from circuits.truth.methods import Contestant, contestants
 from circuits.truth.rows import TruthRow, row_of
 
 ROWS_FILE, JOURNAL_FILE = "truth.json", "rows.jsonl"
-_VERSIONED = ("accelerated-path-patching", "torch", "transformer-lens")
 _ROWS: TypeAdapter[list[TruthRow]] = TypeAdapter(list[TruthRow])
 
 
@@ -157,8 +156,7 @@ def _journal(directory: Path) -> Journal:
         raise OverwriteError(
             f"{directory} holds a {there} that no benchmark wrote: name another directory"
         )
-    versions = {name: metadata.version(name) for name in _VERSIONED}
-    return Journal(directory / JOURNAL_FILE, {"versions": versions})
+    return Journal(directory / JOURNAL_FILE, {"versions": installed_versions()})
 
 
 def run_of(truth: GroundTruth, contestant: Contestant, seed: int = 0) -> Pipeline:

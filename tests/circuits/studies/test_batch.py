@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from math import nan
 
 import pyarrow.parquet as pq
@@ -24,7 +24,7 @@ from circuits.runtime.workers import Workers
 from circuits.search import SelectionRule
 from circuits.studies import Batch, BatchResult, BatchRow, run_batch
 from circuits.studies.batch_job import row_of
-from circuits.studies.batch_table import JOURNAL_FILE, TABLE_FILE
+from circuits.studies.batch_table import JOURNAL_FILE, SCHEMA, TABLE_FILE
 from tests.circuits.runtime.jobs import LosingKind
 
 pytestmark = pytest.mark.filterwarnings("ignore::circuits.behaviour.WeakTaskWarning")
@@ -225,3 +225,7 @@ def test_a_name_never_leads_out_of_the_directory(tiny, tmp_path, monkeypatch) ->
     (one,) = Batch((str(tiny),), ("./rows.csv",), {"../..": APP}, (0,)).runs()
     assert one.name.split("/")[1:] == ["rows.csv", "-", "seed-0"]
     assert one.task == str(tmp_path / "rows.csv"), "workers have directories of their own"
+
+
+def test_the_table_has_a_column_for_every_field_of_a_row() -> None:
+    assert SCHEMA.names == [field.name for field in fields(BatchRow)]

@@ -54,6 +54,12 @@ def test_a_subset_takes_the_same_rows_of_everything(pairs, index, rows):
     assert (subset.task, subset.seed) == ("made up", 7)
 
 
+def test_turns_go_on_behind_each_other_and_come_round(pairs):
+    turns = [pairs.in_turn(2, turn).clean_text for turn in range(3)]
+    first, second, third = pairs.clean_text
+    assert turns == [(first, second), (third, first), (second, third)]
+
+
 def test_to_moves_every_tensor(pairs):
     moved = pairs.to("cpu")
     for name in ("clean", "corrupted", "end", "correct", "wrong", "template"):
