@@ -16,9 +16,11 @@ from circuits.forward import Activations, LayeredModel
 from circuits.forward.passes import PairedActivations, head_outputs
 from circuits.forward.prompts import readable, trim
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
 
 _PROMPTS_TOGETHER = 32
+_TOGETHER = Shrinking("prompts")
 
 
 @runtime_checkable
@@ -79,14 +81,19 @@ class MeanOutputs:
         templates, group = pairs.template.unique(return_inverse=True)
         members = torch.stack([group == index for index in range(len(templates))])
         shares = members / members.sum(1, keepdim=True)
-        sums: list[Tensor] = []
-        with torch.no_grad():
-            for rows, outputs in _corrupted_z(model, pairs, known, progress):
+
+        def run(size: int) -> list[Float[Tensor, "template pos head d_head"]]:
+            sums: list[Tensor] = []
+            for rows, outputs in _corrupted_z(model, pairs, known, size, progress):
                 for index, z in enumerate(outputs):
                     means = torch.einsum("tp,p...->t...", shares[:, rows].to(z), z)
                     if len(sums) <= index:
                         sums.append(z.new_zeros(len(templates), pairs.clean.shape[1], *z.shape[2:]))
                     sums[index][:, : z.shape[1]] += means
+            return sums
+
+        with torch.no_grad():
+            sums = _TOGETHER.run(_PROMPTS_TOGETHER, run)
             projected = [layer.output(z) for layer, z in zip(model.layers, sums, strict=True)]
         opening = torch.stack([_opening(pairs.corrupted[rows]) for rows in members])
         return cls(templates, tuple(sums), tuple(projected), opening)
@@ -188,7 +195,11 @@ class ZeroOutputs:
 
 
 def _corrupted_z(
-    model: LayeredModel, pairs: PromptPairs, known: Activations | None, progress: Progress
+    model: LayeredModel,
+    pairs: PromptPairs,
+    known: Activations | None,
+    together: int,
+    progress: Progress,
 ) -> Iterator[tuple[Int[Tensor, " prompt"], list[Float[Tensor, "prompt pos head d_head"]]]]:
     """Head outputs of every layer on the corrupted prompts, and which prompts they are."""
     n_known = 0 if known is None else len(known.pairs)
@@ -197,7 +208,7 @@ def _corrupted_z(
     ends = pairs.end[n_known:].cpu()
     # Of one length, so that nothing behind an answer is run.
     of_length = [n_known + (ends == end).nonzero()[:, 0] for end in ends.unique()]
-    parts = [rows for same in of_length for rows in same.split(_PROMPTS_TOGETHER)]
+    parts = [rows for same in of_length for rows in same.split(together)]
     for rows, _ in progress.each(parts, map(len, parts)):
         yield rows, list(head_outputs(model, trim(pairs[rows]).corrupted))
 

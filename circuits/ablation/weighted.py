@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from einops import rearrange
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from circuits.ablation.outputs import HeadOutputs
@@ -20,7 +20,10 @@ from circuits.forward.finite import check_finite
 from circuits.forward.passes import at_end
 from circuits.forward.prompts import readable
 from circuits.metrics import Metric
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
+
+_TOGETHER = Shrinking("prompts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,23 +74,47 @@ def weighted_gradients(
     >>> run.metric.allclose(activations.clean_metric, atol=1e-4)
     True
     """
-    pairs, gradients = readable(model.bridge, pairs), torch.zeros(len(pairs), *kept.shape)
+    pairs = readable(model.bridge, pairs)
+
+    def run(size: int) -> WeightedRun:
+        prompts = torch.arange(len(pairs), device=model.device).split(size)
+        parts = [_run(model, pairs, replaced, kept, weight, metric, rows) for rows in prompts]
+        return WeightedRun(
+            torch.cat([part.metric for part in parts]),
+            torch.cat([part.gradients for part in parts]),
+        )
+
+    found = _TOGETHER.run(len(pairs), run)
+    numbers = rearrange(found.gradients, "prompt layer head -> layer head prompt")
+    check_finite(model.bridge, "a gradient by the weight of a head", numbers, [pairs.clean])
+    return found
+
+
+def _run(
+    model: LayeredModel,
+    pairs: PromptPairs,
+    replaced: HeadOutputs,
+    kept: Bool[Tensor, "layer head"],
+    weight: float,
+    metric: Metric,
+    rows: Int[Tensor, " some"],
+) -> WeightedRun:
+    """Some of the prompts; what heads give instead is known of all of them together."""
+    gradients = torch.zeros(len(rows), *kept.shape)
     weights = {
-        layer: model.layers[layer].query.weight.new_full((len(pairs), n), weight)
+        layer: model.layers[layer].query.weight.new_full((len(rows), n), weight)
         for layer, n in enumerate(kept.sum(1).tolist())
         if n
     }
     with torch.enable_grad():
         for of_layer in weights.values():
             of_layer.requires_grad_()
-        resid = _final_resid(model, pairs, replaced, kept, weights)
-        found = metric(model.unembed(resid), pairs)
+        resid = _final_resid(model, pairs, replaced, kept, weights, rows)
+        found = metric(model.unembed(resid), pairs[rows])
         slopes = torch.autograd.grad(found.sum(), list(weights.values())) if weights else ()
     if slopes:  # Together: one transfer from the device instead of one for each layer.
         slopes = [slope.to(model.device) for slope in slopes]
         gradients[:, kept] = torch.cat(slopes, 1).float().cpu()
-    numbers = rearrange(gradients, "prompt layer head -> layer head prompt")
-    check_finite(model.bridge, "a gradient by the weight of a head", numbers, [pairs.clean])
     return WeightedRun(found.detach(), gradients)
 
 
@@ -96,16 +123,18 @@ def _final_resid(
     pairs: PromptPairs,
     replaced: HeadOutputs,
     kept: Bool[Tensor, "layer head"],
-    weights: Mapping[int, Float[Tensor, "prompt chosen"]],
-) -> Float[Tensor, "prompt d_model"]:
+    weights: Mapping[int, Float[Tensor, "some chosen"]],
+    rows: Int[Tensor, " some"],
+) -> Float[Tensor, "some d_model"]:
     """The residual stream where the answers are read, with the weights of each layer's heads."""
+    of_all, pairs = pairs, pairs[rows]
     with torch.no_grad():
         resid = model.embed(pairs.clean)
     # Nothing above the last head looks at other positions than the answers'.
     last = max(weights, default=-1)
     for index, layer in enumerate(model.layers):
-        given, before = replaced.replacements(index, pairs), resid
-        written, replacement = given.output, given.z
+        given, before = replaced.replacements(index, of_all), resid
+        written, replacement = (x[rows.to(x.device)] for x in (given.output, given.z))
         if index >= last:
             written, replacement = at_end(written, pairs), at_end(replacement, pairs)
         if index == max(last, 0):

@@ -62,12 +62,16 @@ class Batch:
         # Of the whole even where only this part is left to do: a run that was interrupted then
         # ends with the same numbers to the last bit.
         if self.part_of is None:
-            return metric_gradients(self.paired, self.tokens)
+            return _TOGETHER.run(len(self.prompts), self._gradients_in_parts)
         whole, rows = self.part_of
         rows = rows.to(whole.tokens.prompt.device)
         *below, last = whole.gradients
         tokens = torch.isin(whole.tokens.prompt, rows)
         return (*(gradient[tokens] for gradient in below), last[rows])
+
+    def _gradients_in_parts(self, size: int) -> tuple[Float[Tensor, "read_token head d_head"], ...]:
+        parts = [metric_gradients(part.paired, part.tokens) for part in self.split(size)]
+        return tuple(torch.cat(of_layer) for of_layer in zip(*parts, strict=True))
 
     def split(self, size: int) -> Iterator[Batch]:
         """Parts of at most so many prompts, which share what was run."""

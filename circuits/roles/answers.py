@@ -20,9 +20,11 @@ from circuits.forward.norms import HeldNorm
 from circuits.forward.passes import LayerActivations, at_end, run_layers
 from circuits.forward.prompts import readable
 from circuits.metrics import logit_diff
+from circuits.runtime.shrinking import Shrinking
 from circuits.tasks import PromptPairs
 
 _PROMPTS_AT_ONCE = 32
+_TOGETHER = Shrinking("prompts")
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,15 +80,17 @@ def read_answers(model: LayeredModel, pairs: PromptPairs) -> tuple[AnswerAttenti
     >>> bool((direct.logit_diff > 0).all())  # the model does the task
     True
     """
-    parts = [_read(model, part) for part in _batches(model, pairs)]
-    correct, wrong, heads, difference = (
-        torch.cat(each).float().cpu() for each in zip(*parts, strict=True)
-    )
+
+    def run(size: int) -> list[Tensor]:
+        parts = [_read(model, part) for part in _batches(model, pairs, size)]
+        return [torch.cat(each).float().cpu() for each in zip(*parts, strict=True)]
+
+    correct, wrong, heads, difference = _TOGETHER.run(_PROMPTS_AT_ONCE, run)
     return AnswerAttention(correct.mean(0), wrong.mean(0)), DirectEffects(heads, difference)
 
 
-def _batches(model: LayeredModel, pairs: PromptPairs) -> Iterator[PromptPairs]:
-    for rows in torch.arange(len(pairs)).split(_PROMPTS_AT_ONCE):
+def _batches(model: LayeredModel, pairs: PromptPairs, size: int) -> Iterator[PromptPairs]:
+    for rows in torch.arange(len(pairs)).split(size):
         yield readable(model.bridge, pairs[rows])
 
 

@@ -7,6 +7,8 @@ its output with embeddings 1/m, 2/m, ... m/m of the way (Hanna, Pezzelle and Bel
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,8 +16,11 @@ from torch import Tensor
 from circuits.errors import InputError
 from circuits.forward.activations import Activations, Batch
 from circuits.forward.gradients import metric_gradients
+from circuits.runtime.shrinking import Shrinking
 from circuits.scores.attribution import changes_along
 from circuits.scores.scorer import Scorer, finite_scores
+
+_TOGETHER = Shrinking("prompts")
 
 
 def input_gradient_scores(activations: Activations, steps: int = 5) -> Float[Tensor, "layer head"]:
@@ -34,7 +39,12 @@ def input_gradient_scores(activations: Activations, steps: int = 5) -> Float[Ten
     """
     if steps < 1:
         raise InputError(f"EAP-IG needs at least one step, got {steps}")
-    per_prompt = torch.cat([_scores(batch, steps) for batch in activations.batches])
+
+    def scores(batch: Batch, together: int) -> Float[Tensor, "prompt layer head"]:
+        return torch.cat([_scores(part, steps) for part in batch.split(together)])
+
+    parts = [_TOGETHER.run(len(b.prompts), partial(scores, b)) for b in activations.batches]
+    per_prompt = torch.cat(parts)
     return finite_scores("eap-ig", per_prompt.mean(0).float().cpu())
 
 

@@ -5,19 +5,23 @@ from __future__ import annotations
 import pytest
 import torch
 
-from circuits.ablation import heads
+from circuits.ablation import MeanOutputs, heads, outputs, weighted, weighted_gradients
+from circuits.forward import LayeredModel
 from circuits.forward import activations as running
 from circuits.forward.activations import Activations
 from circuits.forward.passes import PairedActivations
+from circuits.metrics import logit_diff
 from circuits.patching import MeasuredEffects, effect_table, measured, paths
 from circuits.patching.edge_values import EdgeValues
 from circuits.patching.estimators import ESTIMATORS
 from circuits.patching.exact import _Exact
 from circuits.patching.sweep import _Sweep
+from circuits.roles import answers, read_heads
 from circuits.runtime.shrinking import Shrinking, SmallerBatchWarning
+from circuits.scores import input_gradient_scores, input_gradients
 from tests.circuits.prompts import ragged_pairs
 
-MODULES = (heads, running, measured, paths)
+MODULES = (answers, heads, input_gradients, measured, outputs, paths, running, weighted)
 
 
 @pytest.fixture(autouse=True)
@@ -131,4 +135,50 @@ def test_ablated_models_are_run_in_smaller_parts(toy, found, monkeypatch):
     monkeypatch.setattr(heads, "_run", limited)
     with pytest.warns(SmallerBatchWarning, match="rows of circuits"):
         again = evaluator.on(session.pairs).metrics(kept)
+    torch.testing.assert_close(again, whole, rtol=0, atol=1e-5)
+
+
+def slopes(model, pairs):
+    kept = torch.ones(model.n_layers, model.n_heads, dtype=torch.bool)
+    means = MeanOutputs.of(model, pairs)
+    return weighted_gradients(model, pairs, means, kept, 0.5, logit_diff).gradients
+
+
+SMALLER = {
+    "gradients of head outputs": (
+        (running, "metric_gradients", lambda run, *rest: len(run.pairs)),
+        lambda model, pairs: torch.cat(Activations(model, pairs).batches[0].gradients[:-1]),
+    ),
+    "gradients along inputs": (
+        (input_gradients, "metric_gradients", lambda run, *rest: len(run.pairs)),
+        lambda model, pairs: input_gradient_scores(Activations(model, pairs)),
+    ),
+    "slopes by weights": ((weighted, "_final_resid", lambda *given: len(given[5])), slopes),
+    "means": (
+        (outputs, "head_outputs", lambda model, tokens: len(tokens)),
+        lambda model, pairs: torch.stack(MeanOutputs.of(model, pairs).z),
+    ),
+    "readings of heads": (
+        (answers, "run_layers", lambda model, tokens, pairs: len(tokens)),
+        lambda model, pairs: read_heads(model.bridge, pairs).direct.heads,
+    ),
+}
+"""What is limited, by how many prompts it is given; and numbers that come from it."""
+
+
+@pytest.mark.parametrize("what", SMALLER)
+def test_what_runs_many_prompts_runs_them_in_parts(what, llama, monkeypatch):
+    (module, name, n_prompts), numbers = SMALLER[what]
+    model, pairs = LayeredModel.of(llama), ragged_pairs(n=7)
+    whole, work = numbers(model, pairs), getattr(module, name)
+
+    def limited(*given):
+        if n_prompts(*given) > 2:
+            raise MemoryError
+        return work(*given)
+
+    monkeypatch.setattr(module, name, limited)
+    # Means are of prompts of one length, of which there are few.
+    with pytest.warns(SmallerBatchWarning, match="prompts at once"):
+        again = numbers(model, pairs)
     torch.testing.assert_close(again, whole, rtol=0, atol=1e-5)
