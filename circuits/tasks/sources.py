@@ -129,9 +129,14 @@ def _saved(place: _Place) -> Dataset:
     from datasets import load_from_disk
 
     what = f"the dataset in {place.path} cannot be read"
-    with told_as(TaskError, what, "save it again with Dataset.save_to_disk"):
-        found = load_from_disk(place.path)
-    return _split(found, place)
+    again = "save it again with Dataset.save_to_disk"
+    with told_as(TaskError, what, again):
+        # A damaged file that is mapped into memory, or not looked at, ends the process by a signal.
+        found = load_from_disk(place.path, keep_in_memory=True)
+    chosen = _split(found, place)
+    with told_as(TaskError, what, again):
+        chosen.data.table.validate(full=True)
+    return chosen
 
 
 def _from_hub(place: _Place) -> Dataset:

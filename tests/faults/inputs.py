@@ -44,6 +44,7 @@ def change(random: Random, file: Path) -> None:
         ".json": lambda: changed_json(random, content.decode()),
         ".jsonl": lambda: changed_lines(random, content.decode()),
         ".csv": lambda: changed_text(random, content.decode()),
+        ".toml": lambda: changed_text(random, content.decode()),
         ".dot": lambda: changed_text(random, content.decode()),
         ".safetensors": lambda: changed_tensors(random, content),
     }
@@ -136,6 +137,33 @@ def tables(random: Random, material: Material, place: Path) -> Arguments:
     )
 
 
+def datasets(random: Random, material: Material, place: Path) -> Arguments:
+    """A saved dataset of which one file is changed."""
+    directory = place / "dataset"
+    shutil.copytree(material.dataset, directory)
+    change(random, random.choice(sorted(directory.iterdir())))
+    return _with_task(random, material, directory)
+
+
+def batch_files(random: Random, material: Material, place: Path) -> Arguments:
+    """The file of a batch, changed; where it is right still, what shall run it is not there."""
+    file = Path(shutil.copy(material.batch, place))
+    change(random, file)
+    return ["batch", file, "--out", place / "out", "--executor", "nothing"]
+
+
+def _with_task(random: Random, material: Material, task: Path) -> Arguments:
+    model = ("--model", material.model)
+    return random.choice(
+        [
+            ["tasks", "check", task, *model],
+            ["tasks", "check", task, *model, "--json"],
+            ["tasks", task, "--n-prompts", "4", *model],
+            ["discover", task, *SEARCH, *model],
+        ]
+    )
+
+
 def command_lines(random: Random, material: Material, place: Path) -> Arguments:
     """A command whose arguments and options are drawn at random, most of them wrong."""
     name = random.choice(sorted(COMMANDS))
@@ -189,6 +217,8 @@ KINDS: dict[str, tuple[Kind, int]] = {
     "runs": (runs, 1000),
     "work": (work, 300),
     "tables": (tables, 1200),
+    "saved datasets": (datasets, 300),
+    "batch files": (batch_files, 400),
     "command lines": (command_lines, 1500),
 }
 """How each kind is made, and how many of it there are in all."""

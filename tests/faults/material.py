@@ -8,6 +8,7 @@ from pathlib import Path
 from random import Random
 
 import torch
+from datasets import Dataset
 from transformers import (
     Gemma3ForCausalLM,
     Gemma3TextConfig,
@@ -30,6 +31,21 @@ APP = ("--method", "app", "--threshold", "0.4", "--logits-threshold", "0.4", "--
 SEARCH = (*FEW, *APP, "--score-share", "0.99", "--ignore-behaviour")
 _SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 40}
 _LLAMA = {**_SIZES, "intermediate_size": 32, "num_key_value_heads": 2}
+
+_BATCH = """models = ["{}"]
+tasks = ["{}", "ioi"]
+methods = ["in-context", {{ method = "app", name = "half", threshold = 0.5 }}]
+seeds = [0, 3]
+dtype = "float32"
+device = "cpu"
+[settings]
+n_prompts = 4
+keep = 70
+[slurm]
+partition = "short"
+[ray]
+address = "local"
+"""
 
 
 @dataclass(frozen=True)
@@ -54,6 +70,16 @@ class Material:
         return self.root / "mine.jsonl", self.root / "mine.csv"
 
     @property
+    def dataset(self) -> Path:
+        """The same, as `Dataset.save_to_disk` writes it."""
+        return self.root / "dataset"
+
+    @property
+    def batch(self) -> Path:
+        """A file of `circuits batch` with every key that it can have."""
+        return self.root / "batch.toml"
+
+    @property
     def run(self) -> Path:
         """A saved run, evaluated."""
         return self.root / "run"
@@ -74,6 +100,8 @@ def make_material(root: Path) -> Material:
     made.tables[0].write_text("".join(json.dumps(row) + "\n" for row in rows))
     header = ",".join(rows[0])
     made.tables[1].write_text("\n".join([header, *(",".join(row.values()) for row in rows)]))
+    Dataset.from_list(rows).save_to_disk(str(made.dataset))
+    made.batch.write_text(_BATCH.format(made.model, made.tables[0]))
     found = circuits("discover", made.tables[0], "--model", made.model, *SEARCH, "--out", made.run)
     assert found.exit_code == 0, found.output
     evaluated = circuits("evaluate", made.run, "--n-prompts", "4", "--resamples", "20")

@@ -19,7 +19,7 @@ BatchFile = Annotated[
     Path,
     typer.Argument(
         metavar="FILE",
-        help="A TOML file with the lists tasks, models, methods and seeds, and [settings].",
+        help="A TOML file: lists of tasks, models, methods and seeds, and a table of settings.",
     ),
 ]
 BatchOut = Annotated[

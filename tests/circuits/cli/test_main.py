@@ -14,6 +14,7 @@ from typing import get_args
 
 import pytest
 import torch
+from rich.text import Text
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
@@ -117,6 +118,18 @@ def test_quiet_shows_results_and_errors_alone(tiny):
     assert result.stderr == ""
     assert "Heads by layer" in result.stdout
     assert error_of("-q", "discover", "oii", code=2)
+
+
+def every_command():
+    for command in COMMANDS.values():
+        yield from getattr(command, "commands", {"": command}).values()
+
+
+def test_no_help_loses_words_to_markup():
+    for command in every_command():
+        for text in (command.help, *(getattr(one, "help", None) for one in command.params)):
+            words = str(text).replace("[dim]", "").replace("[/dim]", "")
+            assert Text.from_markup(words).plain == words, command.name
 
 
 def test_outputs_are_spelt_alike_and_old_names_still_do(run, tmp_path):

@@ -79,6 +79,22 @@ def test_a_saved_dataset(saved, tmp_path):
         get_task(str(saved))
 
 
+def cut_short(content):
+    return content[: len(content) // 2]
+
+
+def of_other_bytes(content):
+    return content.replace(b"a 0", b"a \xff")
+
+
+@pytest.mark.parametrize("damaged", [cut_short, of_other_bytes])
+def test_a_damaged_dataset_does_not_end_the_process(saved, damaged):
+    (file,) = (saved / "test").glob("*.arrow")
+    file.write_bytes(damaged(file.read_bytes()))
+    with pytest.raises(TaskError, match=r"cannot be read .*save it again with Dataset"):
+        get_task(f"{saved}?split=test&clean=prompt")
+
+
 def test_a_dataset_of_the_hub(monkeypatch):
     asked = []
 
