@@ -67,7 +67,8 @@ class Asked:
     def workers(self, executor: str | None, count: int | None) -> Workers | None:
         """Who takes part, where anyone is asked for. Raises UsageError, ExecutorError."""
         with usage_errors():
-            found = asked_workers(executor, count, self.options["threads"])
+            own = self.options["threads"], self.options["device"]
+            found = asked_workers(executor, count, *own)
             check_workers(found, self.directory)
         return found
 

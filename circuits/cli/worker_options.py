@@ -44,13 +44,18 @@ def workers_of(
     count: int | None,
     threads: int | None,
     options: Mapping[str, Mapping[str, Any]] | None = None,
+    device: str | None = None,
 ) -> Workers:
     """Who is asked for. Raises SettingError and UnknownNameError."""
     name = executor or "processes"
     given = (options or {}).get(name, {})
-    return Workers(name, count, 1 if threads is None else threads, options=given)
+    return Workers(name, count, 1 if threads is None else threads, device=device, options=given)
 
 
-def asked_workers(executor: str | None, count: int | None, threads: int | None) -> Workers | None:
+def asked_workers(
+    executor: str | None, count: int | None, threads: int | None, device: str | None = None
+) -> Workers | None:
     """The same; None where none are asked for, so that this process does the work."""
-    return None if executor is None and count is None else workers_of(executor, count, threads)
+    if executor is None and count is None:
+        return None
+    return workers_of(executor, count, threads, device=device)

@@ -12,6 +12,7 @@ from transformers import PreTrainedModel
 from circuits.errors import ModelOptionError, NotEnoughMemoryError, cause
 from circuits.runtime.precision import has_float64
 from circuits.runtime.shortage import is_memory
+from circuits.runtime.usual_device import usual_device
 
 SPREAD = ("auto", "balanced", "balanced_low_0", "sequential")
 """Ways in which accelerate spreads layers over the devices of a machine."""
@@ -36,6 +37,7 @@ class Placement:
     @classmethod
     def of(cls, device: Devices | None, dtype: torch.dtype) -> Placement:
         """What is asked for. Raises ModelOptionError where a device is not here, or lacks dtype."""
+        device = usual_device() if device is None else device
         if isinstance(device, Mapping):
             for one in dict.fromkeys(device.values()):
                 _device(f"cuda:{one}" if isinstance(one, int) else one, dtype)

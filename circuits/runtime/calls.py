@@ -37,6 +37,7 @@ class Call:
     job: Callable[[Progress], Any]
     report: Path
     threads: int | None
+    device: str | None
     asking: int
 
     def __call__(self) -> Returned:
@@ -46,7 +47,9 @@ class Call:
 
     def _elsewhere(self) -> Returned:
         from circuits.runtime.threads import use_threads
+        from circuits.runtime.usual_device import use_device
 
+        use_device(self.device)
         if self.threads is not None:
             use_threads(self.threads)
         with warnings.catch_warnings(record=True) as caught:

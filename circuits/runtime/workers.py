@@ -73,6 +73,8 @@ class Workers(Checked):
         threads: Threads of each worker; None leaves it to them. Their number can change the last
             digits of a result; that of the workers cannot.
         attempts: How often a job is begun whose worker is lost.
+        device: Where workers in other processes put models, as `load_model` takes it; None: a GPU
+            where they have one.
         options: Of the executor: for "slurm" what submitit's `update_parameters` takes, and
             `cluster`; for "ray" what `ray.init` and the options of a task take.
 
@@ -93,6 +95,7 @@ class Workers(Checked):
     count: int | None = setting(None, "How many jobs run at a time.", least=1)
     threads: int | None = setting(1, "Threads of each worker.", least=1)
     attempts: int = setting(3, "How often a job is begun whose worker is lost.", least=1)
+    device: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -126,7 +129,7 @@ class Workers(Checked):
         if not jobs:
             return
         with _reports(directory) as reports, self._opened(directory) as (executor, count):
-            run = _Run(jobs, executor, count, self.attempts, self.threads, reports, progress)
+            run = _Run(jobs, executor, count, self, reports, progress)
             yield from run.finished()
 
     @contextmanager
@@ -177,8 +180,7 @@ class _Run(Generic[Result]):
     jobs: Mapping[str, Job[Result]]
     executor: Executor
     count: int
-    attempts: int
-    threads: int | None
+    workers: Workers
     reports: Path
     progress: Progress
     begun: Counter[str] = field(default_factory=Counter)
@@ -209,7 +211,8 @@ class _Run(Generic[Result]):
 
     def _begin(self, name: str) -> None:
         self.begun[name] += 1
-        call = Call(self.jobs[name], self._report(name), self.threads, os.getpid())
+        asked = self.workers
+        call = Call(self.jobs[name], self._report(name), asked.threads, asked.device, os.getpid())
         try:
             future = self.executor.submit(call)
         except BrokenExecutor as error:
@@ -223,7 +226,7 @@ class _Run(Generic[Result]):
         try:
             returned = future.result()
         except (BrokenExecutor, CancelledError) as error:
-            if n_begun < self.attempts:
+            if n_begun < self.workers.attempts:
                 self.progress.note(f"{name} is begun again: {cause(error)}")
                 self.waiting.append(name)
                 return None

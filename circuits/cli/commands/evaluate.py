@@ -76,7 +76,7 @@ def evaluate(
         rankings: Any = RANKINGS if ranking == "both" else (ranking,)
         config = EvaluationConfig(**given, rankings=rankings)
         own = None if task is None else get_task(task)
-        chosen = asked_workers(executor, workers, threads)
+        chosen = asked_workers(executor, workers, threads, device)
     source = ModelSource(model, device, None, threads)
     source.check()
     if run.is_file():

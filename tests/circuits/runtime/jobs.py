@@ -44,6 +44,15 @@ def threads_of(progress: Progress) -> int:
     return torch.get_num_threads()
 
 
+def device_of(progress: Progress) -> str:
+    """Where a model is put that nobody names a device for."""
+    import torch
+
+    from circuits.model.placement import Placement
+
+    return str(Placement.of(None, torch.float32).device)
+
+
 def refuse(progress: Progress) -> None:
     raise InputError("not this one")
 

@@ -24,6 +24,7 @@ from circuits.runtime.workers import Workers
 from tests.circuits.runtime.jobs import (
     LosingKind,
     Square,
+    device_of,
     die,
     refuse,
     threads_of,
@@ -55,6 +56,15 @@ def test_jobs_run_in_so_many_processes(jobs, tmp_path) -> None:
     assert os.getpid() not in processes
     assert {one.attempts for one in found} == {1}
     assert sorted(path.name for path in tmp_path.iterdir()) == ["begun"]
+
+
+def test_workers_put_models_where_they_are_told_to(tmp_path) -> None:
+    devices = {
+        device: next(iter(Workers(count=1, device=device).run({"a": device_of}, tmp_path)))
+        for device in ("cpu", "nowhere")
+    }
+    assert devices["cpu"].value == "cpu"
+    assert "device nowhere cannot be used here" in str(devices["nowhere"].error)
 
 
 def test_every_job_has_so_many_threads(tmp_path) -> None:
