@@ -204,10 +204,17 @@ class Layer:
         """resid_post: add attention's output and the MLP's."""
         resid_pre = resid_pre.to(attention_output.device)
         resid_mid = resid_pre + attention_output
+        added = self.mlp_output(resid_pre if self.parallel else resid_mid)
+        return resid_mid if added is None else resid_mid + added
+
+    def mlp_output(
+        self, resid: Float[Tensor, "*batch token d_model"]
+    ) -> Float[Tensor, "*batch token d_model"] | None:
+        """What the MLP adds to the residual stream when it reads one; None without an MLP."""
         if self.mlp is None or self.norm_mlp is None:
-            return resid_mid
-        added = self.mlp(self.norm_mlp(resid_pre if self.parallel else resid_mid))
-        return resid_mid + (added if self.norm_mlp_output is None else self.norm_mlp_output(added))
+            return None
+        added = self.mlp(self.norm_mlp(resid))
+        return added if self.norm_mlp_output is None else self.norm_mlp_output(added)
 
     def allowed(
         self, positions: Int[Tensor, "prompt slot"], length: int

@@ -1,0 +1,4 @@
+from .node_outputs import NodeOutputs
+from .run import WeightedEdges
+
+__all__ = ["NodeOutputs", "WeightedEdges"]

@@ -1,0 +1,105 @@
+"""What every sender of the graph gives on clean and on corrupted prompts.
+
+The graph has the embedding, heads and MLPs as senders (`ModelGraph` with `mlps="nodes"`). What a
+head gives is its share of the attention output, in front of the norm that some families put behind
+attention; what an MLP gives is what it adds to the residual stream.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.forward import Layer
+from circuits.forward.passes import PairedActivations
+from circuits.forward.positions import ActivePositions
+from circuits.graph import ModelGraph
+
+Stream = Float[Tensor, "token d_model"]
+
+
+@dataclass(frozen=True, eq=False)
+class LayerStreams:
+    """Residual streams of the corrupted run in and behind a layer, where corruption reaches.
+
+    Attributes:
+        attention: What the layer's heads read.
+        mlp: What its MLP reads.
+        projected: All its heads together, through the output projection with its bias, in front of
+            the norm behind attention.
+
+    """
+
+    attention: Stream
+    mlp: Stream
+    projected: Stream
+
+
+@dataclass(frozen=True, eq=False)
+class NodeOutputs:
+    """The senders' outputs on some prompts, from the first corrupted token to the answer.
+
+    Attributes:
+        paired: What was run of these prompts.
+        tokens: The tokens that corruption can change; no other output can differ.
+        corrupted: What each sender gives on the corrupted prompts, in the graph's order.
+        change: How much more it gives on the clean ones.
+        layers: The corrupted run's streams, layer by layer.
+        final: Its final residual stream.
+
+    >>> outputs = NodeOutputs.of(activations.batches[0].paired)
+    >>> outputs.change.shape  # of the embedding, and of four heads and an MLP in each of 3 layers
+    torch.Size([16, 24, 32])
+    """
+
+    paired: PairedActivations
+    tokens: ActivePositions
+    corrupted: Float[Tensor, "sender token d_model"]
+    change: Float[Tensor, "sender token d_model"]
+    layers: tuple[LayerStreams, ...]
+    final: Stream
+
+    @classmethod
+    def of(cls, paired: PairedActivations) -> NodeOutputs:
+        """From the head outputs of both runs; MLPs are run again, where corruption reaches."""
+        model, tokens = paired.model, ActivePositions.between_difference_and_end(paired.pairs)
+        with torch.no_grad():
+            resid = tokens.pack(model.embed(paired.pairs.corrupted))
+            clean_resid = tokens.pack(paired.clean[0].resid_pre)
+            given, clean_given, streams = [resid[None]], [clean_resid[None]], []
+            for index, layer in enumerate(model.layers):
+                record = paired.clean[index]
+                own = _Layer(layer, resid, tokens.pack(paired.corrupted_z[index]))
+                clean = _Layer(layer, tokens.pack(record.resid_pre), tokens.pack(record.z))
+                given += own.given
+                clean_given += clean.given
+                streams.append(LayerStreams(own.resid_pre, own.read_by_mlp, own.projected))
+                resid = own.resid_post
+            corrupted = torch.cat(given)
+            change = torch.cat(clean_given).sub_(corrupted)
+        return cls(paired, tokens, corrupted, change, tuple(streams), resid)
+
+    @cached_property
+    def graph(self) -> ModelGraph:
+        """The nodes and edges: MLPs and the embedding are nodes."""
+        return self.paired.model.graph("nodes")
+
+
+class _Layer:
+    """One layer's heads and MLP on packed tokens, from its heads' outputs."""
+
+    def __init__(
+        self, layer: Layer, resid_pre: Stream, z: Float[Tensor, "token head d_head"]
+    ) -> None:
+        self.resid_pre = resid_pre.to(layer.device)
+        self.projected = layer.output(z)
+        resid_mid = self.resid_pre + layer.norm_output(self.projected)
+        self.read_by_mlp = self.resid_pre if layer.parallel else resid_mid
+        added = layer.mlp_output(self.read_by_mlp)
+        added = torch.zeros_like(resid_mid) if added is None else added
+        heads = layer.output.per_head(z, list(range(layer.n_heads)))
+        self.given, self.resid_post = (heads, added[None]), resid_mid + added

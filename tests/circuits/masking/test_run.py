@@ -1,0 +1,121 @@
+"""Weighted edges, against hooks on the bridge, and gradients, against differences."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from circuits.components import Receiver
+from circuits.errors import MismatchError
+from circuits.forward import Activations
+from circuits.masking import NodeOutputs, WeightedEdges
+from circuits.metrics import prob_diff
+from tests.circuits.conftest import shared_model
+from tests.circuits.families import FAMILIES, tiny_model
+from tests.circuits.masking.slow_twin import weighted_metric_by_hand
+from tests.circuits.prompts import ragged_pairs
+
+
+def outputs_of(family: str, n: int = 5, metric=prob_diff) -> NodeOutputs:
+    activations = Activations(shared_model(family), ragged_pairs(n), metric)
+    return NodeOutputs.of(activations.batches[0].paired)
+
+
+def every_edge(outputs: NodeOutputs) -> torch.Tensor:
+    graph = outputs.graph
+    weights = torch.zeros(len(graph.receivers), len(graph.senders))
+    for receiver in graph.receivers:
+        weights[graph.row(receiver), graph.below(receiver)] = 1
+    return weights
+
+
+def drawn(outputs: NodeOutputs, seed: int = 0) -> torch.Tensor:
+    """Some edges whole, some in part, some not at all."""
+    draw = torch.Generator().manual_seed(seed)
+    everything = every_edge(outputs)
+    return everything * (2 * torch.rand(everything.shape, generator=draw) - 0.5).clamp(0, 1)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_equals_hooks_on_the_bridge(family: str) -> None:
+    outputs = outputs_of(family, 3)
+    run = outputs.paired
+    for weights in (drawn(outputs), drawn(outputs, 1).round()):
+        found = WeightedEdges(outputs, weights).metric
+        expected = weighted_metric_by_hand(
+            run.model.bridge, run.pairs, outputs.graph, weights, run.metric
+        )
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_all_edges_are_the_clean_run_and_none_the_corrupted_one(family: str) -> None:
+    outputs = outputs_of(family)
+    everything = every_edge(outputs)
+    run = outputs.paired
+    for weights, expected in (
+        (everything, run.clean_metric),
+        (0 * everything, run.corrupted_metric),
+    ):
+        found = WeightedEdges(outputs, weights).metric
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_gradients_are_what_small_changes_do(family: str) -> None:
+    outputs = NodeOutputs.of(
+        Activations(tiny_model(family).to(torch.float64), ragged_pairs(3)).batches[0].paired
+    )
+    weights, step = 0.7 * every_edge(outputs).double(), 1e-3
+    weights[:, 3] *= 0.5
+    found = WeightedEdges(outputs, weights, embedded=0.8).gradients
+    draw = torch.Generator().manual_seed(0)
+    for _ in range(3):
+        way = torch.randn(weights.shape, generator=draw).double() * every_edge(outputs)
+        ends = [
+            WeightedEdges(outputs, weights + s * way, embedded=0.8).metric for s in (step, -step)
+        ]
+        expected = (ends[0] - ends[1]) / (2 * step)
+        torch.testing.assert_close(
+            (found * way).sum((1, 2)), expected, rtol=0.01, atol=1e-2 * float(expected.abs().max())
+        )
+
+
+def test_gradients_add_up_along_the_way_from_corrupted_to_clean() -> None:
+    """Integrated gradients are complete: their sum is what all edges do together."""
+    outputs = outputs_of("llama")
+    everything, n = every_edge(outputs), 40
+    means = (
+        sum(WeightedEdges(outputs, everything * (step + 0.5) / n).gradients for step in range(n))
+        / n
+    )
+    run = outputs.paired
+    torch.testing.assert_close(
+        (means * everything).sum((1, 2)),
+        run.clean_metric - run.corrupted_metric,
+        rtol=0.06,
+        atol=1e-4,
+    )
+
+
+def test_many_circuits_at_once_are_each_by_itself() -> None:
+    outputs = outputs_of("qwen3")
+    many = torch.stack([drawn(outputs, seed).round() for seed in range(3)])
+    found = WeightedEdges(outputs, many).metric
+    each = torch.stack([WeightedEdges(outputs, one).metric for one in many])
+    torch.testing.assert_close(found, each, rtol=1e-4, atol=1e-5)
+    assert found.shape == (3, 5)
+
+
+def test_an_edge_from_what_reads_nothing_changes_nothing() -> None:
+    """It gives what it gives on the corrupted prompt."""
+    outputs = outputs_of("llama")
+    graph, weights = outputs.graph, 0 * every_edge(outputs)
+    weights[graph.row(Receiver.logits()), 5] = 1
+    found = WeightedEdges(outputs, weights).metric
+    torch.testing.assert_close(found, outputs.paired.corrupted_metric, rtol=1e-4, atol=1e-6)
+
+
+def test_weights_of_another_graph_are_refused() -> None:
+    with pytest.raises(MismatchError, match="must be 40 receivers x 16 senders, got 3 x 3"):
+        WeightedEdges(outputs_of("llama"), torch.ones(3, 3))
