@@ -75,10 +75,11 @@ def weighted_gradients(
     True
     """
     pairs = readable(model.bridge, pairs)
+    mixture = _Mixture(model, pairs, replaced, kept, weight, metric)
 
     def run(size: int) -> WeightedRun:
         prompts = torch.arange(len(pairs), device=model.device).split(size)
-        parts = [_run(model, pairs, replaced, kept, weight, metric, rows) for rows in prompts]
+        parts = [mixture.run(rows) for rows in prompts]
         return WeightedRun(
             torch.cat([part.metric for part in parts]),
             torch.cat([part.gradients for part in parts]),
@@ -90,63 +91,60 @@ def weighted_gradients(
     return found
 
 
-def _run(
-    model: LayeredModel,
-    pairs: PromptPairs,
-    replaced: HeadOutputs,
-    kept: Bool[Tensor, "layer head"],
-    weight: float,
-    metric: Metric,
-    rows: Int[Tensor, " some"],
-) -> WeightedRun:
-    """Some of the prompts; what heads give instead is known of all of them together."""
-    gradients = torch.zeros(len(rows), *kept.shape)
-    weights = {
-        layer: model.layers[layer].query.weight.new_full((len(rows), n), weight)
-        for layer, n in enumerate(kept.sum(1).tolist())
-        if n
-    }
-    with torch.enable_grad():
-        for of_layer in weights.values():
-            of_layer.requires_grad_()
-        resid = _final_resid(model, pairs, replaced, kept, weights, rows)
-        found = metric(model.unembed(resid), pairs[rows])
-        slopes = torch.autograd.grad(found.sum(), list(weights.values())) if weights else ()
-    if slopes:  # Together: one transfer from the device instead of one for each layer.
-        slopes = [slope.to(model.device) for slope in slopes]
-        gradients[:, kept] = torch.cat(slopes, 1).float().cpu()
-    return WeightedRun(found.detach(), gradients)
+@dataclass(frozen=True, eq=False)
+class _Mixture:
+    """What `weighted_gradients` is given: replacements are known of all prompts together."""
 
+    model: LayeredModel
+    pairs: PromptPairs
+    replaced: HeadOutputs
+    kept: Bool[Tensor, "layer head"]
+    weight: float
+    metric: Metric
 
-def _final_resid(
-    model: LayeredModel,
-    pairs: PromptPairs,
-    replaced: HeadOutputs,
-    kept: Bool[Tensor, "layer head"],
-    weights: Mapping[int, Float[Tensor, "some chosen"]],
-    rows: Int[Tensor, " some"],
-) -> Float[Tensor, "some d_model"]:
-    """The residual stream where the answers are read, with the weights of each layer's heads."""
-    of_all, pairs = pairs, pairs[rows]
-    with torch.no_grad():
-        resid = model.embed(pairs.clean)
-    # Nothing above the last head looks at other positions than the answers'.
-    last = max(weights, default=-1)
-    for index, layer in enumerate(model.layers):
-        given, before = replaced.replacements(index, of_all), resid
-        written, replacement = (x[rows.to(x.device)] for x in (given.output, given.z))
-        if index >= last:
-            written, replacement = at_end(written, pairs), at_end(replacement, pairs)
-        if index == max(last, 0):
-            resid = at_end(resid, pairs)
-        if index in weights:
-            heads = kept[index].nonzero()[:, 0].tolist()
-            z = _head_outputs(layer, before, pairs, heads, at_answers=index == last)
-            share = weights[index] if index == last else weights[index][:, None]
-            change = share[..., None] * (z - replacement[..., heads, :])
-            written = written + layer.output.of_heads(change, heads)
-        resid = layer.finish(resid, layer.norm_output(written))
-    return resid
+    def run(self, rows: Int[Tensor, " some"]) -> WeightedRun:
+        """Some of the prompts."""
+        model, gradients = self.model, torch.zeros(len(rows), *self.kept.shape)
+        weights = {
+            layer: model.layers[layer].query.weight.new_full((len(rows), n), self.weight)
+            for layer, n in enumerate(self.kept.sum(1).tolist())
+            if n
+        }
+        with torch.enable_grad():
+            for of_layer in weights.values():
+                of_layer.requires_grad_()
+            resid = self._final_resid(weights, rows)
+            found = self.metric(model.unembed(resid), self.pairs[rows])
+            slopes = torch.autograd.grad(found.sum(), list(weights.values())) if weights else ()
+        if slopes:  # Together: one transfer from the device instead of one for each layer.
+            slopes = [slope.to(model.device) for slope in slopes]
+            gradients[:, self.kept] = torch.cat(slopes, 1).float().cpu()
+        return WeightedRun(found.detach(), gradients)
+
+    def _final_resid(
+        self, weights: Mapping[int, Float[Tensor, "some chosen"]], rows: Int[Tensor, " some"]
+    ) -> Float[Tensor, "some d_model"]:
+        """The residual stream where the answers are read, with the weights of layers' heads."""
+        pairs = self.pairs[rows]
+        with torch.no_grad():
+            resid = self.model.embed(pairs.clean)
+        # Nothing above the last head looks at other positions than the answers'.
+        last = max(weights, default=-1)
+        for index, layer in enumerate(self.model.layers):
+            given, before = self.replaced.replacements(index, self.pairs), resid
+            written, replacement = (x[rows.to(x.device)] for x in (given.output, given.z))
+            if index >= last:
+                written, replacement = at_end(written, pairs), at_end(replacement, pairs)
+            if index == max(last, 0):
+                resid = at_end(resid, pairs)
+            if index in weights:
+                heads = self.kept[index].nonzero()[:, 0].tolist()
+                z = _head_outputs(layer, before, pairs, heads, at_answers=index == last)
+                share = weights[index] if index == last else weights[index][:, None]
+                change = share[..., None] * (z - replacement[..., heads, :])
+                written = written + layer.output.of_heads(change, heads)
+            resid = layer.finish(resid, layer.norm_output(written))
+        return resid
 
 
 def _head_outputs(

@@ -153,7 +153,10 @@ SMALLER = {
         (input_gradients, "metric_gradients", lambda run, *rest: len(run.pairs)),
         lambda model, pairs: input_gradient_scores(Activations(model, pairs)),
     ),
-    "slopes by weights": ((weighted, "_final_resid", lambda *given: len(given[5])), slopes),
+    "slopes by weights": (
+        (weighted, "_head_outputs", lambda layer, resid, *rest, **how: len(resid)),
+        slopes,
+    ),
     "means": (
         (outputs, "head_outputs", lambda model, tokens: len(tokens)),
         lambda model, pairs: torch.stack(MeanOutputs.of(model, pairs).z),
@@ -172,10 +175,10 @@ def test_what_runs_many_prompts_runs_them_in_parts(what, llama, monkeypatch):
     model, pairs = LayeredModel.of(llama), ragged_pairs(n=7)
     whole, work = numbers(model, pairs), getattr(module, name)
 
-    def limited(*given):
-        if n_prompts(*given) > 2:
+    def limited(*given, **how):
+        if n_prompts(*given, **how) > 2:
             raise MemoryError
-        return work(*given)
+        return work(*given, **how)
 
     monkeypatch.setattr(module, name, limited)
     # Means are of prompts of one length, of which there are few.
