@@ -96,12 +96,10 @@ class WeightedEdges:
 
     def _sums(self, reader: Reader, changes: Changes) -> list[Sums]:
         weights = self.weights[..., reader.rows, :].to(changes)
-        parts = self._mixing.parts(reader.n_below)
-        return [self._mixing.sums(part, weights, changes) for part in parts]
+        return [self._mixing.sums(part, weights, changes) for part in self._parts(reader)]
 
     def _read(self, reader: Reader, sums: Sequence[Sums]) -> Tensor:
-        parts = self._mixing.parts(reader.n_below)
-        return reader.read(self._mixing.streams(reader.base, parts, sums))
+        return reader.read(self._mixing.streams(reader.base, self._parts(reader), sums))
 
 
 class _Backward:
@@ -118,7 +116,7 @@ class _Backward:
     def slopes_of_all(self) -> Float[Tensor, "prompt receiver sender"]:
         """Of each prompt's metric by the weight of each edge into what is read."""
         for reader in reversed(self.run._readers):
-            parts = self.run._mixing.parts(reader.n_below)
+            parts = self.run._parts(reader)
             for part, slope in zip(parts, self._by_sums(reader), strict=True):
                 self._take_in(reader, part, slope)
         return self.slopes
