@@ -126,15 +126,7 @@ def tables(random: Random, material: Material, place: Path) -> Arguments:
     file = Path(shutil.copy(random.choice(material.tables), place))
     change(random, file)
     named = str(file) + random.choice(("", "", "", "?clean=corrupted", "?template=wrong", "?x=1"))
-    model, usable = ("--model", material.model), ("--usable", place / "usable.jsonl")
-    return random.choice(
-        [
-            ["tasks", "check", named, *model, *usable],
-            ["tasks", "check", named, *model, "--json"],
-            ["tasks", named, "--n-prompts", "4", *model],
-            ["discover", named, *SEARCH, *model],
-        ]
-    )
+    return _with_task(random, material, named, place)
 
 
 def datasets(random: Random, material: Material, place: Path) -> Arguments:
@@ -142,7 +134,7 @@ def datasets(random: Random, material: Material, place: Path) -> Arguments:
     directory = place / "dataset"
     shutil.copytree(material.dataset, directory)
     change(random, random.choice(sorted(directory.iterdir())))
-    return _with_task(random, material, directory)
+    return _with_task(random, material, directory, place)
 
 
 def batch_files(random: Random, material: Material, place: Path) -> Arguments:
@@ -152,11 +144,11 @@ def batch_files(random: Random, material: Material, place: Path) -> Arguments:
     return ["batch", file, "--out", place / "out", "--executor", "nothing"]
 
 
-def _with_task(random: Random, material: Material, task: Path) -> Arguments:
-    model = ("--model", material.model)
+def _with_task(random: Random, material: Material, task: object, place: Path) -> Arguments:
+    model, usable = ("--model", material.model), ("--usable", place / "usable.jsonl")
     return random.choice(
         [
-            ["tasks", "check", task, *model],
+            ["tasks", "check", task, *model, *usable],
             ["tasks", "check", task, *model, "--json"],
             ["tasks", task, "--n-prompts", "4", *model],
             ["discover", task, *SEARCH, *model],
