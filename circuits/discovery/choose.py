@@ -13,7 +13,7 @@ from jaxtyping import Float
 
 from circuits.components import Head
 from circuits.evaluation import Evaluator
-from circuits.evaluation.sizes import SizeCurve, SizePoint
+from circuits.evaluation.sizes import HALF_SURE, SizeCurve, SizePoint
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
 
@@ -51,7 +51,9 @@ class Chooser:
         Of the first ranking, circuits of some sizes are tried. From the smallest of these that
         keeps enough on, and then in each other ranking, the smallest is looked for by halving, as
         if more heads always kept more, and only among those smaller than what was found by then. Of
-        what is found, heads are left out as long as it does without them.
+        what is found, heads are left out as long as it does without them. Then the first ranking is
+        looked through once more for one of under half the size that keeps enough with half the
+        margin.
         """
         along, halving, without = progress.parts(0.5, 0.2, 0.3)
         (first, order), *others = orders.items()
@@ -62,6 +64,10 @@ class Chooser:
             part(1.0)
         if best is not None:
             self._thin(best)
+            # Most are remembered.
+            small = order[: (len(self.curve.point) - 1) // 2]
+            if hardly := self.along(first, small, margin=HALF_SURE):
+                self._thin(hardly, HALF_SURE)
         without(1.0)
         return self.curve
 
@@ -72,16 +78,21 @@ class Chooser:
         return replace(curve, n_validation=len(self.validation.pairs))
 
     def along(
-        self, name: str, order: Sequence[Head], progress: Progress = SILENT
+        self,
+        name: str,
+        order: Sequence[Head],
+        progress: Progress = SILENT,
+        margin: float = 1.0,
     ) -> SizePoint | None:
         """Circuits of some sizes of a ranking, and the smallest that keeps enough; None: none."""
         first, second = progress.parts(0.7, 0.3)
         points = self.tried(name, [frozenset(order[:n]) for n in _sizes(len(order))], first)
-        too_few = list(takewhile(lambda point: not point.keeps(self.keep), points))
+        too_few = list(takewhile(lambda point: not point.keeps(self.keep, margin), points))
         found = None
         if len(too_few) < len(points):
             enough = len(points[len(too_few)])
-            found = self._smallest(name, order[:enough], max(map(len, too_few), default=0))
+            known = max(map(len, too_few), default=0)
+            found = self._smallest(name, order[:enough], known, margin)
         second(1.0)
         return found
 
@@ -105,26 +116,28 @@ class Chooser:
             self._tried[heads] = SizePoint(name, heads, *kept, spare=spare)
         return [self._tried[heads] for heads in circuits]
 
-    def _smallest(self, name: str, order: Sequence[Head], too_few: int = 0) -> SizePoint | None:
+    def _smallest(
+        self, name: str, order: Sequence[Head], too_few: int = 0, margin: float = 1.0
+    ) -> SizePoint | None:
         """The smallest circuit of the best heads of a ranking that keeps enough.
 
         None where all of them do not; so many are known to be too few.
         """
 
         def keeps(n: int) -> bool:
-            return self.tried(name, [frozenset(order[:n])])[0].keeps(self.keep)
+            return self.tried(name, [frozenset(order[:n])])[0].keeps(self.keep, margin)
 
         if not order or not keeps(len(order)):
             return None
         n = bisect_left(range(len(order)), True, lo=too_few + 1, key=keeps)
         return self._tried[frozenset(order[:n])]
 
-    def _thin(self, point: SizePoint) -> None:
+    def _thin(self, point: SizePoint, margin: float = 1.0) -> None:
         """Leave out heads as long as enough is kept, in rounds: those first that cost least."""
         failures = 0
         for number in count():
             cheapest = self._cheapest_first(point.heads, number)
-            n = self._n_without(point, cheapest)
+            n = self._n_without(point, cheapest, margin)
             point = self._without(point, cheapest[:n])
             # The next prompts in turn may see better what costs little.
             failures = 0 if n else failures + 1
@@ -150,11 +163,11 @@ class Chooser:
             kept += runs.cpu().double().mean(1).numpy() / on.full_metric
         return [order[place] for place in kept.argsort(kind="stable")[::-1]]
 
-    def _n_without(self, point: SizePoint, cheapest: Sequence[Head]) -> int:
+    def _n_without(self, point: SizePoint, cheapest: Sequence[Head], margin: float) -> int:
         """How many of the first heads can be left out, as if more of them always cost more."""
 
         def costs_too_much(n: int) -> bool:
-            return not self._without(point, cheapest[:n]).keeps(self.keep)
+            return not self._without(point, cheapest[:n]).keeps(self.keep, margin)
 
         most = len(cheapest)
         doubled = takewhile(lambda n: n < most, (2**power for power in count()))

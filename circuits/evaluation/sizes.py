@@ -10,6 +10,8 @@ from circuits.errors import InputError
 from circuits.fields import HeadSet
 from circuits.statistics.intervals import Estimate
 
+HALF_SURE = 0.5
+"""The share of the margin that does where the whole of it takes more than twice as many heads."""
 _ERRORS_WIDE = 4
 """A 95 % interval, in standard errors."""
 
@@ -49,12 +51,20 @@ class SizePoint:
     @property
     def surely(self) -> float:
         """What it keeps as far as the choice rests on it, less the errors that are to spare."""
-        error = (self.judged.high - self.judged.low) / _ERRORS_WIDE
-        return self.judged.value - self.spare * error
+        return self._with_to_spare(1.0)
 
-    def keeps(self, percent: float | int) -> bool:
-        """Whether it surely keeps so much."""
-        return self.surely >= percent
+    def keeps(self, percent: float | int, margin: float = 1.0) -> bool:
+        """Whether it surely keeps so much; with less than 1, with a share of the errors to spare.
+
+        >>> point = SizePoint("attribution", frozenset(), *[Estimate(88.0, 80.0, 96.0)] * 3)
+        >>> point.keeps(85), point.keeps(85, margin=0.5)
+        (False, True)
+        """
+        return self._with_to_spare(margin) >= percent
+
+    def _with_to_spare(self, margin: float) -> float:
+        error = (self.judged.high - self.judged.low) / _ERRORS_WIDE
+        return self.judged.value - margin * self.spare * error
 
 
 @dataclass(frozen=True)
@@ -85,7 +95,10 @@ class SizeCurve:
 
     @classmethod
     def of(cls, points: Sequence[SizePoint], keep: float | int) -> SizeCurve:
-        """Choose the smallest circuit that keeps so much; without any, the one that keeps most."""
+        """Choose the smallest circuit that keeps so much; without any, the one that keeps most.
+
+        Half of the margin does where the whole of it takes more than twice as many heads.
+        """
         rising = tuple(sorted(points, key=lambda point: (len(point), -point.surely)))
         return cls(keep, rising, rising.index(_smallest(rising, keep)))
 
@@ -96,8 +109,13 @@ class SizeCurve:
 
     @property
     def reaches(self) -> bool:
-        """Whether the chosen circuit keeps what was asked for."""
-        return self.point.keeps(self.keep)
+        """Whether any circuit surely keeps what was asked for."""
+        return _reached(self.points, self.keep)
+
+    @property
+    def margin(self) -> float:
+        """The share of its errors to spare that the chosen circuit was judged with."""
+        return HALF_SURE if self.reaches and not self.point.keeps(self.keep) else 1.0
 
     @cached_property
     def front(self) -> tuple[SizePoint, ...]:
@@ -125,7 +143,7 @@ class SizeCurve:
         points = run or list(self.points)
         if keep is not None:
             point = _smallest(points, keep)
-            if not point.keeps(keep):
+            if not _reached(points, keep):
                 most = max(point.surely for point in points)
                 raise InputError(
                     f"no circuit that was tried surely keeps {keep:g} %: the most is {most:.1f} %, "
@@ -142,7 +160,14 @@ class SizeCurve:
         return max(few, key=lambda point: point.surely)
 
 
+def _reached(points: Sequence[SizePoint], keep: float | int) -> bool:
+    return any(point.keeps(keep) for point in points)
+
+
 def _smallest(rising: Sequence[SizePoint], keep: float | int) -> SizePoint:
-    enough = next((point for point in rising if point.keeps(keep)), None)
-    most = max(rising, key=lambda point: point.surely)
-    return most if enough is None else enough
+    if not _reached(rising, keep):
+        return max(rising, key=lambda point: point.surely)
+    surely, hardly = (
+        next(point for point in rising if point.keeps(keep, margin)) for margin in (1.0, HALF_SURE)
+    )
+    return hardly if len(surely) > 2 * len(hardly) else surely

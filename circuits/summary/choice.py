@@ -6,7 +6,7 @@ from math import ceil, isfinite
 
 from circuits.discovery.result import Discovery
 from circuits.evaluation.contributions import Contributions
-from circuits.evaluation.sizes import SizeCurve
+from circuits.evaluation.sizes import HALF_SURE, SizeCurve
 from circuits.statistics import Estimate
 from circuits.summary.content import Table, interval
 
@@ -18,18 +18,21 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
     """What the circuit keeps on each set of prompts, and why it is the one."""
     config, point = found.config, sizes.point
     held_out = "not run" if point.held_out is None else f"{point.held_out:.1f}%"
+    n, spare = len(sizes.points), point.spare * sizes.margin
     reason = (
-        f"the smallest of {len(sizes.points)} circuits that keeps {sizes.keep:g}%"
+        f"the smallest of {n} circuits that keeps {sizes.keep:g}%"
         if sizes.reaches
-        else f"none of {len(sizes.points)} circuits keeps {sizes.keep:g}%: the one that keeps most"
+        else f"none of {n} circuits keeps {sizes.keep:g}%: the one that keeps most"
     )
     told = {
         "performance": f"{held_out} of the model's {config.metric} on {sizes.n_held_out} prompts "
         "that neither search nor choice has seen",
         "elsewhere": f"{point.search:.1f}% on {config.n_prompts} prompts of the search, "
         f"{point.validation:.1f}% on {sizes.n_validation} others that the size was chosen by",
-        "chosen": f"{reason} of these, with {point.spare:.1f} standard errors to spare",
+        "chosen": f"{reason} of these, with {spare:.1f} standard errors to spare",
     }
+    if sizes.margin == HALF_SURE:
+        told["less sure"] = "with twice as many errors to spare it would be more than twice as large"
     if found.performance > 100:
         told["above 100%"] = "heads that work against the answer are left out"
     if needed := more_prompts(point.held_out, sizes.n_held_out):

@@ -177,6 +177,27 @@ def test_what_a_bad_ranking_leaves_is_thinned_in_few_passes() -> None:
     assert sum(runs) < 200 * 16
 
 
+class Wavering(Additive):
+    """The same, but circuits of fewer than ten heads do well on every second prompt alone."""
+
+    def run(self, pairs, circuits, ablation="mean", progress=None) -> Tensor:
+        wave = torch.tensor([(-1) ** round(16 * prompt) for prompt in pairs]).double()
+        wavers = torch.tensor([len(heads) < 10 for heads in circuits]).double()
+        return super().run(pairs, circuits, ablation) + 2.6 * wavers[:, None] * wave
+
+
+def test_one_that_just_misses_the_margin_is_worth_more_than_one_three_times_as_large() -> None:
+    heads = [Head(0, index) for index in range(20)]
+    worth = dict.fromkeys(heads, 0.02) | dict.fromkeys(heads[:3], 1.0)
+    sets = [Wavering(worth, Prompts(n + k / 16 for k in range(16)), []) for n in (0, 1)]
+    curve = Chooser(85, *sets).choose({"by worth": heads})
+    assert curve.point.heads == set(heads[:3])
+    assert curve.reaches
+    assert curve.margin == 0.5
+    surely = [point for point in curve.points if point.keeps(85)]
+    assert min(map(len, surely)) == 10
+
+
 class TestAnotherCircuit:
     def test_of_another_size(self, chosen) -> None:
         larger = chosen.at(heads=len(chosen.circuit) + 2)

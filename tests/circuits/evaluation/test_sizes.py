@@ -59,7 +59,17 @@ class TestTheChoice:
         enough = [len(one) for one in points if one.surely >= keep]
         assert curve.reaches == bool(enough)
         if enough:
-            assert len(curve.point) == min(enough)
+            assert len(curve.point) == min(enough) or 2 * len(curve.point) < min(enough)
+            assert curve.point.keeps(keep, curve.margin)
+
+    @pytest.mark.parametrize(("size", "chosen", "margin"), [(3, 3, 0.5), (4, 8, 1.0)])
+    def test_half_the_margin_does_where_the_whole_one_more_than_doubles_it(
+        self, size, chosen, margin
+    ) -> None:
+        hardly, surely = point(size, 84.5), point(8, 99.0)
+        curve = SizeCurve.of([hardly, surely], keep=85)
+        assert (len(curve.point), curve.margin, curve.reaches) == (chosen, margin, True)
+        assert len(curve.at(keep=85)) == chosen
 
 
 class TestOthers:
