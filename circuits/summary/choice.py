@@ -32,7 +32,7 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
         "chosen": f"{reason} of these, with {spare:.1f} standard errors to spare",
     }
     if sizes.margin == HALF_SURE:
-        told["less sure"] = "with twice as many errors to spare it would be more than twice as large"
+        told["less sure"] = "twice as many errors to spare would take more than twice as many heads"
     if found.performance > 100:
         told["above 100%"] = "heads that work against the answer are left out"
     if needed := more_prompts(point.held_out, sizes.n_held_out):
