@@ -1,4 +1,5 @@
 from .node_outputs import NodeOutputs
+from .on_prompts import MaskedRuns
 from .run import WeightedEdges
 
-__all__ = ["NodeOutputs", "WeightedEdges"]
+__all__ = ["MaskedRuns", "NodeOutputs", "WeightedEdges"]

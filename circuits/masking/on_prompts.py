@@ -1,0 +1,169 @@
+"""Runs with weighted edges of any number of prompts, as many at once as memory holds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Literal
+
+import torch
+from einops import rearrange
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from circuits.forward.activations import PROMPTS_TOGETHER, Activations, Batch
+from circuits.forward.finite import check_finite
+from circuits.forward.prompts import readable
+from circuits.graph import ModelGraph
+from circuits.masking.node_outputs import NodeOutputs
+from circuits.masking.run import WeightedEdges
+from circuits.runtime.memory import free_share
+from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.shrinking import Shrinking
+
+Along = Literal["present", "clean"]
+_COPIES = 6
+"""What each sender gives is held about so many times: corrupted, changed, now, and towards."""
+_MOST_CIRCUITS = 8
+_PROMPTS, _CIRCUITS = Shrinking("prompts"), Shrinking("circuits")
+
+
+class MaskedRuns:
+    """A model on some prompts, with a weight for every edge of the graph of EAP-IG.
+
+    What senders give on clean and on corrupted prompts is computed once, and kept where memory
+    allows.
+
+    >>> runs = MaskedRuns(activations)
+    >>> whole = runs.every_edge
+    >>> runs.metrics(torch.stack([whole, 0 * whole])).shape
+    torch.Size([2, 4])
+    >>> runs.gradients(whole).shape  # by receiver, sender and prompt
+    torch.Size([40, 16, 4])
+    """
+
+    def __init__(self, activations: Activations, memory_bytes: int | None = None) -> None:
+        """Of the activations' prompts; without `memory_bytes`, in a safe share of what is free."""
+        self.activations, self._memory_bytes = activations, memory_bytes
+
+    @cached_property
+    def graph(self) -> ModelGraph:
+        """The nodes and edges: MLPs and the embedding are nodes."""
+        return self.activations.graph("nodes")
+
+    @cached_property
+    def every_edge(self) -> Float[Tensor, "receiver sender"]:
+        """The weights of the whole model: 1 for every edge, 0 where there is none."""
+        weights = torch.zeros(len(self.graph.receivers), len(self.graph.senders))
+        for row, receiver in enumerate(self.graph.receivers):
+            weights[row, self.graph.below(receiver)] = 1
+        return weights
+
+    def metrics(
+        self, weights: Float[Tensor, "circuit receiver sender"], progress: Progress = SILENT
+    ) -> Float[Tensor, "circuit prompt"]:
+        """The metric of each prompt, for the weights of several circuits.
+
+        Raises:
+            MismatchError: There are not as many weights as edges.
+            NonFiniteError: The metric of a prompt is NaN or infinite.
+
+        """
+
+        def run(outputs: NodeOutputs) -> Float[Tensor, "circuit prompt"]:
+            return _CIRCUITS.run(
+                self._circuits_together(outputs),
+                lambda size: torch.cat(
+                    [WeightedEdges(outputs, some).metric.cpu() for some in weights.split(size)]
+                ),
+            )
+
+        found = self._on_all(run, progress)
+        pairs = readable(self.activations.model.bridge, self.activations.pairs)
+        tokens = [pairs.clean, pairs.corrupted]
+        check_finite(self.activations.model.bridge, "the metric of a circuit", found, tokens)
+        return found
+
+    def gradients(
+        self,
+        weights: Float[Tensor, "receiver sender"],
+        embedded: float = 1.0,
+        along: Along = "present",
+        progress: Progress = SILENT,
+    ) -> Float[Tensor, "receiver sender prompt"]:
+        """The slope of each prompt's metric by the weight of each edge.
+
+        Args:
+            weights: Of every edge.
+            embedded: How far the embedding is on its way from the corrupted prompt, 0, to the clean
+                one, 1.
+            along: What an edge would give more of: how its sender's output differs from the
+                corrupted one in this run (the slope by its weight), or in the clean run.
+            progress: Hears of the fraction done.
+
+        Raises:
+            MismatchError: There are not as many weights as edges.
+
+        """
+
+        def run(outputs: NodeOutputs) -> Float[Tensor, "receiver sender prompt"]:
+            run = WeightedEdges(outputs, weights, embedded)
+            found = run.gradients_along(outputs.change) if along == "clean" else run.gradients
+            return rearrange(found, "prompt receiver sender -> receiver sender prompt").cpu()
+
+        return self._on_all(run, progress)
+
+    def _on_all(self, run: Callable[[NodeOutputs], Tensor], progress: Progress) -> Tensor:
+        """What is found of all prompts, a few at a time, in their order."""
+
+        def work(size: int) -> Tensor:
+            batches = list(self.activations.split(size))
+            found = [run(self._outputs(batch)) for batch, _ in progress.each(batches)]
+            order = torch.cat([batch.prompts for batch in batches]).argsort()
+            return torch.cat(found, -1)[..., order]
+
+        return _PROMPTS.run(self._together, work)
+
+    def _outputs(self, batch: Batch) -> NodeOutputs:
+        prompts = tuple(batch.prompts.tolist())
+        if prompts in self._kept:
+            return self._kept[prompts]
+        outputs = NodeOutputs.of(batch.paired)
+        if 2 * self._bytes_of_all <= self._memory:
+            self._kept[prompts] = outputs
+        return outputs
+
+    @cached_property
+    def _kept(self) -> dict[tuple[int, ...], NodeOutputs]:
+        return {}
+
+    @cached_property
+    def _memory(self) -> int:
+        devices = self.activations.model.devices
+        return self._memory_bytes or min(map(free_share, devices))
+
+    @property
+    def _bytes_of_token(self) -> int:
+        """What every sender gives at one token."""
+        model = self.activations.model
+        return len(self.graph.senders) * model.d_model * model.dtype.itemsize
+
+    @cached_property
+    def _n_tokens(self) -> Int[Tensor, " prompt"]:
+        pairs = self.activations.pairs
+        return pairs.end - pairs.first_difference + 1
+
+    @property
+    def _bytes_of_all(self) -> int:
+        return int(self._n_tokens.sum()) * self._bytes_of_token
+
+    @cached_property
+    def _together(self) -> int:
+        """How many prompts are run at once."""
+        longest = int(self._n_tokens.max()) * self._bytes_of_token
+        return max(1, min(PROMPTS_TOGETHER, self._memory // (_COPIES * longest)))
+
+    def _circuits_together(self, outputs: NodeOutputs) -> int:
+        """How many circuits are run at once: each has what every sender gives now."""
+        one = outputs.corrupted.shape[1] * self._bytes_of_token
+        return max(1, min(_MOST_CIRCUITS, self._memory // (2 * one)))
