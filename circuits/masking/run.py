@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from einops import einsum
+from einops import einsum, rearrange, reduce
 from jaxtyping import Bool, Float
 from torch import Tensor
 
@@ -79,13 +79,30 @@ class WeightedEdges:
     @cached_property
     def _changes(self) -> Changes:
         """Of the senders that are used; 0 for all others."""
-        shape = (*self.weights.shape[:-2], *self.outputs.change.shape)
-        changes = self.outputs.change.new_zeros(shape)
-        changes[..., 0, :, :] = self.embedded * self.outputs.change[0]
+        clean = self.outputs.change
+        changes = clean.new_zeros(*self.weights.shape[:-2], *clean.shape)
+        if self.embedded == 0:
+            return changes
+        changes[..., 0, :, :] = self.embedded * clean[0]
+        is_clean = self.embedded == 1
         with torch.no_grad():
             for reader in self._readers[:-1]:
-                changes[..., reader.columns, :, :] = self._read(reader, self._sums(reader, changes))
+                # What reads the clean run gives what it gave there.
+                read = self._weights(reader)[..., : reader.n_below]
+                is_clean = is_clean and bool((read == 1).all())
+                given = (
+                    clean[reader.columns]
+                    if is_clean
+                    else self._read(reader, self._sums(reader, changes))
+                )
+                changes[..., reader.columns, :, :] = given
         return changes
+
+    def _weights(self, reader: Reader) -> Weights:
+        """By receiver of a reader; a single row where all of them read one and the same stream."""
+        own = self.weights[..., reader.rows, :]
+        read = own[..., : reader.n_below]
+        return own[..., :1, :] if bool((read == read[..., :1, :]).all()) else own
 
     @cached_property
     def _mixing(self) -> Mixing:
@@ -95,11 +112,17 @@ class WeightedEdges:
         return self._mixing.parts(reader.n_below)
 
     def _sums(self, reader: Reader, changes: Changes) -> list[Sums]:
-        weights = self.weights[..., reader.rows, :].to(changes)
+        weights = self._weights(reader).to(changes)
         return [self._mixing.sums(part, weights, changes) for part in self._parts(reader)]
 
     def _read(self, reader: Reader, sums: Sequence[Sums]) -> Tensor:
-        return reader.read(self._mixing.streams(reader.base, self._parts(reader), sums))
+        streams = self._mixing.streams(reader.base, self._parts(reader), sums)
+        return reader.read(_for_each(reader, streams))
+
+
+def _for_each(reader: Reader, sums: Float[Tensor, "*circuit row token d_model"]) -> Sums:
+    """One row for each receiver, also where all of them have the same."""
+    return sums.expand(*sums.shape[:-3], len(reader.rows), *sums.shape[-2:])
 
 
 class _Backward:
@@ -123,7 +146,8 @@ class _Backward:
 
     def _by_sums(self, reader: Reader) -> tuple[Tensor, ...]:
         """The slope of the metric, summed over prompts, by what each part gives each receiver."""
-        sums = [added.requires_grad_() for added in self.run._sums(reader, self.run._changes)]
+        given = self.run._sums(reader, self.run._changes)
+        sums = [_for_each(reader, added).requires_grad_() for added in given]
         with torch.enable_grad():
             given = self.run._read(reader, sums)
         towards = self.towards[reader.columns] if reader.nodes else torch.ones_like(given)
@@ -132,8 +156,12 @@ class _Backward:
     def _take_in(
         self, reader: Reader, part: Part, slope: Float[Tensor, "receiver token d_model"]
     ) -> None:
-        weights = self.run.weights[reader.rows][:, part.place].to(slope)
-        sent = einsum(weights, slope, "r sender, r token d -> sender token d")
+        weights = self.run._weights(reader)[:, part.place].to(slope)
+        if len(weights) == 1:
+            slopes = reduce(slope, "r token d -> 1 token d", "sum")
+            sent = rearrange(weights, "1 sender -> sender 1 1") * slopes
+        else:
+            sent = einsum(weights, slope, "r sender, r token d -> sender token d")
         self.towards[part.place] += sent
         given, start = self.along[part.place], 0
         rows = torch.tensor(reader.rows)[:, None]

@@ -119,3 +119,48 @@ def test_an_edge_from_what_reads_nothing_changes_nothing() -> None:
 def test_weights_of_another_graph_are_refused() -> None:
     with pytest.raises(MismatchError, match="must be 40 receivers x 16 senders, got 3 x 3"):
         WeightedEdges(outputs_of("llama"), torch.ones(3, 3))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_one_stream_for_all_receivers_is_one_for_each(family: str, monkeypatch) -> None:
+    """What reads the clean run, or the same as its neighbours, is not computed again."""
+    outputs = outputs_of(family, 3)
+    everything = every_edge(outputs)
+    by_sender = everything * torch.linspace(0.2, 1, everything.shape[1])
+    half_clean = everything.clone()
+    half_clean[len(everything) // 2 :, 2] = 0.3
+    given = [(everything, 1.0), (everything, 0.4), (by_sender, 1.0), (half_clean, 1.0)]
+
+    def found() -> list:
+        runs = [WeightedEdges(outputs, weights, embedded) for weights, embedded in given]
+        return [part for run in runs for part in (run._changes, run.metric, run.gradients)]
+
+    fast = found()
+    rows = []
+
+    def by_row(run: WeightedEdges, reader) -> torch.Tensor:
+        rows.append(len(reader.rows))
+        # A row that differs where nothing is read; 1 + epsilon is not 1.
+        return run.weights[..., reader.rows, :] * (1 + 1e-7)
+
+    monkeypatch.setattr(WeightedEdges, "_weights", by_row)
+    for one, other in zip(fast, found(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
+    assert max(rows) == 12
+
+
+def test_a_clean_run_reads_nothing_again(monkeypatch) -> None:
+    outputs = outputs_of("llama")
+    read, real = [], WeightedEdges._read
+    monkeypatch.setattr(
+        WeightedEdges,
+        "_read",
+        lambda run, reader, sums: read.append(reader) or real(run, reader, sums),
+    )
+    run = WeightedEdges(outputs, every_edge(outputs))
+    assert run._changes.equal(outputs.change)
+    assert not read
+    weights = every_edge(outputs)
+    weights[outputs.graph.row(Receiver.parse("m1")), 0] = 0
+    WeightedEdges(outputs, weights)._changes  # noqa: B018
+    assert [str(node) for node in read[0].nodes] == ["m1"]
