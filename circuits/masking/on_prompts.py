@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Literal
 
@@ -11,6 +11,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.components import Node
 from circuits.forward.activations import PROMPTS_TOGETHER, Activations, Batch
 from circuits.forward.finite import check_finite
 from circuits.forward.prompts import readable
@@ -90,6 +91,7 @@ class MaskedRuns:
         embedded: float = 1.0,
         along: Along = "present",
         progress: Progress = SILENT,
+        constant: Iterable[Node] = (),
     ) -> Float[Tensor, "receiver sender prompt"]:
         """The slope of each prompt's metric by the weight of each edge.
 
@@ -100,15 +102,18 @@ class MaskedRuns:
             along: What an edge would give more of: how its sender's output differs from the
                 corrupted one in this run (the slope by its weight), or in the clean run.
             progress: Hears of the fraction done.
+            constant: Senders whose outputs are taken not to depend on what they read.
 
         Raises:
-            MismatchError: There are not as many weights as edges.
+            MismatchError: There are not as many weights as edges, or no such sender.
 
         """
+        constant = tuple(constant)
 
         def run(outputs: NodeOutputs) -> Float[Tensor, "receiver sender prompt"]:
             run = WeightedEdges(outputs, weights, embedded)
-            found = run.gradients_along(outputs.change) if along == "clean" else run.gradients
+            changes = outputs.change if along == "clean" else run.changes
+            found = run.gradients_along(changes, constant)
             return rearrange(found, "prompt receiver sender -> receiver sender prompt").cpu()
 
         return self._on_all(run, progress)

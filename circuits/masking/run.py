@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -11,6 +11,7 @@ from einops import einsum, rearrange, reduce
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from circuits.components import Node
 from circuits.errors import MismatchError
 from circuits.masking.mixing import Changes, Mixing, Part, Sums, Weights
 from circuits.masking.node_outputs import NodeOutputs
@@ -54,7 +55,7 @@ class WeightedEdges:
         """Of each prompt."""
         with torch.no_grad():
             logits = self._readers[-1]
-            return self._read(logits, self._sums(logits, self._changes))
+            return self._read(logits, self._sums(logits, self.changes))
 
     @cached_property
     def gradients(self) -> Float[Tensor, "prompt receiver sender"]:
@@ -62,11 +63,16 @@ class WeightedEdges:
 
         With each sender's change as it is in this run.
         """
-        return self.gradients_along(self._changes)
+        return self.gradients_along(self.changes)
 
-    def gradients_along(self, changes: Changes) -> Float[Tensor, "prompt receiver sender"]:
-        """The slope of each prompt's metric when a sender gives a receiver so much more."""
-        return _Backward(self, changes).slopes_of_all()
+    def gradients_along(
+        self, changes: Changes, constant: Iterable[Node] = ()
+    ) -> Float[Tensor, "prompt receiver sender"]:
+        """The slope of each prompt's metric when a sender gives a receiver so much more.
+
+        What `constant` senders give does not depend on what they read.
+        """
+        return _Backward(self, changes, constant).slopes_of_all()
 
     @cached_property
     def _readers(self) -> tuple[Reader, ...]:
@@ -77,8 +83,8 @@ class WeightedEdges:
         return self.weights.ne(0).flatten(0, -2).any(0)
 
     @cached_property
-    def _changes(self) -> Changes:
-        """Of the senders that are used; 0 for all others."""
+    def changes(self) -> Changes:
+        """How much more each sender that is used gives than on the corrupted prompts; 0 of others."""
         clean = self.outputs.change
         changes = clean.new_zeros(*self.weights.shape[:-2], *clean.shape)
         if self.embedded == 0:
@@ -128,12 +134,13 @@ def _for_each(reader: Reader, sums: Float[Tensor, "*circuit row token d_model"])
 class _Backward:
     """From the metric down, one reader after the other; nothing is kept but what senders gave."""
 
-    def __init__(self, run: WeightedEdges, along: Changes) -> None:
+    def __init__(self, run: WeightedEdges, along: Changes, constant: Iterable[Node] = ()) -> None:
         self.run, self.along = run, along
         graph = run.outputs.graph
+        self.constant = [graph.column(sender) for sender in constant]
         shape = len(run.outputs.paired.pairs), len(graph.receivers), len(graph.senders)
         self.slopes = along.new_zeros(shape)
-        self.towards = torch.zeros_like(run._changes)
+        self.towards = torch.zeros_like(run.changes)
         self.n_tokens = run.outputs.tokens.prompt.bincount(minlength=shape[0]).tolist()
 
     def slopes_of_all(self) -> Float[Tensor, "prompt receiver sender"]:
@@ -146,11 +153,15 @@ class _Backward:
 
     def _by_sums(self, reader: Reader) -> tuple[Tensor, ...]:
         """The slope of the metric, summed over prompts, by what each part gives each receiver."""
-        given = self.run._sums(reader, self.run._changes)
+        given = self.run._sums(reader, self.run.changes)
         sums = [_for_each(reader, added).requires_grad_() for added in given]
         with torch.enable_grad():
             given = self.run._read(reader, sums)
-        towards = self.towards[reader.columns] if reader.nodes else torch.ones_like(given)
+        if reader.nodes:
+            self.towards[self.constant] = 0
+            towards = self.towards[reader.columns]
+        else:
+            towards = torch.ones_like(given)
         return torch.autograd.grad(given, sums, towards.to(given.device))
 
     def _take_in(

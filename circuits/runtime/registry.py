@@ -99,7 +99,7 @@ class Registry(Generic[Entry]):
     @property
     def group(self) -> str:
         """The entry point group of packages that bring entries."""
-        return f"{GROUP}.{plural(self.kind)}"
+        return f"{GROUP}.{plural(self.kind).replace(' ', '_')}"
 
     def names(self) -> tuple[str, ...]:
         """All names: ours in their order, registered ones, those of installed packages."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import torch
+from einops import reduce
 from jaxtyping import Float
 from torch import Tensor
 
@@ -21,8 +22,8 @@ from circuits.ablation import CorruptedOutputs, HeadOutputs, ablated_metric, wei
 from circuits.forward.activations import Activations
 from circuits.scores.scorer import Scorer
 
-GradientsAt = Callable[[float], Float[Tensor, "prompt layer head"]]
-"""Slopes of each prompt's metric by every head's weight, where all heads have one weight."""
+GradientsAt = Callable[[float], Float[Tensor, "prompt *part"]]
+"""Slopes of each prompt's metric by every part's weight, where all parts have one weight."""
 
 _FEWEST, _MOST = 2, 54
 _TOLERANCE, _TOLERANCE_PER_PROMPT = 0.15, 0.3
@@ -30,7 +31,7 @@ _TOLERANCE, _TOLERANCE_PER_PROMPT = 0.15, 0.3
 
 @dataclass(frozen=True, eq=False)
 class MaskScores:
-    """Scores of heads, and how nearly they add up to what all heads together do.
+    """Scores of heads, or edges, and how nearly they add up to what all of them together do.
 
     Attributes:
         per_prompt: Of every head on each prompt, in units of the metric.
@@ -44,13 +45,13 @@ class MaskScores:
     (torch.Size([4, 3, 4]), True)
     """
 
-    per_prompt: Float[Tensor, "prompt layer head"]
+    per_prompt: Float[Tensor, "prompt *part"]
     n_weights: int
     explained: float
     error: float
 
     @property
-    def mean(self) -> Float[Tensor, "layer head"]:
+    def mean(self) -> Float[Tensor, "*part"]:
         """Over the prompts."""
         return self.per_prompt.mean(0)
 
@@ -106,22 +107,26 @@ def integrated(gradients_at: GradientsAt, span: Float[Tensor, " prompt"]) -> Mas
     >>> linear.n_weights, linear.explained, linear.error
     (2, 1.0, 0.0)
     """
-    known: dict[Fraction, Float[Tensor, "prompt layer head"]] = {}
+    known: set[Fraction] = set()
+    total: Float[Tensor, "prompt *part"] | None = None
     n = _FEWEST
     while True:
-        weights = [Fraction(2 * part + 1, 2 * n) for part in range(n)]
-        known |= {w: gradients_at(float(w)) for w in weights if w not in known}
-        scores = torch.stack([known[weight] for weight in weights]).mean(0)
-        found = _measured(scores, n, span)
+        weights = {Fraction(2 * part + 1, 2 * n) for part in range(n)}
+        for weight in sorted(weights - known):
+            slopes = gradients_at(float(weight))
+            total = slopes if total is None else total + slopes
+        known |= weights
+        assert total is not None
+        found = _measured(total / n, n, span)
         if found.has_converged or 3 * n > _MOST:
             return found
         n *= 3
 
 
 def _measured(
-    scores: Float[Tensor, "prompt layer head"], n: int, span: Float[Tensor, " prompt"]
+    scores: Float[Tensor, "prompt *part"], n: int, span: Float[Tensor, " prompt"]
 ) -> MaskScores:
-    sums = scores.sum((1, 2)).double()
+    sums = reduce(scores, "prompt ... -> prompt", "sum").double()
     explained = float(sums.sum() / span.double().sum())
     error = float((sums - span).abs().sum() / span.double().abs().sum())
     return MaskScores(scores, n, explained, error)

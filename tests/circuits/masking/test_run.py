@@ -133,7 +133,7 @@ def test_one_stream_for_all_receivers_is_one_for_each(family: str, monkeypatch) 
 
     def found() -> list:
         runs = [WeightedEdges(outputs, weights, embedded) for weights, embedded in given]
-        return [part for run in runs for part in (run._changes, run.metric, run.gradients)]
+        return [part for run in runs for part in (run.changes, run.metric, run.gradients)]
 
     fast = found()
     rows = []
@@ -158,9 +158,9 @@ def test_a_clean_run_reads_nothing_again(monkeypatch) -> None:
         lambda run, reader, sums: read.append(reader) or real(run, reader, sums),
     )
     run = WeightedEdges(outputs, every_edge(outputs))
-    assert run._changes.equal(outputs.change)
+    assert run.changes.equal(outputs.change)
     assert not read
     weights = every_edge(outputs)
     weights[outputs.graph.row(Receiver.parse("m1")), 0] = 0
-    WeightedEdges(outputs, weights)._changes  # noqa: B018
+    WeightedEdges(outputs, weights).changes  # noqa: B018
     assert [str(node) for node in read[0].nodes] == ["m1"]
