@@ -20,8 +20,8 @@ def _exact(runs: MaskedRuns, settings: EdgeScoreSettings, progress: Progress) ->
     if n > settings.most_passes:
         raise SettingError(
             f"exact scores of {n:,} edges take {n:,} forward passes, more than most_passes "
-            f"({settings.most_passes:,}): choose some of them (edges), allow more (most_passes), or "
-            "estimate them (eap-ig)"
+            f"({settings.most_passes:,}): choose some of them (edges), allow more (most_passes), "
+            "or estimate them (eap-ig)"
         )
     every = runs.every_edge
     whole = runs.metrics(every[None])

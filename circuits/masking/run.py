@@ -84,7 +84,7 @@ class WeightedEdges:
 
     @cached_property
     def changes(self) -> Changes:
-        """How much more each sender that is used gives than on the corrupted prompts; 0 of others."""
+        """How much more each sender gives than on the corrupted prompts; 0 where none is used."""
         clean = self.outputs.change
         changes = clean.new_zeros(*self.weights.shape[:-2], *clean.shape)
         if self.embedded == 0:

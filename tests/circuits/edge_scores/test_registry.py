@@ -70,7 +70,9 @@ def test_a_score_that_is_no_number_is_refused(llama) -> None:
 
     with (
         EDGE_SCORERS.with_entry(FunctionScorer("broken", "breaks", broken)),
-        pytest.raises(NonFiniteError, match="broken scores 1 of 262 edges .*first is embed -> log"),
+        pytest.raises(
+            NonFiniteError, match=r"broken scores 1 of 262 edges .*first is embed -> log"
+        ),
     ):
         edge_scores(llama, PAIRS, "broken")
 
