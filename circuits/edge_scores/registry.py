@@ -82,6 +82,8 @@ EDGE_SCORERS: Registry[EdgeScorer] = Registry(
         "eap-ig": "circuits.edge_scores.gradients:EAP_IG",
         "clean-corrupted": "circuits.edge_scores.gradients:CLEAN_CORRUPTED",
         "eap-ig-activations": "circuits.edge_scores.gradients:EAP_IG_ACTIVATIONS",
+        "relp": "circuits.edge_scores.backward_rules:RELP",
+        "gim": "circuits.edge_scores.backward_rules:GIM",
         "mask-attribution": "circuits.edge_scores.mask_attribution:MASK_ATTRIBUTION",
         "nap": "circuits.edge_scores.nodes:NAP",
         "nap-ig": "circuits.edge_scores.nodes:NAP_IG",

@@ -164,8 +164,12 @@ class Layer:
         if self.sinks is not None:
             sinks = rearrange(grouped[..., -1:], "... slot kv group 1 -> ... kv group slot 1")
             scores = torch.cat([scores, sinks.expand_as(scores[..., :1])], dim=-1)
-        pattern = scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
+        pattern = self.softmax(scores)
         return pattern if self.sinks is None else pattern[..., :-1]
+
+    def softmax(self, scores: Float[Tensor, "*batch slot key"]) -> Float[Tensor, "*batch slot key"]:
+        """Attention patterns of scores, sinks among these."""
+        return scores.softmax(-1, dtype=torch.float32).to(scores.dtype)
 
     def attend(
         self,

@@ -24,12 +24,14 @@ class BlockMlp:
             several outputs the first is what it adds.
         multiplier: What that is multiplied by.
         n_weights: How many weights a state is multiplied by: of experts, those that are chosen.
+        is_gated: Whether what it activates is multiplied with another linear map of its input.
 
     """
 
     function: Callable[[Tensor], Any]
     multiplier: float
     n_weights: int
+    is_gated: bool = False
 
     def __call__(self, x: Float[Tensor, "*batch d_model"]) -> Float[Tensor, "*batch d_model"]:
         if not x.numel():
@@ -54,7 +56,8 @@ def block_mlp(block: Any) -> BlockMlp | None:
         function, modules = lambda x: whole(x, torch.zeros_like(x)), [whole]
     else:
         function, modules = whole, [whole]
-    return BlockMlp(function, residual_multiplier(block), sum(map(_n_weights, modules)))
+    n_weights = sum(map(_n_weights, modules))
+    return BlockMlp(function, residual_multiplier(block), n_weights, "gate" in mlp._modules)
 
 
 def residual_multiplier(block: Any) -> float:

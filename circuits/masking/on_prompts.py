@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import Literal
 
@@ -12,6 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.components import Node
+from circuits.forward import LayeredModel
 from circuits.forward.activations import PROMPTS_TOGETHER, Activations, Batch
 from circuits.forward.finite import check_finite
 from circuits.forward.prompts import readable
@@ -118,6 +120,10 @@ class MaskedRuns:
 
         return self._on_all(run, progress)
 
+    def differentiated(self, model: LayeredModel) -> MaskedRuns:
+        """The same runs of a model whose pieces give the same, and have other derivatives."""
+        return _Differentiated(self, model)
+
     def _on_all(self, run: Callable[[NodeOutputs], Tensor], progress: Progress) -> Tensor:
         """What is found of all prompts, a few at a time, in their order."""
 
@@ -172,3 +178,15 @@ class MaskedRuns:
         """How many circuits are run at once: each has what every sender gives now."""
         one = outputs.corrupted.shape[1] * self._bytes_of_token
         return max(1, min(_MOST_CIRCUITS, self._memory // (2 * one)))
+
+
+class _Differentiated(MaskedRuns):
+    """Runs that take what senders give from others."""
+
+    def __init__(self, runs: MaskedRuns, model: LayeredModel) -> None:
+        super().__init__(runs.activations, runs._memory_bytes)
+        self._runs, self._model = runs, model
+
+    def _outputs(self, batch: Batch) -> NodeOutputs:
+        outputs = self._runs._outputs(batch)
+        return replace(outputs, paired=replace(outputs.paired, model=self._model))

@@ -28,14 +28,22 @@ class ByHand:
     """All prompts at once: behind a prompt's answer gradients are zero."""
 
     def __init__(
-        self, bridge: TransformerBridge, pairs: PromptPairs, graph: ModelGraph, metric: Metric
+        self,
+        bridge: TransformerBridge,
+        pairs: PromptPairs,
+        graph: ModelGraph,
+        metric: Metric,
+        rules: Hooks | None = None,
     ) -> None:
+        """`rules` are hooks of every run that change no value, but gradients."""
+        self.rules = rules or {}
         self.bridge, self.pairs, self.graph, self.metric = bridge, pairs, graph, metric
         self.layers = range(graph.n_layers)
         self.clean, self.corrupted = self.outputs(pairs.clean), self.outputs(pairs.corrupted)
 
     def run(self, hooks: Hooks, tokens: Tensor | None = None) -> Tensor:
-        given = [(name, lambda value, hook, new=new: new(value)) for name, new in hooks.items()]
+        both = _then(self.rules, hooks)
+        given = [(name, lambda value, hook, new=new: new(value)) for name, new in both.items()]
         with torch.enable_grad():
             tokens = self.pairs.clean if tokens is None else tokens
             return self.bridge.run_with_hooks(tokens, fwd_hooks=given)
