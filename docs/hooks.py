@@ -30,6 +30,7 @@ REGISTRIES = (
     ("circuits.tasks.registry", "TASKS"),
     ("circuits.metrics", "METRICS"),
     ("circuits.scores", "SCORERS"),
+    ("circuits.edge_scores", "EDGE_SCORERS"),
     ("circuits.patching", "ESTIMATORS"),
     ("circuits.search", "SEARCHES"),
     ("circuits.discovery", "METHODS"),

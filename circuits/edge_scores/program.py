@@ -1,7 +1,7 @@
 """The connected set of edges with the largest total score, by an integer program.
 
-The idea is that of the MIB benchmark's entries which choose a circuit by integer linear programming
-in the place of a ranking: the strongest edges by themselves may lead nowhere.
+The strongest edges by themselves may lead nowhere. Nikankin et al. 2025 (arXiv 2510.25786) choose
+circuits by integer linear programming in the place of a ranking, and edges by a bootstrap.
 """
 
 from __future__ import annotations

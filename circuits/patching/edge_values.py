@@ -19,8 +19,9 @@ from circuits.graph import ModelGraph
 class EdgeValues:
     """One number for every edge: NaN where there is none, or where it is not known.
 
-    Effects are normalised: (metric - clean metric) / (clean metric - corrupted metric), means over
-    prompts: 0 does nothing, -1 does all the harm that corrupting everything does.
+    Effects of paths are normalised: (metric - clean metric) / (clean metric - corrupted metric),
+    means over prompts: 0 does nothing, -1 does all the harm that corrupting everything does. Scores
+    (`circuits.edge_scores`) are in units of the metric, above 0 where an edge helps.
 
     Attributes:
         graph: What the edges are.
