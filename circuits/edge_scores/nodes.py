@@ -26,6 +26,7 @@ def node_scores(scores: EdgeValues) -> Float[Tensor, "sender *prompt"]:
     The gradient at a node's output is the sum of those at the inputs of all that read it: of "eap"
     these are NAP.
 
+    >>> from circuits.edge_scores import edge_scores
     >>> node_scores(edge_scores(model, pairs, "eap")).shape  # of embedding, heads and MLPs
     torch.Size([16, 4])
     """

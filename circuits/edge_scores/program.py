@@ -41,6 +41,7 @@ def connected_edges(
         InputError: No edges with a score are connected, or none were found in the time.
         SettingError: `n` or `seconds` is out of range, or `by` is unknown.
 
+    >>> from circuits.edge_scores import edge_scores
     >>> scores = edge_scores(model, pairs, "eap")
     >>> int(connected_edges(scores, 20).sum()) <= 20
     True

@@ -50,6 +50,8 @@ class EdgeScorer(Protocol):
         name: What `edge_scores` calls it.
         description: What it looks at, in a few words.
 
+    >>> from circuits.edge_scores import edge_scores
+    >>> from circuits.patching import EdgeValues
     >>> class Distance:
     ...     name, description = "distance", "edges between distant layers first"
     ...     def score(self, runs, settings, progress=SILENT):

@@ -30,6 +30,7 @@ class FunctionScorer:
         score_of: From runs, settings and progress to one number for each edge and prompt.
         uses: The settings that it has a use for; others are refused.
 
+    >>> from circuits.edge_scores import EDGE_SCORERS, edge_scores
     >>> twice = FunctionScorer("twice", "twice the usual", lambda runs, settings, progress:
     ...     2 * EDGE_SCORERS.get("eap").score(runs, settings).values)
     >>> with EDGE_SCORERS.with_entry(twice):

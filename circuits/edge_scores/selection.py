@@ -33,6 +33,7 @@ def top_edges(scores: EdgeValues, n: int, by: By = "signed") -> EdgeMask:
     Raises:
         SettingError: n is below 1, or `by` is unknown.
 
+    >>> from circuits.edge_scores import edge_scores
     >>> chosen = top_edges(edge_scores(model, pairs, "eap"), 20)
     >>> chosen.shape, int(chosen.sum())
     (torch.Size([40, 16]), 20)
@@ -71,6 +72,7 @@ def reliable_edges(
         InputError: The scores have no prompt axis, or fewer than 2 prompts.
         SettingError: `n` or `least` is out of range, or `by` is unknown.
 
+    >>> from circuits.edge_scores import edge_scores
     >>> scores = edge_scores(model, pairs, "eap")
     >>> bool((reliable_edges(scores, 20) & ~top_edges(scores, 200)).any())
     False
@@ -104,6 +106,7 @@ def positive_edges(scores: EdgeValues, share: float | int = 1.0) -> EdgeMask:
     Raises:
         SettingError: The share is out of range.
 
+    >>> from circuits.edge_scores import edge_scores
     >>> scores = edge_scores(model, pairs, "eap")
     >>> half, every = (positive_edges(scores, share) for share in (0.5, 1))
     >>> bool((half & ~every).any()), bool((scores.values.mean(-1)[every] > 0).all())
