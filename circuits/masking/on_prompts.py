@@ -11,6 +11,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.circuit import every_edge
 from circuits.forward.activations import PROMPTS_TOGETHER, Activations, Batch
 from circuits.forward.finite import check_finite
 from circuits.forward.prompts import readable
@@ -54,10 +55,7 @@ class MaskedRuns:
     @cached_property
     def every_edge(self) -> Float[Tensor, "receiver sender"]:
         """The weights of the whole model: 1 for every edge, 0 where there is none."""
-        weights = torch.zeros(len(self.graph.receivers), len(self.graph.senders))
-        for row, receiver in enumerate(self.graph.receivers):
-            weights[row, self.graph.below(receiver)] = 1
-        return weights
+        return every_edge(self.graph).float()
 
     def metrics(
         self, weights: Float[Tensor, "circuit receiver sender"], progress: Progress = SILENT

@@ -17,6 +17,7 @@ from circuits.statistics import Chance
 from circuits.summary import choice
 from circuits.summary.content import Answer, NamedValues, Table, interval
 from circuits.summary.ranking import strongest
+from circuits.summary.size import counts
 
 _FLOP_UNITS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1, ""))
 _REPLACED_BY = {
@@ -69,11 +70,12 @@ def circuit(found: Discovery) -> NamedValues:
     """Size, performance, and what it was chosen from."""
     found_circuit = found.circuit
     every = found_circuit.n_layers * found_circuit.n_heads
+    nodes = (f"{n} of {most} {name}" for name, (n, most) in counts(found_circuit).items())
     prunings = ", ".join(f"{name} {len(p.candidates)}" for name, p in found.prunings.items())
     kept = f"{len(found.candidates)} heads left by pruning ({prunings})"
     performance = f"{found.performance:.1f}% of the model's {found.config.metric}"
     rows: dict[str, str] = {
-        "size": f"{len(found_circuit)} of {every} heads, {len(found_circuit.edges)} edges",
+        "size": ", ".join((*nodes, f"{len(found_circuit.edges)} edges")),
         "sparsity": sparsity(found_circuit),
     }
     if found.sizes is not None:

@@ -27,7 +27,6 @@ from circuits.tasks.registry import TASKS
 from tests.circuits.conftest import RULE, toy_discovery
 
 MODULES = (
-    "circuits.circuit",
     "circuits.components",
     "circuits.graph",
     "circuits.behaviour",
