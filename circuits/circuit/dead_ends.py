@@ -34,6 +34,8 @@ def without_dead_ends(
         MismatchError: The edges are not of the graph.
         InputError: MLPs are no nodes of the graph: heads then always read the embedding.
 
+    >>> from circuits.circuit import circuit_of_edges
+    >>> from circuits.components import Connection
     >>> graph = ModelGraph(n_layers=2, n_heads=1, n_kv_heads=1, mlps="nodes")
     >>> names = ["embed -> 0.0.q", "0.0 -> m1", "m1 -> logits", "0.0 -> 1.0.k", "m0 -> logits"]
     >>> edges = torch.zeros(9, 5, dtype=torch.bool)

@@ -151,19 +151,20 @@ def kept(evaluation: Evaluation, metric: str) -> Table:
     return Table(
         ("outside the circuit", ">performance", "", ">faithfulness", ""),
         tuple(rows),
-        f"performance: % of {scale}; faithfulness: 0 without any head, 1 the model",
+        f"performance: % of {scale}; faithfulness: 0 where nothing is kept, 1 the model",
     )
 
 
 def evaluated(evaluation: Evaluation, of: Circuit) -> NamedValues:
     """Completeness, sparsity, and the gap to the discovery's prompts."""
+    kind = "edges" if of.mlps == "nodes" else "paths"
     rows = {
         "completeness": f"{evaluation.completeness:.1f} % left without its heads (0 is complete)",
         "sparsity": sparsity(of),
     }
     if evaluation.edge_sparsity is not None:
-        rows["of paths"] = f"{evaluation.edge_sparsity:.2%} of the model's paths are outside"
-    gaps = (("gap", evaluation.gap), ("gap of paths", evaluation.edge_gap))
+        rows[f"of {kind}"] = f"{evaluation.edge_sparsity:.2%} of the model's {kind} are outside"
+    gaps = (("gap", evaluation.gap), (f"gap of {kind}", evaluation.edge_gap))
     return rows | {name: _gap(gap) for name, gap in gaps if gap is not None}
 
 
