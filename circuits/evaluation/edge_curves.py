@@ -200,6 +200,17 @@ def edge_curves(
     (True, True)
     """
     check_shares(shares, least=_LEAST_SHARE)
+    _check(evaluator, scores, keep)
+    bootstrap = bootstrap or Bootstrap()
+    curves = (
+        _Taking(evaluator, scores, ranking, bootstrap).curve(shares, keep, part)
+        for ranking, part in zip(("signed", "absolute"), progress.parts(0.5, 0.5), strict=True)
+    )
+    of = scores.graph.n_edges, len(evaluator.pairs), bootstrap.confidence
+    return EdgeCurves(name, *of, keep, *curves)
+
+
+def _check(evaluator: EdgeEvaluator, scores: EdgeValues, keep: float | int) -> None:
     if not keep > 0:
         raise SettingError(f"keep must be a faithfulness above 0, 1 that of the model; got {keep}")
     if scores.graph != evaluator.graph:
@@ -207,13 +218,6 @@ def edge_curves(
             f"the scores are of {scores.graph.shape}, the prompts were run on "
             f"{evaluator.graph.shape}: scores must be of the same model, with MLPs as nodes"
         )
-    bootstrap = bootstrap or Bootstrap()
-    curves = (
-        _Taking(evaluator, scores, ranking, bootstrap).curve(shares, keep, part)
-        for ranking, part in zip(("signed", "absolute"), progress.parts(0.5, 0.5), strict=True)
-    )
-    n_edges, n_prompts = scores.graph.n_edges, len(evaluator.pairs)
-    return EdgeCurves(name, n_edges, n_prompts, bootstrap.confidence, keep, *curves)
 
 
 def smallest_that_keeps(
@@ -265,7 +269,8 @@ class _Taking:
             (kept,) = self.bootstrap.estimates(faithfulness, self._runs([size]))
             smallest = self._point(size / len(self.order), size, kept)
         progress(1.0)
-        return EdgeCurve(self.ranking, tuple(points), *found[-4:], smallest)
+        cpr, cmd, log_cpr, log_cmd = found[-4:]
+        return EdgeCurve(self.ranking, tuple(points), cpr, cmd, log_cpr, log_cmd, smallest)
 
     def _sets(self, sizes: Sequence[int]) -> Bool[Tensor, "circuit receiver sender"]:
         return torch.stack([first_edges(self.order, self.scores, size) for size in sizes])

@@ -27,7 +27,7 @@ def rank_edges(scores: EdgeValues, ranking: Ranking) -> Int[Tensor, " edge"]:
 
     >>> edges = list(edge_scores.graph.edges)
     >>> order = rank_edges(edge_scores, "signed")
-    >>> len(order) == len(edges), int(order[0]) == int(edge_scores.values.flatten().argmax())
+    >>> len(order) == len(edges), int(order[0]) == int(edge_scores.values.nan_to_num().argmax())
     (True, True)
     """
     if not scores.graph.has_mlps:

@@ -43,10 +43,9 @@ def circuit_figure(
 ) -> go.Figure:
     """Draw a circuit as a layered graph, the logits on top.
 
-    Only layers with nodes are shown. Heads are circles; where MLPs are nodes they are squares above
-    their layer's heads, and the embedding is a diamond below all. Edges are blue where they help
-    the answer (effect below 0), else red; wide by |effect|; solid into queries, MLPs and logits,
-    dashed into keys, dotted into values.
+    Only layers with nodes are shown: heads as circles, MLPs as squares above their layer's heads,
+    the embedding as a diamond. Edges are blue where they help the answer (effect below 0), else
+    red; wide by |effect|; dashed into keys, dotted into values, else solid.
 
     Args:
         circuit: What to draw.

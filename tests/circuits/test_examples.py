@@ -120,7 +120,9 @@ def namespace(toy, tiny, tmp_path_factory):
 def edge_scores(model) -> EdgeValues:
     """Invented ones, of all edges where MLPs are nodes."""
     scores = EdgeValues.unknown(LayeredModel.of(model).graph("nodes"))
-    scores.values.normal_(generator=torch.Generator().manual_seed(0))
+    draw = torch.Generator().manual_seed(0)
+    for receiver in scores.graph.receivers:
+        scores.into(receiver).normal_(generator=draw)
     return scores
 
 
