@@ -27,6 +27,16 @@ from circuits.errors import InputError, MismatchError, SettingError
 from circuits.runtime.sizes import check_sizes
 
 Mlps = Literal["path", "nodes"]
+Depth = tuple[int, bool]
+
+
+def depth(node: Node) -> Depth:
+    """How far up a node writes: its layer, and whether it is the MLP, behind the layer's heads.
+
+    >>> depth(Embedding()) < depth(Head(0, 7)) < depth(MLP(0)) < depth(Head(1, 0))
+    True
+    """
+    return node.layer, isinstance(node, MLP)
 
 
 @dataclass(frozen=True)

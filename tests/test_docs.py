@@ -42,7 +42,7 @@ IN_PYTHON = ROOT / "docs" / "extend.md"
 WITH_COMMANDS = [*(path for path in PAGES if path != IN_PYTHON), ROOT / "README.md"]
 REFERENCE = sorted((ROOT / "docs/reference").glob("*.md"))
 WITH_NAMES = [*PAGES, *WITHOUT_EXAMPLES, *REFERENCE, ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
-PUBLIC_MODULES = ("circuits.errors", "circuits.circuit", "circuits.components", "circuits.graph")
+PUBLIC_MODULES = ("circuits.errors", "circuits.components", "circuits.graph")
 """Whose classes are public, though they are no packages."""
 N_LAYERS, N_HEADS, D_HEAD = 2, 6, 24
 REMOTE = re.compile(r"""<(?:script|img|iframe)[^>]+src="?https?:|<link[^>]+href="?https?:""")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from circuits.comparison.edges import (
     effect_strengths,
     head_strengths,
 )
-from circuits.components import Connection, Head, all_heads
+from circuits.components import Connection, Head, Node, all_heads
 from circuits.discovery.result import Discovery
 from circuits.graph import ModelGraph
 from circuits.model.catalogue import list_models
@@ -60,6 +60,7 @@ class Comparison:
 
     Attributes:
         heads: Agreement of the heads.
+        nodes: Agreement of heads, MLPs and the embedding; None where only heads are nodes.
         edges: Agreement of the paths, whatever their effects; None where either has none. Those
             into a key or value that heads share are one: to find one is to find all.
         edges_by_heads: What random paths between the circuit's own heads would agree by: whether
@@ -75,6 +76,7 @@ class Comparison:
     """
 
     heads: Agreement[Head]
+    nodes: Agreement[Node] | None
     edges: Agreement[Connection] | None
     edges_by_heads: Chance | None
     head_rankings: dict[str, RocCurve]
@@ -94,7 +96,8 @@ def compare_circuits(
             as one of its own, and chance is underrated if heads do share.
 
     Raises:
-        MismatchError: They belong to models of different shapes.
+        MismatchError: They belong to models of different shapes, or to graphs of which one has MLPs
+            as nodes.
 
     >>> heads = compare_circuits(Circuit.of_heads(["0.0", "1.1"], 3, 4), other).heads.overlap
     >>> heads.precision, [str(head) for head in heads.false_negatives]
@@ -106,7 +109,7 @@ def compare_circuits(
         theirs = reference.circuit
     else:
         theirs = reference
-    graph = graph or _graph_of(found, reference)
+    graph = replace(graph or _graph_of(found, reference), mlps=mine.mlps)
     connections = reference.connections
     overlap = mine.compare(theirs)
     n_possible = mine.n_layers * mine.n_heads
@@ -114,6 +117,7 @@ def compare_circuits(
     effects = found.effects if isinstance(found, Discovery) else None
     return Comparison(
         heads=Agreement(overlap, Chance.of(overlap, n_possible)),
+        nodes=_nodes(mine, theirs, graph),
         edges=edges,
         edges_by_heads=edges_by_heads,
         head_rankings=head_roc_curves(found, theirs.heads) if isinstance(found, Discovery) else {},
@@ -163,6 +167,13 @@ def _graph_of(found: Discovery | Circuit, reference: Reference | Circuit) -> Mod
     return ModelGraph(found.n_layers, found.n_heads, n_kv_heads)
 
 
+def _nodes(mine: Circuit, theirs: Circuit, graph: ModelGraph) -> Agreement[Node] | None:
+    if not graph.has_mlps:
+        return None
+    overlap = Overlap.of(mine.nodes, theirs.nodes)
+    return Agreement(overlap, Chance.of(overlap, len(graph.senders)))
+
+
 def _edges(
     mine: Circuit, theirs: frozenset[Connection], graph: ModelGraph
 ) -> tuple[Agreement[Connection] | None, Chance | None]:
@@ -171,11 +182,11 @@ def _edges(
         return None, None
     paths, reference = distinct_connections(mine.connections, theirs, graph)
     overlap = Overlap.of(paths, reference)
-    everywhere = count_connections(graph.heads, graph)
+    everywhere = count_connections(graph.senders, graph)
     reachable = sum(
-        path.sender in mine.heads
-        and (path.receiver.is_logits or not mine.heads.isdisjoint(graph.readers(path.receiver)))
+        path.sender in mine.nodes
+        and (path.receiver.is_logits or not mine.nodes.isdisjoint(graph.readers(path.receiver)))
         for path in reference
     )
-    between = Chance.of(overlap, count_connections(mine.heads, graph), reachable)
+    between = Chance.of(overlap, count_connections(mine.nodes, graph), reachable)
     return Agreement(overlap, Chance.of(overlap, everywhere)), between

@@ -9,24 +9,29 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float
 
+from circuits.circuit import every_edge
 from circuits.components import HEAD_INPUTS, Connection, Head, Node, Receiver
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeValues
 
 
-def count_connections(heads: Iterable[Head], graph: ModelGraph | None = None) -> int:
-    """How many paths there are between heads, and from them to the logits.
+def count_connections(nodes: Iterable[Node], graph: ModelGraph | None = None) -> int:
+    """How many paths there are between nodes, and from them to the logits.
 
     Each head sends to the logits and to q, k and v of every head in a higher layer. Heads that
     share their keys and values count as receivers of their own, as in a circuit; with a graph, what
-    they share counts once.
+    they share counts once. Of MLPs and the embedding the graph has to say what reads them.
 
     >>> count_connections(graph.heads), count_connections(graph.heads, graph)
     (156, 108)
     """
+    nodes = frozenset(nodes)
+    if graph is not None and graph.has_mlps:
+        return int(EdgeValues(graph, every_edge(graph).float()).among(nodes).values.nansum())
     layers: defaultdict[int, set[Head]] = defaultdict(set)
-    for head in heads:
-        layers[head.layer].add(head)
+    for head in nodes:
+        if isinstance(head, Head):
+            layers[head.layer].add(head)
     below, paths = 0, 0
     for _, members in sorted(layers.items()):
         receivers = {Receiver(head, name) for head in members for name in HEAD_INPUTS}
@@ -74,7 +79,7 @@ def effect_strengths(
 ) -> tuple[Float[np.ndarray, " path"], Bool[np.ndarray, " path"]]:
     """|Effect| of every path of a model, and whether it is in the reference.
 
-    Heads that share a key or value count as receivers of their own, as in a circuit. A path that
+    Heads that share a key or value count as receivers of their own, as in a circuit. An edge that
     was not measured, because a search did not get there or pruning left it out, has strength 0.
 
     Raises:
@@ -89,7 +94,8 @@ def effect_strengths(
     for connection in reference:
         senders[connection.receiver].append(connection.sender)
     strengths, positive = [], []
-    for receiver in (Receiver.logits(), *(r for head in graph.heads for r in graph.inputs(head))):
+    nodes = graph.senders if graph.has_mlps else graph.heads
+    for receiver in (Receiver.logits(), *(r for node in nodes for r in graph.inputs(node))):
         row = effects.into(receiver).abs().nan_to_num(0.0)
         known = torch.zeros(len(row), dtype=torch.bool)
         known[[graph.column(sender) for sender in senders[receiver]]] = True

@@ -1,6 +1,10 @@
+from .areas import MIB_SHARES
 from .config import EvaluationConfig
 from .contributions import Contributions, measure_contributions
-from .curve import MIB_SHARES, Curve, CurvePoint, faithfulness_curve
+from .curve import Curve, CurvePoint, faithfulness_curve
+from .edge_curves import EdgeCurve, EdgeCurvePoint, EdgeCurves, edge_curves
+from .edge_evaluator import EdgeEvaluator
+from .edge_ranking import best_edges, rank_edges
 from .evaluator import Evaluator
 from .measure import evaluate_circuit
 from .ordering import HeadScores, choose_scores, effect_scores, order_heads
@@ -15,6 +19,10 @@ __all__ = [
     "Contributions",
     "Curve",
     "CurvePoint",
+    "EdgeCurve",
+    "EdgeCurvePoint",
+    "EdgeCurves",
+    "EdgeEvaluator",
     "Evaluation",
     "EvaluationConfig",
     "Evaluator",
@@ -25,7 +33,9 @@ __all__ = [
     "SavedEvaluation",
     "SizeCurve",
     "SizePoint",
+    "best_edges",
     "choose_scores",
+    "edge_curves",
     "effect_scores",
     "evaluate_circuit",
     "evaluation_size",
@@ -33,5 +43,6 @@ __all__ = [
     "held_out_pairs",
     "measure_contributions",
     "order_heads",
+    "rank_edges",
     "sample_size",
 ]

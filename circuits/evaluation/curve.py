@@ -16,21 +16,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float
 
 from circuits.components import Head
-from circuits.errors import SettingError
+from circuits.evaluation.areas import MIB_SHARES, areas, check_shares, faithfulness
 from circuits.evaluation.config import Ablation, Ranking
 from circuits.evaluation.evaluator import Evaluator
 from circuits.evaluation.ordering import HeadScores, order_heads
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
-
-MIB_SHARES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
-"""Shares of the heads at which MIB takes its areas."""
 
 
 @dataclass(frozen=True)
@@ -105,9 +101,7 @@ def faithfulness_curve(
     >>> [point.n_heads for point in curve.points], curve.points[0].faithfulness.value
     ([0, 3, 6], 0.0)
     """
-    rising = all(low < high for low, high in pairwise(shares))
-    if len(shares) < 2 or not rising or shares[0] < 0 or shares[-1] > 1:
-        raise SettingError(f"shares must rise, from at least 0 to at most 1; got {tuple(shares)}")
+    check_shares(shares)
     best = order_heads(scores.values, ranking)
     sizes = [int(share * len(best)) for share in shares]
     circuits = [frozenset[Head](), evaluator.everything, *(frozenset(best[:n]) for n in sizes)]
@@ -122,25 +116,3 @@ def faithfulness_curve(
     *points, cpr, cmd = (bootstrap or Bootstrap()).estimates(figures, metrics)
     rows = zip(shares, sizes, points, strict=True)
     return Curve(ranking, scores.name, ablation, tuple(CurvePoint(*row) for row in rows), cpr, cmd)
-
-
-def faithfulness(
-    means: Float[np.ndarray, "run *resample"],
-) -> Float[np.ndarray, "circuit *resample"]:
-    """Faithfulness of all runs but the first two, from mean metrics.
-
-    The first run is the model without its heads, which has 0, the second the whole model, which has
-    1. NaN where these two are equal.
-    """
-    none, everything, kept = means[:1], means[1:2], means[2:]
-    span = everything - none
-    return (kept - none) / np.where(span == 0, np.nan, span)
-
-
-def areas(
-    shares: Sequence[float], points: Float[np.ndarray, "circuit *resample"]
-) -> Float[np.ndarray, "2 *resample"]:
-    """CPR and CMD of a curve."""
-    return np.stack(
-        [np.trapezoid(points, shares, axis=0), np.trapezoid(np.abs(1 - points), shares, axis=0)]
-    )

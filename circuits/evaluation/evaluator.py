@@ -16,11 +16,13 @@ from circuits.ablation import (
     ablated_metric,
     edge_ablated_metric,
 )
-from circuits.circuit import Circuit
+from circuits.circuit import Circuit, edge_mask
 from circuits.components import Head, all_heads
 from circuits.errors import NoEffectError
 from circuits.evaluation.config import Ablation
+from circuits.evaluation.edge_evaluator import EdgeEvaluator
 from circuits.forward import Activations, LayeredModel, TransformerBridge
+from circuits.graph import Mlps
 from circuits.metrics import Metric, logit_diff
 from circuits.runtime.progress import SILENT, Progress
 from circuits.tasks import PromptPairs
@@ -82,7 +84,9 @@ class Evaluator:
         mean_pairs = pairs if mean_pairs is None else mean_pairs
         self.means = MeanOutputs.of(self.model, mean_pairs, activations, progress)
         self._known: dict[tuple[Ablation, frozenset[Head]], Float[Tensor, " prompt"]] = {}
+        self._edges: EdgeEvaluator | None = None
         if activations is not None:
+            self._edges = EdgeEvaluator(self.model, pairs, metric, activations)
             self._known["mean", self.everything] = activations.clean_metric.double()
         self.full_metric = self._full_metric()
 
@@ -138,11 +142,38 @@ class Evaluator:
     def edge_metrics(
         self, circuit: Circuit, progress: Progress = SILENT
     ) -> Float[Tensor, " prompt"]:
-        """The metric of each prompt when every path that is no edge of a circuit is corrupted."""
+        """The metric of each prompt when every path that is no edge of a circuit is corrupted.
+
+        Where MLPs are nodes of the circuit, every edge of that graph which is none of its own.
+
+        Raises:
+            MismatchError: The circuit is one of a model of another size.
+
+        """
+        if circuit.mlps == "nodes":
+            edges = edge_mask(circuit, self.model.graph("nodes"))
+            return self._on_edges.metrics(edges[None], progress)[0]
         found = edge_ablated_metric(
             self.model, self.pairs, circuit.edges, self.metric, progress=progress
         )
         return found.cpu().double()
+
+    def edge_baselines(self, mlps: Mlps = "path") -> Float[Tensor, "2 prompt"]:
+        """The metric of each prompt with all paths corrupted, and that of the whole model.
+
+        Args:
+            mlps: What MLPs are: where they belong to paths, all heads give their corrupted output.
+
+        """
+        if mlps == "nodes":
+            return self._on_edges.baselines
+        return self.metrics([frozenset(), self.everything], "resample")
+
+    @property
+    def _on_edges(self) -> EdgeEvaluator:
+        if self._edges is None or self._edges.pairs is not self.pairs:
+            self._edges = EdgeEvaluator(self.model, self.pairs, self.metric)
+        return self._edges
 
     def performances(
         self,

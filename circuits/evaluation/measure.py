@@ -11,8 +11,9 @@ from jaxtyping import Float
 from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.errors import MismatchError
+from circuits.evaluation.areas import faithfulness
 from circuits.evaluation.config import Ablation, EvaluationConfig, Ranking
-from circuits.evaluation.curve import Curve, faithfulness, faithfulness_curve
+from circuits.evaluation.curve import Curve, faithfulness_curve
 from circuits.evaluation.evaluator import Evaluator
 from circuits.evaluation.ordering import HeadScores
 from circuits.evaluation.result import Evaluation, Gap, Kept
@@ -124,7 +125,7 @@ class _Taking:
         """Share of the model's paths that are no edge."""
         if not self.has_edges:
             return None
-        graph = self.evaluator.model.graph()
+        graph = self.evaluator.model.graph(self.circuit.mlps)
         return 1 - graph.n_distinct(self.circuit.connections) / graph.n_edges
 
     def curves(self) -> dict[Ranking, Curve]:
@@ -185,7 +186,8 @@ class _Taking:
 
     def _edges(self, evaluator: Evaluator) -> Metrics:
         kept = evaluator.edge_metrics(self.circuit, self._step()).numpy()
-        return np.concatenate([self._runs(evaluator, "resample", []), kept[None]])
+        baselines = evaluator.edge_baselines(self.circuit.mlps)
+        return np.concatenate([baselines.numpy(), kept[None]])
 
     @staticmethod
     def _runs(

@@ -1,6 +1,6 @@
 from .attention import attention_figure
 from .charts import cost_figure, sparsity_curve_figure
-from .faithfulness import faithfulness_figure
+from .faithfulness import edge_curves_figure, faithfulness_figure
 from .graph import circuit_figure
 from .head_maps import head_scores_figure, receiver_effects_figure
 from .overlap import overlap_figure
@@ -16,6 +16,7 @@ __all__ = [
     "attention_figure",
     "circuit_figure",
     "cost_figure",
+    "edge_curves_figure",
     "faithfulness_figure",
     "head_scores_figure",
     "overlap_figure",

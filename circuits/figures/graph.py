@@ -8,16 +8,23 @@ import numpy as np
 import plotly.graph_objects as go
 
 from circuits.circuit import Circuit
-from circuits.components import Edge, Node
+from circuits.components import MLP, Edge, Embedding, Head, Node
 from circuits.errors import InputError
 from circuits.figures.layout import Layout, arrange, bend
 from circuits.figures.style import Palette, Theme, message, mix, palette_of, styled
+from circuits.graph import Depth
 from circuits.summary import ranking
+from circuits.summary.size import size as size_of
 
 _DASHES = {"q": "solid", "k": "9px,5px", "v": "3px,4px", "mlp": "solid", "logits": "solid"}
 """In pixels: plotly's own grow with the width, and a short wide edge would be two blots."""
 _PORTS = {"q": -0.1, "k": 0.0, "v": 0.1, "mlp": 0.0, "logits": 0.0}
 _INPUT_NAMES = {"q": "query input", "k": "key input", "v": "value input"}
+_MARKS = {
+    Head: ("heads", "circle"),
+    MLP: ("MLPs", "square"),
+    Embedding: ("embedding", "diamond"),
+}
 _POINTS = 17
 _MOST_FOR_LAYOUT = 200
 _ABOVE_AND_BELOW, _BESIDE = 150, 84
@@ -36,8 +43,9 @@ def circuit_figure(
 ) -> go.Figure:
     """Draw a circuit as a layered graph, the logits on top.
 
-    Only layers with heads are shown. Edges are blue where they help the answer (effect below 0),
-    else red; wide by |effect|; solid into queries and logits, dashed into keys, dotted into values.
+    Only layers with nodes are shown: heads as circles, MLPs as squares above their layer's heads,
+    the embedding as a diamond. Edges are blue where they help the answer (effect below 0), else
+    red; wide by |effect|; dashed into keys, dotted into values, else solid.
 
     Args:
         circuit: What to draw.
@@ -58,9 +66,9 @@ def circuit_figure(
     palette = palette_of(theme)
     ranked = ranking.strongest(circuit.edges, strongest)
     title = _title(circuit, len(ranked)) if title is None else title
-    if not circuit.heads:
+    if not circuit.nodes:
         return message("This circuit has no heads.", title, palette)
-    heads: list[Node] = sorted(circuit.heads)
+    heads: list[Node] = sorted(circuit.nodes)
     layout = _arranged(tuple(heads), tuple(ranked[:_MOST_FOR_LAYOUT]))
     if height is None:
         height = round(_ABOVE_AND_BELOW + np.clip(800 / layout.n_rows, 36, 64) * layout.n_rows)
@@ -70,7 +78,7 @@ def circuit_figure(
     figure.add_traces(_legend(palette))
     column_pixels = ((width or _PAGE) - _BESIDE) / (layout.width + 1.4)
     size = float(np.clip(min(0.74 * row_pixels, 0.9 * column_pixels), 12, 32))
-    figure.add_traces(_head_traces(heads, circuit, ranked, layout, size, palette))
+    figure.add_traces(_node_traces(heads, circuit, ranked, layout, size, palette))
     _add_logits_bar(figure, layout, palette, half_height=13 / row_pixels)
     styled(figure, title, palette, height=height, width=width, subtitle=_subtitle(ranked))
     return _with_axes(figure, layout)
@@ -83,7 +91,7 @@ def _arranged(heads: tuple[Node, ...], edges: tuple[Edge, ...]) -> Layout:
 
 
 def _title(circuit: Circuit, n_shown: int) -> str:
-    text = f"{len(circuit.heads)} heads, {len(circuit.edges):,} edges"
+    text = size_of(circuit)
     hidden = n_shown < len(circuit.edges)
     return f"{text}; the {n_shown} strongest are drawn" if hidden else text
 
@@ -141,54 +149,60 @@ def _legend(palette: Palette) -> list[go.Scatter]:
     ]
 
 
-def _head_traces(
-    heads: list[Node],
+def _node_traces(
+    nodes: list[Node],
     circuit: Circuit,
     drawn: list[Edge],
     layout: Layout,
     size: float,
     palette: Palette,
 ) -> list[go.Scatter]:
-    """Heads on top of the edges; those without an edge drawn step back."""
+    """Nodes on top of the edges, a mark for each kind; those without an edge drawn step back."""
     linked = {edge.sender for edge in drawn} | {edge.receiver.node for edge in drawn}
     groups = [
-        ([head for head in heads if head in linked or not drawn], palette.node, palette.on_node),
-        ([head for head in heads if head not in linked and drawn], palette.faint, palette.muted),
+        (name, symbol, [node for node in nodes if isinstance(node, kind) and is_in(node)], *colours)
+        for kind, (name, symbol) in _MARKS.items()
+        for is_in, *colours in (
+            (lambda node: node in linked or not drawn, palette.node, palette.on_node),
+            (lambda node: node not in linked and drawn, palette.faint, palette.muted),
+        )
     ]
     return [
         go.Scatter(
-            x=[layout.x[head] for head in group],
-            y=[layout.y(head) for head in group],
+            x=[layout.x[node] for node in group],
+            y=[layout.y(node) for node in group],
             mode="markers+text",
             marker={
                 "size": size,
+                "symbol": symbol,
                 "color": fill,
                 "opacity": 1,
                 "line": {"color": palette.rim, "width": 1},
             },
-            text=[str(head) for head in group],
+            text=[str(node) for node in group],
             textfont={"color": ink, "size": _letter_size(group, size)},
-            hovertext=[_describe(head, circuit) for head in group],
+            hovertext=[_describe(node, circuit) for node in group],
             hovertemplate="%{hovertext}<extra></extra>",
-            name="heads",
+            name=name,
             showlegend=False,
         )
-        for group, fill, ink in groups
+        for name, symbol, group, fill, ink in groups
         if group
     ]
 
 
-def _letter_size(heads: list[Node], size: float) -> int:
-    """Letters with which the longest name fits into its circle."""
-    longest = max(len(str(head)) for head in heads)
+def _letter_size(nodes: list[Node], size: float) -> int:
+    """Letters with which the longest name fits into its mark."""
+    longest = max(len(str(node)) for node in nodes)
     return max(8, round(size * min(0.36, 1.6 / longest)))
 
 
-def _describe(head: Node, circuit: Circuit, most: int = 5) -> str:
-    lines = [f"<b>head {head}</b>"]
+def _describe(node: Node, circuit: Circuit, most: int = 5) -> str:
+    kind = {Head: "head", MLP: "MLP", Embedding: "token embedding"}[type(node)]
+    lines = [f"<b>{kind} {node}</b>"]
     for name, edges in (
-        ("sends to", [edge for edge in circuit.edges if edge.sender == head]),
-        ("receives from", [edge for edge in circuit.edges if edge.receiver.node == head]),
+        ("sends to", [edge for edge in circuit.edges if edge.sender == node]),
+        ("receives from", [edge for edge in circuit.edges if edge.receiver.node == node]),
     ):
         lines += [f"{name} {len(edges)}:"] * bool(edges)
         lines += map(str, ranking.strongest(edges, most))
@@ -214,12 +228,21 @@ def _add_logits_bar(
     )
 
 
+def _row_names(depths: list[Depth]) -> list[str]:
+    """The layer, at the lower of its rows; the embedding has none."""
+    layers = [layer for layer, _ in depths]
+    return [
+        "" if layer < 0 or layer in layers[:place] else str(layer)
+        for place, layer in enumerate(layers)
+    ]
+
+
 def _with_axes(figure: go.Figure, layout: Layout) -> go.Figure:
     figure.update_xaxes(visible=False, range=[-0.7, layout.width + 0.7], fixedrange=False)
     figure.update_yaxes(
         title_text="layer",
-        tickvals=list(layout.row_of_layer.values()),
-        ticktext=[str(layer) for layer in layout.row_of_layer],
+        tickvals=list(layout.rows.values()),
+        ticktext=_row_names(list(layout.rows)),
         range=[-0.6, layout.top + 0.45],
     )
     return figure

@@ -1,4 +1,7 @@
-"""Where a circuit's heads stand: one row for each layer that has heads, few crossings."""
+"""Where a circuit's nodes stand: a row for each layer that has any, few crossings.
+
+Where MLPs are nodes, a layer's MLP has a row of its own above the layer's heads.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from circuits.components import Edge, Node
+from circuits.graph import Depth, depth
 
 Points = Float[np.ndarray, "..."]
 
@@ -20,25 +24,25 @@ _PLACED = 400
 
 @dataclass(frozen=True)
 class Layout:
-    """Positions of heads: `x` from 0 to `width`, `y` the row (0 below, the logits at `top`)."""
+    """Positions of nodes: `x` from 0 to `width`, `y` the row (0 below, the logits at `top`)."""
 
     x: dict[Node, float]
-    row_of_layer: dict[int, int]
+    rows: dict[Depth, int]
     width: float
 
     @property
     def top(self) -> int:
         """The row of the logits."""
-        return len(self.row_of_layer)
+        return len(self.rows)
 
     @property
     def n_rows(self) -> int:
-        """Rows of heads and the row of the logits."""
+        """Rows of nodes and the row of the logits."""
         return self.top + 1
 
-    def y(self, head: Node) -> int:
-        """The head's row."""
-        return self.row_of_layer[head.layer]
+    def y(self, node: Node) -> int:
+        """The node's row."""
+        return self.rows[depth(node)]
 
 
 def bend(share: Points) -> Points:
@@ -53,8 +57,8 @@ def arrange(heads: list[Node], edges: list[Edge], seed: int = 0) -> Layout:
     best for it, until none moves; the best outcome is kept. The same circuit gives the same
     layout.
     """
-    rows = {layer: row for row, layer in enumerate(sorted({head.layer for head in heads}))}
-    fullest = max(sum(head.layer == layer for head in heads) for layer in rows)
+    rows = {own: row for row, own in enumerate(sorted(set(map(depth, heads))))}
+    fullest = max(sum(depth(head) == own for head in heads) for own in rows)
     width = float(max(fullest + 1, np.ceil(1.5 * np.sqrt(len(heads)))))
     problem = _Problem.of(heads, edges, rows, width)
     random = np.random.default_rng(seed)
@@ -76,7 +80,7 @@ class _Problem:
 
     @classmethod
     def of(
-        cls, heads: list[Node], edges: list[Edge], rows: dict[int, int], width: float
+        cls, heads: list[Node], edges: list[Edge], rows: dict[Depth, int], width: float
     ) -> _Problem:
         index = {head: i for i, head in enumerate(heads)}
         weights: dict[tuple[int, int], float] = {}
@@ -90,7 +94,7 @@ class _Problem:
                 weights.get(ends, 0.0) + 0.1 + float(np.sqrt(abs(edge.effect) / largest))
             )
         ends = np.array(list(weights), dtype=int).reshape(-1, 2)
-        y = np.array([rows[head.layer] for head in heads], dtype=int)
+        y = np.array([rows[depth(head)] for head in heads], dtype=int)
         return cls(
             y=y,
             sender=ends[:, 0],

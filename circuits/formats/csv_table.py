@@ -1,8 +1,9 @@
 """A circuit as CSV: a row for each edge, and one for each head that has none.
 
 The columns `sender`, `receiver` and `effect` are the edge's; `n_layers` and `n_heads` are the
-model's, the same in each row. A row of a head without edges has no receiver and no effect, and the
-single row of an empty circuit only the model's columns.
+model's, the same in each row, as is `mlps`, a column of circuits alone in which MLPs are nodes. A
+row of a head without edges has no receiver and no effect, and the single row of an empty circuit
+only the model's columns.
 """
 
 from __future__ import annotations
@@ -11,13 +12,17 @@ import csv
 import io
 
 from circuits.circuit import Circuit
+from circuits.circuit.reading import parse_mlps
 from circuits.components import Edge, Head, Node, Receiver, parse_effect, parse_node
 from circuits.errors import FormatError, quoted, quoted_list
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
+from circuits.formats.networks import sizes_of
 from circuits.formats.registry import Known
+from circuits.graph import Mlps
 
 _COLUMNS = ("sender", "receiver", "effect", "n_layers", "n_heads")
+_Shape = tuple[int, int, Mlps]
 
 
 class _Csv:
@@ -49,12 +54,12 @@ def to_csv(circuit: Circuit) -> Exported:
     """
     file = io.StringIO(newline="")
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(_COLUMNS)
-    sizes = (circuit.n_layers, circuit.n_heads)
+    sizes = sizes_of(circuit)
+    writer.writerow((*_COLUMNS[:3], *sizes))
     joined = {end for edge in circuit.edges for end in edge.ends}
     rows = [(edge.sender, edge.receiver, repr(edge.effect)) for edge in sorted(circuit.edges)]
     rows += [(head, "", "") for head in sorted(circuit.heads - joined)]
-    writer.writerows((*row, *sizes) for row in rows or [("", "", "")])
+    writer.writerows((*row, *sizes.values()) for row in rows or [("", "", "")])
     return Exported(file.getvalue())
 
 
@@ -71,7 +76,7 @@ def from_csv(text: str) -> Imported:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     heads: set[Node] = set()
     edges: set[Edge] = set()
-    sizes: dict[tuple[int, int], int] = {}
+    sizes: dict[_Shape, int] = {}
     try:
         missing = [name for name in _COLUMNS if name not in (reader.fieldnames or ())]
         if missing:
@@ -93,16 +98,17 @@ def from_csv(text: str) -> Imported:
         raise FormatError("no row follows the header; an empty circuit has one, with its model's")
     if len(sizes) > 1:
         where = ", ".join(f"{shape} in row {number}" for shape, number in sizes.items())
-        raise FormatError(f"n_layers and n_heads must be the same in every row, got {where}")
+        raise FormatError(f"n_layers, n_heads and mlps must be the same in every row, got {where}")
     inside = frozenset(node for node in heads if isinstance(node, Head))
     return Imported(Circuit(inside, frozenset(edges), *next(iter(sizes))))
 
 
-def _read_row(row: dict[str, str | None]) -> tuple[Edge | set[Node], tuple[int, int]]:
+def _read_row(row: dict[str, str | None]) -> tuple[Edge | set[Node], _Shape]:
     if None in row or None in row.values():
         raise FormatError(f"it must have as many cells as the header, {len(_COLUMNS)} or more")
     sender, receiver, effect = ((row[name] or "").strip() for name in _COLUMNS[:3])
-    shape = _whole(row, "n_layers"), _whole(row, "n_heads")
+    mlps = parse_mlps((row.get("mlps") or "path").strip())
+    shape = _whole(row, "n_layers"), _whole(row, "n_heads"), mlps
     if not receiver and not effect:
         return ({parse_node(sender)} if sender else set()), shape
     return Edge(parse_node(sender), Receiver.parse(receiver), parse_effect(effect)), shape

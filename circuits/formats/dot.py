@@ -1,8 +1,8 @@
 """A circuit as Graphviz DOT text, drawn from the lower layers up, and back.
 
 The reader takes the DOT language (graphviz.org/doc/info/lang.html) without HTML labels and ports:
-nodes are named as heads print and `logits`; the graph has `n_layers` and `n_heads`, an edge `input`
-and `effect`, and all other attributes are for drawing.
+nodes are named as they print and `logits`; the graph has `n_layers` and `n_heads`, and `mlps` where
+MLPs are nodes, an edge `input` and `effect`, and all other attributes are for drawing.
 """
 
 from __future__ import annotations
@@ -17,8 +17,14 @@ from circuits.components import Edge
 from circuits.errors import FormatError, quoted
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
-from circuits.formats.networks import LOGITS, child_and_input, circuit_of_parts
+from circuits.formats.networks import (
+    SIZES,
+    child_and_input,
+    circuit_of_parts,
+    sizes_of,
+)
 from circuits.formats.registry import Known
+from circuits.graph import depth
 
 _FOR_TASK, _AGAINST_TASK = "#0072b2", "#d55e00"
 _WIDEST, _NARROWEST = 5.0, 0.5
@@ -63,13 +69,14 @@ def to_dot(circuit: Circuit) -> Exported:
     }
     """
     widest = max((abs(edge.effect) for edge in circuit.edges), default=0.0)
+    sizes = "".join(f"{name}={value}, " for name, value in sizes_of(circuit).items())
     lines = [
         "digraph circuit {",
-        f"  graph [n_layers={circuit.n_layers}, n_heads={circuit.n_heads}, rankdir=BT];",
+        f"  graph [{sizes}rankdir=BT];",
         '  node [shape=box, style=rounded, fontname="Helvetica"];',
         *(
-            f"  {{ rank=same; {' '.join(f'{_quoted(str(head))};' for head in heads)} }}"
-            for _, heads in groupby(sorted(circuit.heads), key=lambda head: head.layer)
+            f"  {{ rank=same; {' '.join(f'{_quoted(str(node))};' for node in nodes)} }}"
+            for _, nodes in groupby(sorted(circuit.nodes), key=depth)
         ),
         *(f"  {_edge(edge, widest)}" for edge in sorted(circuit.edges)),
         "}",
@@ -89,7 +96,7 @@ def from_dot(text: str) -> Imported:
     ['9.6 -> logits (-0.500)']
     """
     graph = _Reader(text).graph()
-    sizes = {name: graph.attributes.get(name) for name in ("n_layers", "n_heads")}
+    sizes = {name: graph.attributes.get(name) for name in SIZES}
     return Imported(circuit_of_parts(sizes, graph.nodes, graph.edges))
 
 
@@ -99,7 +106,7 @@ def _edge(edge: Edge, widest: float) -> str:
     attributes = {
         "input": name,
         "effect": repr(edge.effect),
-        "label": "" if child == LOGITS else name,
+        "label": name if edge.receiver.head else "",
         "color": _FOR_TASK if edge.effect < 0 else _AGAINST_TASK,
         "penwidth": f"{_NARROWEST + (_WIDEST - _NARROWEST) * share:.2f}",
     }

@@ -1,7 +1,8 @@
 """A circuit as a networkx graph, and as the node-link JSON that networkx reads and writes.
 
-Nodes are named as heads print (`9.6`), and `logits`; the graph has `n_layers` and `n_heads`, a node
-`layer` and `index`, an edge `input` (q, k, v or logits, which is its key, too) and `effect`.
+Nodes are named as they print (`9.6`, `m9`, `embed`), and `logits`; the graph has `n_layers` and
+`n_heads`, and `mlps` where MLPs are nodes; a head `layer` and `index`, an MLP `layer`, an edge
+`input` (q, k, v, mlp or logits, which is its key, too) and `effect`.
 networkx is imported on first use.
 """
 
@@ -11,7 +12,8 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from circuits.circuit import Circuit
-from circuits.components import Edge, Head, Receiver, parse_effect
+from circuits.circuit.reading import parse_mlps
+from circuits.components import MLP, Edge, Head, Node, Receiver, parse_effect, parse_node
 from circuits.errors import FormatError, quoted
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from networkx import Graph, MultiDiGraph
 
 LOGITS = str(Receiver.logits())
+SIZES = ("n_layers", "n_heads", "mlps")
+"""What a graph says of its circuit's model."""
 
 
 class _Networkx:
@@ -52,9 +56,9 @@ def to_networkx(circuit: Circuit) -> MultiDiGraph:
     """
     from networkx import MultiDiGraph
 
-    graph = MultiDiGraph(n_layers=circuit.n_layers, n_heads=circuit.n_heads)
-    for head in sorted(circuit.heads):
-        graph.add_node(str(head), layer=head.layer, index=head.index)
+    graph = MultiDiGraph(**sizes_of(circuit))
+    for node in sorted(circuit.nodes):
+        graph.add_node(str(node), **_place(node))
     for edge in sorted(circuit.edges):
         child, name = child_and_input(edge.receiver)
         graph.add_edge(str(edge.sender), child, key=name, input=name, effect=edge.effect)
@@ -77,7 +81,7 @@ def from_networkx(graph: Graph) -> Circuit:
     """
     if not graph.is_directed():
         raise FormatError("edges of a circuit are directed, and those of this graph are not")
-    sizes = {name: graph.graph.get(name) for name in ("n_layers", "n_heads")}
+    sizes = {name: graph.graph.get(name) for name in SIZES}
     nodes = {str(name): f"node {str(name)!r}" for name in graph.nodes}
     edges = [
         (str(sender), str(child), {**data}, f"edge {sender} -> {child}")
@@ -117,7 +121,13 @@ def from_node_link(text: str) -> Imported:
 
 def child_and_input(receiver: Receiver) -> tuple[str, str]:
     """The node that a receiver belongs to, and which of its inputs it is."""
-    return (LOGITS if receiver.head is None else str(receiver.head)), receiver.input
+    return (LOGITS if receiver.node is None else str(receiver.node)), receiver.input
+
+
+def sizes_of(circuit: Circuit) -> dict[str, Any]:
+    """The attributes `SIZES` of a graph; `mlps` only where they are nodes."""
+    sizes: dict[str, Any] = {"n_layers": circuit.n_layers, "n_heads": circuit.n_heads}
+    return sizes if circuit.mlps == "path" else {**sizes, "mlps": circuit.mlps}
 
 
 def circuit_of_parts(
@@ -128,7 +138,7 @@ def circuit_of_parts(
     """A circuit of what a graph file says.
 
     Args:
-        sizes: `n_layers` and `n_heads`.
+        sizes: `n_layers`, `n_heads`, and `mlps` or None.
         nodes: By name: where in the file the node is, for errors.
         edges: Sender, child, `input` and `effect`, and where in the file.
 
@@ -136,22 +146,33 @@ def circuit_of_parts(
         FormatError: Something is missing or wrong, and where.
 
     """
-    counts = {name: _count(name, value) for name, value in sizes.items()}
-    heads = {_at(where, Head.parse, name) for name, where in nodes.items() if name != LOGITS}
+    mlps = parse_mlps(sizes.get("mlps") or "path")
+    counts = {name: _count(name, sizes[name]) for name in ("n_layers", "n_heads")}
+    parse = Head.parse if mlps == "path" else parse_node
+    heads = {_at(where, parse, name) for name, where in nodes.items() if name != LOGITS}
     found = frozenset(
         Edge(
-            _at(where, Head.parse, sender),
+            _at(where, parse, sender),
             _at(where, _receiver, child, data),
             _at(where, _effect, data),
         )
         for sender, child, data, where in edges
     )
-    return Circuit(frozenset(heads), found, **counts)
+    heads = frozenset(node for node in heads if isinstance(node, Head))
+    return Circuit(heads, found, **counts, mlps=mlps)
+
+
+def _place(node: Node) -> dict[str, int]:
+    if isinstance(node, Head):
+        return {"layer": node.layer, "index": node.index}
+    return {"layer": node.layer} if isinstance(node, MLP) else {}
 
 
 def _receiver(child: str, data: dict[str, Any]) -> Receiver:
     if child == LOGITS:
         return Receiver.logits()
+    if child.startswith("m"):
+        return Receiver.parse(child)
     if "input" not in data:
         raise FormatError("it has no input: q, k or v")
     return Receiver.parse(f"{child}.{data['input']}")

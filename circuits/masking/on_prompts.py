@@ -12,6 +12,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from circuits.circuit import every_edge
 from circuits.components import Node
 from circuits.forward import LayeredModel
 from circuits.forward.activations import PROMPTS_TOGETHER, Activations, Batch
@@ -57,10 +58,7 @@ class MaskedRuns:
     @cached_property
     def every_edge(self) -> Float[Tensor, "receiver sender"]:
         """The weights of the whole model: 1 for every edge, 0 where there is none."""
-        weights = torch.zeros(len(self.graph.receivers), len(self.graph.senders))
-        for row, receiver in enumerate(self.graph.receivers):
-            weights[row, self.graph.below(receiver)] = 1
-        return weights
+        return every_edge(self.graph).float()
 
     def metrics(
         self, weights: Float[Tensor, "circuit receiver sender"], progress: Progress = SILENT

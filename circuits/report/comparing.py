@@ -9,6 +9,7 @@ from itertools import combinations
 from circuits.circuit import Circuit, Overlap
 from circuits.comparison import compare_circuits
 from circuits.figures import overlap_figure
+from circuits.graph import Mlps
 from circuits.report.drawing import Drawing
 from circuits.report.saved_run import SavedRun
 from circuits.summary import tables as summary
@@ -63,8 +64,8 @@ class RunComparison:
         )
 
 
-def _shape(run: SavedRun) -> tuple[int, int]:
-    return run.found.circuit.n_layers, run.found.circuit.n_heads
+def _shape(run: SavedRun) -> tuple[int, int, Mlps]:
+    return run.found.circuit.n_layers, run.found.circuit.n_heads, run.found.circuit.mlps
 
 
 def _are_comparable(one: SavedRun, other: SavedRun) -> bool:

@@ -26,6 +26,7 @@ from circuits.pruning import PruningRule
 from circuits.report.saved_run import SavedRun
 from circuits.summary.ranking import strongest
 from circuits.summary.settings import pruning_rule
+from circuits.summary.size import size
 
 Draw = Callable[[Theme], go.Figure]
 _PAGE_THEMES: tuple[Theme, ...] = ("light", "dark")
@@ -91,8 +92,7 @@ def _circuit(found: Discovery) -> Drawing:
         "Heads by layer, the logits on top. Point at a head or an edge for its numbers; click on "
         "an input in the legend to hide the edges into it. Pale heads have no edge among those "
         "drawn.",
-        f"Graph of {len(circuit)} heads and {len(circuit.edges)} edges. Strongest: {names}. "
-        "All are in the tables below.",
+        f"Graph of {size(circuit)}. Strongest: {names}. All are in the tables below.",
     )
 
 

@@ -13,6 +13,7 @@ from circuits.report.drawing import Drawing, drawings, named
 from circuits.report.saved_run import SavedRun
 from circuits.summary import certainty, choice, settings
 from circuits.summary import tables as summary
+from circuits.summary.size import counts
 from circuits.tasks import PromptPair, Task, get_task
 from circuits.tasks.sources import HUB
 
@@ -138,7 +139,7 @@ def _task(source: Provenance) -> Task | None:
 def _key_figures(found: Discovery) -> summary.NamedValues:
     circuit = found.circuit
     of_circuit = {
-        "heads": f"{len(circuit)} of {circuit.n_layers * circuit.n_heads}",
+        **{name: f"{n} of {most}" for name, (n, most) in counts(circuit).items()},
         "edges": f"{len(circuit.edges)}",
         "performance kept": summary.percent(found.performance),
     }

@@ -68,7 +68,7 @@ def grow(effects_of: EffectsOf, selector: Selector, graph: ModelGraph) -> Circui
                 found.add(sender)
         if not waiting:
             heads = frozenset(node for node in found if isinstance(node, Head))
-            return Circuit(heads, frozenset(edges), graph.n_layers, graph.n_heads)
+            return Circuit(heads, frozenset(edges), graph.n_layers, graph.n_heads, graph.mlps)
         receivers = iter(graph.inputs(heapq.heappop(waiting)[1]))
 
 

@@ -36,7 +36,7 @@ class _TopN:
         graph = source.graph
         kept = leading_to_logits(edges, graph)
         heads = frozenset(n for edge in kept for n in edge.ends if isinstance(n, Head))
-        circuit = Circuit(heads, frozenset(kept), graph.n_layers, graph.n_heads)
+        circuit = Circuit(heads, frozenset(kept), graph.n_layers, graph.n_heads, graph.mlps)
         return [Grown(circuit, effects) for _ in rules]
 
 

@@ -17,6 +17,7 @@ from circuits.statistics import Chance
 from circuits.summary import choice
 from circuits.summary.content import Answer, NamedValues, Table, interval
 from circuits.summary.ranking import strongest
+from circuits.summary.size import counts
 
 _FLOP_UNITS = ((10**15, "P"), (10**12, "T"), (10**9, "G"), (10**6, "M"), (1, ""))
 _REPLACED_BY = {
@@ -69,11 +70,12 @@ def circuit(found: Discovery) -> NamedValues:
     """Size, performance, and what it was chosen from."""
     found_circuit = found.circuit
     every = found_circuit.n_layers * found_circuit.n_heads
+    nodes = (f"{n} of {most} {name}" for name, (n, most) in counts(found_circuit).items())
     prunings = ", ".join(f"{name} {len(p.candidates)}" for name, p in found.prunings.items())
     kept = f"{len(found.candidates)} heads left by pruning ({prunings})"
     performance = f"{found.performance:.1f}% of the model's {found.config.metric}"
     rows: dict[str, str] = {
-        "size": f"{len(found_circuit)} of {every} heads, {len(found_circuit.edges)} edges",
+        "size": ", ".join((*nodes, f"{len(found_circuit.edges)} edges")),
         "sparsity": sparsity(found_circuit),
     }
     if found.sizes is not None:
@@ -149,19 +151,20 @@ def kept(evaluation: Evaluation, metric: str) -> Table:
     return Table(
         ("outside the circuit", ">performance", "", ">faithfulness", ""),
         tuple(rows),
-        f"performance: % of {scale}; faithfulness: 0 without any head, 1 the model",
+        f"performance: % of {scale}; faithfulness: 0 where nothing is kept, 1 the model",
     )
 
 
 def evaluated(evaluation: Evaluation, of: Circuit) -> NamedValues:
     """Completeness, sparsity, and the gap to the discovery's prompts."""
+    kind = "edges" if of.mlps == "nodes" else "paths"
     rows = {
         "completeness": f"{evaluation.completeness:.1f} % left without its heads (0 is complete)",
         "sparsity": sparsity(of),
     }
     if evaluation.edge_sparsity is not None:
-        rows["of paths"] = f"{evaluation.edge_sparsity:.2%} of the model's paths are outside"
-    gaps = (("gap", evaluation.gap), ("gap of paths", evaluation.edge_gap))
+        rows[f"of {kind}"] = f"{evaluation.edge_sparsity:.2%} of the model's {kind} are outside"
+    gaps = (("gap", evaluation.gap), (f"gap of {kind}", evaluation.edge_gap))
     return rows | {name: _gap(gap) for name, gap in gaps if gap is not None}
 
 

@@ -23,11 +23,11 @@ from circuits import Circuit, EvaluationConfig, discover_circuit, discover_seeds
 from circuits.evaluation import Evaluator
 from circuits.forward import Activations, LayeredModel
 from circuits.model import tokenizer_of
+from circuits.patching import EdgeValues
 from circuits.tasks.registry import TASKS
 from tests.circuits.conftest import RULE, toy_discovery
 
 MODULES = (
-    "circuits.circuit",
     "circuits.components",
     "circuits.graph",
     "circuits.behaviour",
@@ -103,6 +103,7 @@ def namespace(toy, tiny, tmp_path_factory):
         "effects": found.effects,
         "scores": found.scores["attribution"],
         "graph": found.effects.graph,
+        "edge_scores": edge_scores(model),
         "activations": Activations(model, pairs),
         "evaluator": Evaluator(model, pairs),
         "evaluation": found.evaluate(model, task, quick),
@@ -114,6 +115,15 @@ def namespace(toy, tiny, tmp_path_factory):
         "pickle": pickle,
         "discover_circuit": discover_circuit,
     }
+
+
+def edge_scores(model) -> EdgeValues:
+    """Invented ones, of all edges where MLPs are nodes."""
+    scores = EdgeValues.unknown(LayeredModel.of(model).graph("nodes"))
+    draw = torch.Generator().manual_seed(0)
+    for receiver in scores.graph.receivers:
+        scores.into(receiver).normal_(generator=draw)
+    return scores
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from typing import Any
 from circuits.behaviour import Behaviour
 from circuits.cli.tables.evaluation import Subject
 from circuits.comparison import Agreement, Comparison
-from circuits.components import Connection, Head
+from circuits.components import Connection, Node
 from circuits.discovery.record import RECORD
 from circuits.discovery.result import Discovery
 from circuits.evaluation import Evaluation
@@ -79,6 +79,7 @@ def comparison(found: Comparison, reference: str | None) -> Report:
     return {
         "reference": reference,
         **_agreement(found.heads),
+        "nodes": None if found.nodes is None else _agreement(found.nodes),
         "head_rankings": rankings,
         "edges": None if edges is None else {**_agreement(edges), "chance_same_heads": by_heads},
         "edge_ranking": None if edge_ranking is None else _ranking(edge_ranking),
@@ -119,5 +120,5 @@ def _verification(found: Discovery, record: Report | None) -> Report | None:
     return {**record, "bound": bound, "errors": against or "against the model itself"}
 
 
-def _names(items: Iterable[Head] | Iterable[Connection]) -> list[str]:
+def _names(items: Iterable[Node] | Iterable[Connection]) -> list[str]:
     return [str(item) for item in sorted(items)]

@@ -156,6 +156,7 @@ def import_file(
     """Read a circuit from a format of other tools, and write it as our JSON."""
     from circuits.cli.outputs import check_output_file
     from circuits.formats import GraphReading, format_of_path, format_of_text, import_circuit
+    from circuits.summary.size import size
 
     with usage_errors():
         reading = GraphReading(n_kv_heads=kv_heads, through_mlps=through_mlps, top=top)
@@ -174,7 +175,7 @@ def import_file(
     for note in imported.notes:
         print_note(note)
     circuit = imported.circuit
-    print_note(f"{len(circuit)} heads and {len(circuit.edges)} edges were read from {file}")
+    print_note(f"{size(circuit)} were read from {file}")
     _give(circuit.to_json() + "\n", out)
 
 

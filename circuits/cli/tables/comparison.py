@@ -24,6 +24,7 @@ def comparison(comparison: Comparison, name: str, reference: str) -> RenderableT
         title,
         Text(),
         *section("Heads", table(summary.agreement(comparison.heads))),
+        *_nodes(comparison),
         *_edges(comparison),
         *_rankings(comparison),
         *(
@@ -32,6 +33,13 @@ def comparison(comparison: Comparison, name: str, reference: str) -> RenderableT
             for part in section(f"{len(heads)} {label}", Text(names(heads) or "none"))
         ),
     )
+
+
+def _nodes(comparison: Comparison) -> tuple[RenderableType, ...]:
+    if comparison.nodes is None:
+        return ()
+    title = "Nodes: heads, MLPs and the embedding"
+    return section(title, table(summary.agreement(comparison.nodes)))
 
 
 def _edges(comparison: Comparison) -> tuple[RenderableType, ...]:

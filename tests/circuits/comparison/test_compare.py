@@ -12,12 +12,14 @@ import numpy as np
 import pytest
 
 from circuits import Circuit, Edge, Head, Receiver, compare_circuits, load_reference
+from circuits.circuit import circuit_of_edges
 from circuits.comparison.compare import STRONGEST_EFFECT
-from circuits.components import all_heads
+from circuits.components import MLP, Connection, Embedding, all_heads
 from circuits.errors import MismatchError
 from circuits.graph import ModelGraph
 from circuits.references import Reference
 from circuits.statistics import Chance
+from tests.circuits.circuit.test_dead_ends import matrix
 from tests.circuits.cli.command_line import circuits, error_of
 from tests.circuits.comparison.paths import HEADS, every_path
 
@@ -94,6 +96,29 @@ class TestCircuits:
         found = compare_circuits(circuit("0.0 1.1.q"), Circuit.of_heads(["0.0"], 3, 4))
         assert found.edges is found.edges_by_heads is found.edge_ranking is None
         assert found.head_rankings == {}
+
+    def test_circuits_whose_mlps_are_nodes(self) -> None:
+        """Nodes, too, are compared, and chance draws from all nodes and edges of that graph."""
+        graph = ModelGraph(3, 4, 2, mlps="nodes")
+        names = "embed -> m0", "m0 -> 1.0.q", "1.0 -> m1", "m1 -> logits", "1.0 -> 2.1.k"
+        edges = [frozenset(some) for some in (names[:3], names[1:])]
+        mine, theirs = (
+            circuit_of_edges(graph, matrix(graph, map(Connection.parse, some))) for some in edges
+        )
+        found = compare_circuits(mine, theirs)
+        assert found.heads.overlap.recall == 1 / 2
+        assert found.nodes is not None
+        assert found.edges is not None
+        assert found.nodes.overlap.true_positives == {MLP(0), Head(1, 0), MLP(1)}
+        assert found.nodes.overlap.false_positives == {Embedding()}
+        assert found.nodes.chance == Chance(4, 4, n_possible=16, n_reachable=4)
+        assert found.edges.overlap.recall == 2 / 4
+        assert found.edges.chance == Chance(3, 4, n_possible=graph.n_edges, n_reachable=4)
+        between = [edge for edge in graph.edges if mine.nodes.issuperset(edge.ends)]
+        assert found.edges_by_heads.n_possible == len(between)
+        assert found.edges_by_heads.n_reachable == 3, "2.1 is not among its nodes"
+        with pytest.raises(MismatchError, match="different graphs"):
+            compare_circuits(mine, circuit("0.0 1.1.q"))
 
     def test_models_of_other_shapes_are_refused(self) -> None:
         with pytest.raises(MismatchError, match="different models"):

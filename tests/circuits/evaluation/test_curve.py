@@ -12,8 +12,8 @@ from scipy import stats
 from circuits.components import all_heads
 from circuits.errors import SettingError
 from circuits.evaluation import MIB_SHARES, Evaluator, HeadScores, faithfulness_curve
+from circuits.evaluation.areas import areas, faithfulness
 from circuits.evaluation.config import ABLATIONS, RANKINGS
-from circuits.evaluation.curve import areas, faithfulness
 from circuits.evaluation.ordering import order_heads
 from circuits.statistics import Bootstrap
 from tests.circuits.conftest import shared_model

@@ -16,6 +16,7 @@ from circuits.figures import circuit_figure
 from circuits.figures.layout import arrange
 from circuits.figures.style import mix, palette_of
 from tests.circuits.figures.reading import heading, notes, survives_json
+from tests.circuits.formats.graphs import NODE_CIRCUIT
 
 PATHS = {
     ("3.1", "logits"): -0.6,
@@ -39,6 +40,37 @@ def edge_traces(figure: go.Figure) -> dict[str, go.Scatter]:
 
 def head_labels(figure: go.Figure) -> list[str]:
     return [text for trace in figure.data if trace.name == "heads" for text in trace.text]
+
+
+class TestNodes:
+    """MLPs and the embedding are drawn, too."""
+
+    figure = circuit_figure(NODE_CIRCUIT)
+
+    def test_each_kind_has_a_mark_of_its_own(self):
+        by_name = {trace.name: trace for trace in self.figure.data if trace.text}
+        assert {name: trace.marker.symbol for name, trace in by_name.items()} == {
+            "heads": "circle",
+            "MLPs": "square",
+            "embedding": "diamond",
+        }
+        assert sorted(by_name["MLPs"].text) == ["m0", "m2"]
+        assert by_name["embedding"].text == ("embed",)
+        assert by_name["MLPs"].hovertext[0].startswith("<b>MLP m0</b>")
+        assert heading(self.figure) == "2 heads, 2 MLPs, 4 edges"
+        assert survives_json(self.figure)
+
+    def test_an_mlp_is_above_its_layers_heads_and_the_embedding_below_all(self):
+        y = {
+            node: height
+            for trace in self.figure.data
+            if trace.text
+            for node, height in zip(trace.text, trace.y, strict=True)
+        }
+        assert sorted(y, key=y.get) == ["embed", "m0", "1.1", "2.0", "m2"]
+        assert list(self.figure.layout.yaxis.ticktext) == ["", "0", "1", "2", ""]
+        for name, trace in edge_traces(self.figure).items():
+            assert trace.y[0] < trace.y[-1], name
 
 
 class TestCircuit:

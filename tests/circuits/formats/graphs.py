@@ -3,6 +3,7 @@
 import json
 
 from circuits import Circuit, Edge, Head, Receiver
+from circuits.components import MLP, Embedding
 from circuits.formats import GraphConfig, to_eap_graph
 from circuits.graph import ModelGraph
 from tests.circuits.strategies import N_LAYERS
@@ -18,6 +19,15 @@ EDGES = {
 }
 CIRCUIT = Circuit(frozenset({Head(0, 1), Head(1, 0), Head(2, 0)}), frozenset(EDGES), 3, 2)
 """Three edges, and a head without any."""
+
+NODE_EDGES = {
+    Edge(Embedding(), Receiver.mlp(0), 0.5),
+    Edge(MLP(0), Receiver.parse("2.0.k"), -0.25),
+    Edge(Head(2, 0), Receiver.mlp(2), -0.75),
+    Edge(MLP(2), Receiver.logits(), -1.0),
+}
+NODE_CIRCUIT = Circuit(frozenset({Head(2, 0), Head(1, 1)}), frozenset(NODE_EDGES), 3, 2, "nodes")
+"""Four edges with MLPs and the embedding, and a head without any."""
 
 
 def circuit_of(*edges, n_heads=2):

@@ -4,7 +4,7 @@ import pytest
 
 from circuits.errors import FormatError, InputError
 from circuits.formats import export_circuit, from_dot, import_circuit
-from tests.circuits.formats.graphs import CIRCUIT
+from tests.circuits.formats.graphs import CIRCUIT, NODE_CIRCUIT
 
 
 def test_form():
@@ -13,6 +13,14 @@ def test_form():
     assert '"0.1" -> "2.0" [input="q", effect="-0.25", label="q", color="#0072b2"' in text
     assert '"2.0" -> "logits" [input="logits"' in text
     assert '{ rank=same; "1.0"; }' in text
+
+
+def test_form_of_nodes():
+    text = export_circuit(NODE_CIRCUIT, "dot").text
+    assert "graph [n_layers=3, n_heads=2, mlps=nodes, rankdir=BT];" in text
+    assert '{ rank=same; "embed"; }' in text
+    assert '{ rank=same; "2.0"; }\n  { rank=same; "m2"; }' in text, "an MLP above its layer's heads"
+    assert '"embed" -> "m0" [input="mlp", effect="0.5", label=""' in text
 
 
 def test_the_language():

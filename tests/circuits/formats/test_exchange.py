@@ -7,13 +7,13 @@ from circuits import Circuit, Edge, Head, Receiver
 from circuits.errors import FormatError, InputError
 from circuits.formats import FORMATS, export_circuit, format_of_path, import_circuit
 from tests.circuits.formats.graphs import CIRCUIT
-from tests.circuits.strategies import circuits
+from tests.circuits.strategies import circuits, node_circuits
 
 PLAIN = tuple(name for name in FORMATS.names() if name != "eap-ig")
 
 
 @pytest.mark.parametrize("name", PLAIN)
-@given(circuit=circuits())
+@given(circuit=circuits() | node_circuits())
 def test_every_circuit_comes_back(name, circuit):
     exported = export_circuit(circuit, name)
     assert exported.notes == ()

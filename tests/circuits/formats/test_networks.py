@@ -4,18 +4,39 @@ import json
 
 import networkx as nx
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from circuits.errors import FormatError
 from circuits.formats import from_networkx, import_circuit, to_networkx
 from circuits.formats.networks import from_node_link
-from tests.circuits.formats.graphs import CIRCUIT
-from tests.circuits.strategies import circuits
+from tests.circuits.formats.graphs import CIRCUIT, NODE_CIRCUIT
+from tests.circuits.strategies import circuits, node_circuits
 
 
 @given(circuit=circuits())
 def test_networkx_graphs_come_back(circuit):
     assert from_networkx(to_networkx(circuit)) == circuit
+
+
+@given(circuit=node_circuits())
+def test_graphs_of_nodes_come_back(circuit):
+    assert from_networkx(to_networkx(circuit)) == circuit
+
+
+@given(circuit=node_circuits())
+@settings(max_examples=10)
+def test_graphs_of_nodes_survive_graphml(circuit):
+    text = "\n".join(nx.generate_graphml(to_networkx(circuit)))
+    graph = nx.parse_graphml(text, force_multigraph=True)
+    assert from_networkx(graph) == circuit
+
+
+def test_form_of_nodes():
+    graph = to_networkx(NODE_CIRCUIT)
+    assert graph.graph == {"n_layers": 3, "n_heads": 2, "mlps": "nodes"}
+    assert graph.nodes["m0"] == {"layer": 0}
+    assert graph.nodes["embed"] == {}
+    assert graph.edges["embed", "m0", "mlp"] == {"input": "mlp", "effect": 0.5}
 
 
 def test_form():

@@ -9,14 +9,14 @@ from hypothesis import given
 from circuits import list_references, load_reference
 from circuits.formats import circuit_schema
 from tests.circuits.formats.graphs import CIRCUIT
-from tests.circuits.strategies import circuits
+from tests.circuits.strategies import circuits, node_circuits
 
 
 def test_the_schema_is_one():
     jsonschema.Draft202012Validator.check_schema(circuit_schema())
 
 
-@given(circuit=circuits())
+@given(circuit=circuits() | node_circuits())
 def test_circuits_keep_to_it(circuit):
     jsonschema.validate(circuit.to_dict(), circuit_schema())
 
@@ -37,6 +37,8 @@ def test_references_keep_to_it(name):
         {"heads": ["9"]},
         {"heads": ["0.1", "0.1"]},
         {"n_layers": 0},
+        {"mlps": "all"},
+        {"edges": [{"sender": "m", "receiver": "logits", "effect": 1}]},
         {"edges": [{"sender": "0.1", "receiver": "2.0.x", "effect": 1}]},
         {"edges": [{"sender": "0.1", "receiver": "2.0.q"}]},
         {"edges": [{"sender": "0.1", "receiver": "2.0.q", "effect": "1"}]},

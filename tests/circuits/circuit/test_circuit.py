@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 
 from circuits.circuit import Circuit
-from circuits.components import MLP, Edge, Head, Receiver
+from circuits.components import MLP, Edge, Embedding, Head, Receiver
 from circuits.errors import InputError, MismatchError
-from tests.circuits.strategies import N_HEADS, N_LAYERS, circuits
+from tests.circuits.strategies import N_HEADS, N_LAYERS, circuits, node_circuits
 
 
 def paths_of(circuit: Circuit) -> set[tuple[Head, Receiver]]:
@@ -58,11 +58,40 @@ class TestSetAlgebra:
             with pytest.raises(MismatchError, match="2 layers x 2 heads and 3 x 2"):
                 combine(small, large)
 
+    @given(node_circuits(), node_circuits())
+    def test_nodes_are_those_of_the_sets(self, a: Circuit, b: Circuit) -> None:
+        """But for MLPs and the embedding, which are there by their edges alone."""
+        assert (a | b).nodes == a.nodes | b.nodes
+        assert (a | b).edges >= a.edges
+        for part, kept in ((a & b, a.nodes & b.nodes), (a - b, a.nodes - b.nodes)):
+            assert part.heads == a.heads & kept
+            assert part.edges == {edge for edge in a.edges if kept >= {*edge.ends}}
+            assert part.nodes <= kept
+            assert part.mlps == "nodes"
+        empty = a.restricted_to(())
+        assert a & a == a | a == a | empty == a - empty == a
+        assert a - a == a & empty == empty
+
+    def test_only_within_one_graph(self) -> None:
+        one = Circuit.of_heads(["0.0"], 2, 2)
+        other = Circuit(one.heads, frozenset(), 2, 2, "nodes")
+        assert one != other
+        for combine in (Circuit.__and__, Circuit.__or__, Circuit.__sub__, Circuit.compare):
+            with pytest.raises(
+                MismatchError, match='with mlps="path" and with mlps="nodes": their'
+            ):
+                combine(one, other)
+
 
 class TestJson:
     @given(circuits())
     def test_round_trip(self, circuit: Circuit) -> None:
         assert Circuit.from_json(circuit.to_json()) == circuit
+
+    @given(node_circuits())
+    def test_round_trip_of_nodes(self, circuit: Circuit) -> None:
+        assert Circuit.from_json(circuit.to_json()) == circuit
+        assert circuit.to_dict()["mlps"] == "nodes"
 
     def test_form(self) -> None:
         edge = Edge(Head(0, 1), Receiver.parse("2.1.q"), -0.5)
@@ -96,6 +125,7 @@ class TestJson:
                 '{"n_layers": 3, "n_heads": 2, "heads": [], "edges": [{}]}',
                 r"\[0\] .* it has no 'sender'",
             ),
+            ('{"n_layers": 3, "n_heads": 2, "heads": [], "mlps": "all"}', "mlps .*'nodes'.*'all'"),
             ('{"n_layers": 12.9, "n_heads": 2, "heads": []}', "n_layers .*whole number, got 12.9"),
             ('{"n_layers": 3, "n_heads": true, "heads": []}', "n_heads .*whole number, got True"),
             ('{"n_layers": "3", "n_heads": 2, "heads": []}', "n_layers .*whole number, got '3'"),
@@ -145,6 +175,36 @@ class TestChecks:
             edge = Edge(sender, receiver, 0.1)
             with pytest.raises(InputError, match=f"{sender} -> {receiver} .*leaves the circuit"):
                 Circuit(frozenset({Head(0, 0)}), frozenset({edge}), 3, 2)
+
+    @pytest.mark.parametrize(
+        ("sender", "receiver", "message"),
+        [
+            (MLP(0), Receiver.parse("0.0.q"), "does not lead to a higher layer"),
+            (MLP(0), Receiver.mlp(0), "does not lead to a higher layer"),
+            (Head(0, 0), Receiver.parse("0.0.q"), "does not lead to a higher layer"),
+            (Embedding(), Receiver.mlp(3), "is outside a model of 3 layers x 2 heads"),
+            (MLP(0), Receiver.parse("2.1.v"), "leaves the circuit of 1 heads$"),
+        ],
+    )
+    def test_edges_of_nodes(self, sender, receiver, message) -> None:
+        with pytest.raises(InputError, match=message):
+            Circuit(
+                frozenset({Head(0, 0)}), frozenset({Edge(sender, receiver, 0.0)}), 3, 2, "nodes"
+            )
+
+    def test_nodes_are_heads_and_the_ends_of_edges(self) -> None:
+        paths = [(Head(0, 0), Receiver.mlp(0)), (Embedding(), Receiver.parse("0.0.k"))]
+        edges = frozenset(Edge(*path, 0.5) for path in paths)
+        circuit = Circuit(frozenset({Head(0, 0), Head(2, 1)}), edges, 3, 2, "nodes")
+        assert circuit.nodes == {Embedding(), Head(0, 0), MLP(0), Head(2, 1)}
+        assert MLP(0) in circuit
+        assert MLP(1) not in circuit
+        assert circuit.restricted_to([Head(0, 0), MLP(0)]).edges == {Edge(*paths[0], 0.5)}
+        assert circuit.restricted_to([MLP(0), Head(2, 1)]).nodes == {Head(2, 1)}
+
+    def test_what_mlps_are_is_known(self, without_type_checks) -> None:
+        with pytest.raises(InputError, match=r"mlps must be one of .*got 'all'"):
+            Circuit(frozenset(), frozenset(), 3, 2, "all")
 
     @pytest.mark.parametrize("sizes", [(0, 2), (3, 0), (10**9, 1), (1, 10**9), (1000, 101)])
     def test_a_model_has_layers_and_heads(self, sizes: tuple[int, int]) -> None:

@@ -1,0 +1,5 @@
+"""Circuits: sets of heads and edges, what is done with them, and edges as matrices."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
