@@ -125,7 +125,7 @@ def test_what_does_not_apply_is_refused() -> None:
         from_eap_graph(json.dumps(written(NODE_CIRCUIT) | {OURS: {"mlps": "some"}}))
 
 
-def test_the_command(tmp_path) -> None:
+def test_the_command(tmp_path, without_type_checks) -> None:
     file, out = tmp_path / "graph.json", tmp_path / "circuit.json"
     data = written(NODE_CIRCUIT)
     del data[OURS]
