@@ -117,7 +117,7 @@ def compare_circuits(
     effects = found.effects if isinstance(found, Discovery) else None
     return Comparison(
         heads=Agreement(overlap, Chance.of(overlap, n_possible)),
-        nodes=_nodes(mine, theirs, graph),
+        nodes=_nodes(mine, reference, graph),
         edges=edges,
         edges_by_heads=edges_by_heads,
         head_rankings=head_roc_curves(found, theirs.heads) if isinstance(found, Discovery) else {},
@@ -167,7 +167,7 @@ def _graph_of(found: Discovery | Circuit, reference: Reference | Circuit) -> Mod
     return ModelGraph(found.n_layers, found.n_heads, n_kv_heads)
 
 
-def _nodes(mine: Circuit, theirs: Circuit, graph: ModelGraph) -> Agreement[Node] | None:
+def _nodes(mine: Circuit, theirs: Reference | Circuit, graph: ModelGraph) -> Agreement[Node] | None:
     if not graph.has_mlps:
         return None
     overlap = Overlap.of(mine.nodes, theirs.nodes)

@@ -24,7 +24,7 @@ from torch import Tensor
 from circuits.circuit import without_dead_ends
 from circuits.errors import FormatError, MismatchError, SettingError
 from circuits.evaluation.areas import MIB_SHARES, areas, check_shares, faithfulness, log_areas
-from circuits.evaluation.config import Ranking
+from circuits.evaluation.config import RANKINGS, Ranking
 from circuits.evaluation.edge_evaluator import EdgeEvaluator
 from circuits.evaluation.edge_ranking import first_edges, rank_edges
 from circuits.fields import first_problem
@@ -202,18 +202,23 @@ def edge_curves(
     check_shares(shares, least=_LEAST_SHARE)
     _check(evaluator, scores, keep)
     bootstrap = bootstrap or Bootstrap()
-    curves = (
+    signed, absolute = (
         _Taking(evaluator, scores, ranking, bootstrap).curve(shares, keep, part)
-        for ranking, part in zip(("signed", "absolute"), progress.parts(0.5, 0.5), strict=True)
+        for ranking, part in zip(RANKINGS, progress.parts(0.5, 0.5), strict=True)
     )
     of = scores.graph.n_edges, len(evaluator.pairs), bootstrap.confidence
-    return EdgeCurves(name, *of, keep, *curves)
+    return EdgeCurves(name, *of, keep, signed, absolute)
 
 
 def _check(evaluator: EdgeEvaluator, scores: EdgeValues, keep: float | int) -> None:
     if not keep > 0:
         raise SettingError(f"keep must be a faithfulness above 0, 1 that of the model; got {keep}")
-    if scores.graph != evaluator.graph:
+    # Where MLPs are nodes, no key or value is shared, whatever a file of scores says of that.
+    mine, own = (
+        (graph.n_layers, graph.n_heads, graph.parallel_mlp, graph.mlps)
+        for graph in (scores.graph, evaluator.graph)
+    )
+    if mine != own:
         raise MismatchError(
             f"the scores are of {scores.graph.shape}, the prompts were run on "
             f"{evaluator.graph.shape}: scores must be of the same model, with MLPs as nodes"
@@ -247,7 +252,8 @@ class _Taking:
         self, evaluator: EdgeEvaluator, scores: EdgeValues, ranking: Ranking, bootstrap: Bootstrap
     ) -> None:
         self.evaluator, self.scores, self.bootstrap = evaluator, scores, bootstrap
-        self.ranking, self.order = ranking, rank_edges(scores, ranking)
+        self.ranking: Ranking = ranking
+        self.order = rank_edges(scores, ranking)
 
     def curve(self, shares: Sequence[float], keep: float | int, progress: Progress) -> EdgeCurve:
         """Points, areas and the smallest circuit."""

@@ -13,6 +13,8 @@ That is the smallest graph of theirs that holds all paths of the circuit. It hol
 an MLP there passes everything on, also between two heads that no edge of the circuit joins.
 Without MLPs, on request, the graph lacks the paths through them.
 
+A circuit in which MLPs are nodes is written as it is (`eap_nodes`).
+
 Scores there are how much worse corrupting an edge makes the metric, so they are minus our effects.
 An edge with the embedding or an MLP scores as the strongest path that needs it: the edges of at
 least some score are always the graph of the paths of at least that effect.
@@ -29,6 +31,7 @@ from typing import Any
 from circuits.circuit import Circuit
 from circuits.components import HEAD_INPUTS, MLP, Connection, Embedding, Head, Node, Receiver
 from circuits.errors import InputError, MismatchError
+from circuits.formats import eap_nodes
 from circuits.formats.eap_names import edge_name, node_name
 from circuits.formats.messages import Exported
 from circuits.graph import ModelGraph
@@ -77,8 +80,8 @@ def to_eap_graph(
 
     Raises:
         MismatchError: The circuit is one of a model of another shape.
-        InputError: The width of the residual stream is needed and not known, or an effect is not
-            finite.
+        InputError: The width of the residual stream is needed and not known, an effect is not
+            finite, or MLPs that are nodes were to be left out.
 
     >>> exported = to_eap_graph(circuit, graph, config=GraphConfig(d_model=32))
     >>> json.loads(exported.text)["edges"]["a1.h2->logits"]
@@ -86,10 +89,16 @@ def to_eap_graph(
     """
     config, graph = config or GraphConfig(), replace(graph, mlps="nodes")
     _check(circuit, graph, config)
-    inside = _effects_of_circuit(circuit, graph)
-    measured = {} if effects is None else _effects_of_table(effects, graph)
-    scores = _graph_scores({**measured, **inside}, graph, config.with_mlps)
-    members = _graph_scores(inside, graph, config.with_mlps).keys()
+    if circuit.mlps == "nodes":
+        scores, members = eap_nodes.scores_of(circuit, graph, effects)
+        notes: tuple[str, ...] = ("scores are minus effects",)
+    else:
+        inside = _effects_of_circuit(circuit, graph)
+        measured = {} if effects is None else _effects_of_table(effects, graph)
+        scores = _graph_scores({**measured, **inside}, graph, config.with_mlps)
+        members = _graph_scores(inside, graph, config.with_mlps).keys()
+        notes = _notes(circuit, graph, len(inside), len(members), effects is not None, config)
+    ours = {"n_kv_heads": graph.n_kv_heads, "has_edges": bool(circuit.edges)}
     data = {
         "cfg": _model(graph, config),
         "nodes": _nodes(circuit, graph, members, config.plain_nodes),
@@ -97,9 +106,8 @@ def to_eap_graph(
             edge_name(edge): {"score": scores.get(edge, 0.0), "in_graph": edge in members}
             for edge in graph.edges
         },
-        OURS: {"n_kv_heads": graph.n_kv_heads, "has_edges": bool(circuit.edges)},
+        OURS: ours if circuit.mlps == "path" else {**ours, "mlps": circuit.mlps},
     }
-    notes = _notes(circuit, graph, len(inside), len(members), effects is not None, config)
     return Exported(json.dumps(data, allow_nan=False), notes)
 
 
@@ -208,7 +216,7 @@ def _model(graph: ModelGraph, config: GraphConfig) -> dict[str, Any]:
 def _nodes(
     circuit: Circuit, graph: ModelGraph, members: Iterable[Connection], plain: bool
 ) -> dict[str, Any]:
-    sending = {edge.sender for edge in members} | circuit.heads
+    sending = {edge.sender for edge in members} | circuit.nodes
     flags = {node_name(node): node in sending for node in graph.senders} | {"logits": True}
     return {name: flag if plain else {"in_graph": flag} for name, flag in flags.items()}
 
@@ -220,6 +228,8 @@ def _check(circuit: Circuit, graph: ModelGraph, config: GraphConfig) -> None:
             f"the circuit is one of a model of {sizes[0]} layers x {sizes[1]} heads, the model "
             f"given has {own[0]} x {own[1]}"
         )
+    if circuit.mlps == "nodes" and not config.with_mlps:
+        raise InputError("MLPs are nodes of this circuit, and cannot be left out (with_mlps)")
     if not config.plain_nodes and config.d_model < 1:
         raise InputError(
             "the width of the model's residual stream (d_model) must be in the file, and a circuit "

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from circuits.circuit import Circuit
+from circuits.patching import EdgeValues
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class Imported:
     Attributes:
         circuit: Heads and edges.
         notes: What was left out or decided, a sentence each.
+        effects: Of a graph of EAP-IG that was read with MLPs as nodes, minus the scores of all its
+            edges, also of those outside the circuit; None otherwise.
 
     >>> from circuits.formats import GraphConfig, from_eap_graph, to_eap_graph
     >>> written = to_eap_graph(circuit, graph, config=GraphConfig(d_model=32))
@@ -40,3 +43,4 @@ class Imported:
 
     circuit: Circuit
     notes: tuple[str, ...] = ()
+    effects: EdgeValues | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Any, ClassVar
@@ -12,15 +13,16 @@ from typing import Annotated, Any, ClassVar
 from pydantic import BeforeValidator, ConfigDict, PlainSerializer, TypeAdapter, ValidationError
 
 from circuits.circuit import Circuit
-from circuits.components import Connection, Edge, Head, Receiver
+from circuits.components import Connection, Edge, Head, Node, Receiver, parse_node
 from circuits.errors import FormatError, InputError
 from circuits.fields import HeadSet, first_problem
+from circuits.graph import Mlps
 
 _NAME = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
 
 
-def _parsed(kind: type[Head] | type[Receiver]) -> BeforeValidator:
-    return BeforeValidator(lambda value: kind.parse(value) if isinstance(value, str) else value)
+def _parsed(parse: Callable[[str], Node | Receiver]) -> BeforeValidator:
+    return BeforeValidator(lambda value: parse(value) if isinstance(value, str) else value)
 
 
 @dataclass(frozen=True)
@@ -33,8 +35,8 @@ class ReferenceEdge:
 
     __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
 
-    sender: Annotated[Head, _parsed(Head), PlainSerializer(str)]
-    receiver: Annotated[Receiver, _parsed(Receiver), PlainSerializer(str)]
+    sender: Annotated[Node, _parsed(parse_node), PlainSerializer(str)]
+    receiver: Annotated[Receiver, _parsed(Receiver.parse), PlainSerializer(str)]
     effect: float | None = None
 
     @property
@@ -59,7 +61,9 @@ class Reference:
         verified: Whether they were seen in a primary source: the paper, or code of its authors.
             Our own circuits are their own primary source.
         edges: Its paths between heads, and to the logits; empty where none are given.
-        mlps: Layers whose MLP is part of the published circuit; circuits here are of heads alone.
+        mlps: Layers whose MLP is part of the published circuit.
+        graph: Where MLPs belong to the paths between heads, "path"; where the published edges are
+            those of MLPs and the embedding, too, "nodes" (as `Circuit.mlps`).
         note: What a reader should know before trusting it.
         made_with: Settings, model identity, versions and performance of a circuit of ours; None
             for those of others.
@@ -88,6 +92,7 @@ class Reference:
     verified: bool
     edges: tuple[ReferenceEdge, ...] = ()
     mlps: tuple[int, ...] = ()
+    graph: Mlps = "path"
     note: str = ""
     made_with: dict[str, Any] | None = field(default=None)
 
@@ -111,12 +116,18 @@ class Reference:
             frozenset(Edge(edge.sender, edge.receiver, 0.0) for edge in self.edges),
             self.n_layers,
             self.n_heads,
+            self.graph,
         )
 
     @property
     def heads(self) -> frozenset[Head]:
         """All heads, whatever their role."""
         return frozenset().union(*self.roles.values())
+
+    @property
+    def nodes(self) -> frozenset[Node]:
+        """Its heads, and the MLPs and the embedding at the ends of its edges."""
+        return self.heads.union(*(edge.ends for edge in self.connections))
 
     @property
     def connections(self) -> frozenset[Connection]:
@@ -131,7 +142,7 @@ class Reference:
             for edge in self.edges
             if edge.effect is not None
         )
-        return Circuit(self.heads, frozenset(edges), self.n_layers, self.n_heads)
+        return Circuit(self.heads, frozenset(edges), self.n_layers, self.n_heads, self.graph)
 
     @property
     def is_ours(self) -> bool:
@@ -151,8 +162,9 @@ class Reference:
         return json.dumps(self.to_dict(), indent=1, ensure_ascii=False) + "\n"
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain lists and numbers."""
-        return _ADAPTER.dump_python(self, mode="json")
+        """As plain lists and numbers; `graph` is there only where MLPs are nodes."""
+        data = _ADAPTER.dump_python(self, mode="json")
+        return {key: value for key, value in data.items() if (key, value) != ("graph", "path")}
 
 
 _ADAPTER = TypeAdapter(Reference)

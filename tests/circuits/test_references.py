@@ -9,9 +9,20 @@ from importlib import resources
 import pytest
 from pydantic import TypeAdapter
 
-from circuits import Circuit, Edge, Head, Receiver, list_references, load_reference
+from circuits import (
+    Circuit,
+    Edge,
+    Head,
+    Receiver,
+    compare_circuits,
+    list_references,
+    load_reference,
+)
+from circuits.circuit import edge_mask, without_dead_ends
+from circuits.components import MLP, Connection, Embedding
 from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import FormatError, MismatchError, UnknownNameError
+from circuits.graph import ModelGraph
 from circuits.model import list_models
 from circuits.references import Reference, check_same_shape
 from circuits.tasks import list_tasks
@@ -102,6 +113,31 @@ class TestPublishedLists:
         overlap = by_hanna.circuit.compare(by_acdc.circuit)
         assert overlap.false_positives == {Head(5, 1), Head(8, 8)}
         assert overlap.false_negatives == {Head(6, 1)}
+
+    def test_greater_than_has_its_mlps(self) -> None:
+        """Its edges between heads, and to the logits, are those of the reference of heads alone."""
+        heads_alone, whole = map(
+            load_reference, ("greater-than-gpt2-acdc", "greater-than-gpt2-acdc-mlps")
+        )
+        between_heads = {
+            edge for edge in whole.connections if all(isinstance(end, Head) for end in edge.ends)
+        }
+        assert between_heads == heads_alone.connections
+        assert whole.heads == heads_alone.heads
+        assert whole.nodes == {*whole.heads, Embedding(), *map(MLP, range(12))}
+        assert (len(whole.edges), whole.circuit.mlps) == (235, "nodes")
+        graph = ModelGraph(12, 12, 12, mlps="nodes")
+        edges = frozenset(Edge(edge.sender, edge.receiver, 0.0) for edge in whole.edges)
+        circuit = Circuit(whole.heads, edges, 12, 12, "nodes")
+        found = edge_mask(circuit, graph)
+        assert without_dead_ends(graph, found).equal(found), "each of them leads somewhere"
+        names = "embed -> m0", "0.1 -> m0", "m3 -> 5.5.v", "m7 -> 8.11.q", "9.1 -> m9"
+        assert whole.connections >= set(map(Connection.parse, names))
+        assert Connection.parse("m7 -> 8.11.v") not in whole.connections
+        comparison = compare_circuits(circuit, whole)
+        assert comparison.nodes is not None
+        assert comparison.edges is not None
+        assert comparison.nodes.overlap.f1 == comparison.edges.overlap.f1 == 1
 
     def test_only_the_gendered_pronouns_of_gpt2_are_unverified(self) -> None:
         unverified = [name for name in list_references() if not load_reference(name).verified]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from circuits.circuit import Circuit
     from circuits.discovery.result import Discovery
     from circuits.formats import GraphConfig
-    from circuits.graph import ModelGraph
+    from circuits.graph import Mlps, ModelGraph
     from circuits.model import ModelIdentity
     from circuits.patching import EdgeValues
     from circuits.references import Reference
@@ -104,6 +104,18 @@ Top = Annotated[
 ]
 
 
+ReadMlps = Annotated[
+    str | None,
+    typer.Option(
+        "--mlps",
+        metavar="HOW",
+        help="nodes: keep MLPs and the embedding as nodes, as the graph has them; path: make paths "
+        "between heads; default what the file says, else path.",
+        rich_help_panel=_EAP_IG,
+    ),
+]
+
+
 @dataclass(frozen=True)
 class ModelShape:
     """What the command line says of a model; None leaves it to the run."""
@@ -152,6 +164,7 @@ def import_file(
     kv_heads: KeyValueHeads = None,
     through_mlps: ThroughMlps = False,
     top: Top = None,
+    mlps: ReadMlps = None,
 ) -> None:
     """Read a circuit from a format of other tools, and write it as our JSON."""
     from circuits.cli.outputs import check_output_file
@@ -159,7 +172,7 @@ def import_file(
     from circuits.summary.size import size
 
     with usage_errors():
-        reading = GraphReading(n_kv_heads=kv_heads, through_mlps=through_mlps, top=top)
+        reading = GraphReading(kv_heads, through_mlps, top, cast("Mlps | None", mlps))
         check_output_file(out)
         chosen = _checked(format) or format_of_path(file)
     try:
@@ -167,7 +180,7 @@ def import_file(
         chosen = chosen or format_of_text(text)
         if chosen != "eap-ig" and reading != GraphReading():
             raise UsageError(
-                f"{file} is {chosen}; --kv-heads, --through-mlps and --top are for eap-ig"
+                f"{file} is {chosen}; --kv-heads, --through-mlps, --top and --mlps are for eap-ig"
             )
         imported = import_circuit(text, chosen, reading)
     except ValueError as error:

@@ -8,7 +8,10 @@ from rich.console import Group, RenderableType
 from rich.text import Text
 
 from circuits.cli.tables.basics import figures, names, plain_table, section
+from circuits.graph import Mlps
 from circuits.references import Reference
+
+_ENDS: dict[Mlps, str] = {"path": "these heads", "nodes": "these heads, MLPs and the embedding"}
 
 
 def references(known: Sequence[Reference]) -> RenderableType:
@@ -40,12 +43,13 @@ def reference(one: Reference) -> RenderableType:
 def _circuit(one: Reference) -> dict[str, str]:
     rows = {
         "model": f"{one.model}, {one.n_layers} layers x {one.n_heads} heads",
-        "edges": f"{len(one.edges)} between these heads and to the logits"
+        "edges": f"{len(one.edges)} between {_ENDS[one.graph]} and to the logits"
         if one.edges
         else "none given",
     }
     if one.mlps:
-        rows["MLPs"] = f"{', '.join(map(str, one.mlps))} (published with it; not compared)"
+        note = "" if one.graph == "nodes" else " (published with it; not compared)"
+        rows["MLPs"] = f"{', '.join(map(str, one.mlps))}{note}"
     return rows
 
 

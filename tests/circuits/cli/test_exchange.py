@@ -23,7 +23,7 @@ def test_a_run_is_exported_and_comes_back(run, tmp_path, name):
     circuit = Discovery.load(run).circuit
     assert any(edge.receiver.head for edge in circuit.edges)
     assert Circuit.from_json(imported.stdout) == circuit
-    assert f"note: {len(circuit)} heads and {len(circuit.edges)} edges were read" in imported.stderr
+    assert f"note: {len(circuit)} heads, {len(circuit.edges)} edges were read" in imported.stderr
     assert circuits("import", file, "-o", tmp_path / "back.json").exit_code == 0
     assert Circuit.from_json((tmp_path / "back.json").read_text()) == circuit
 
