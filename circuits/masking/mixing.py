@@ -21,8 +21,8 @@ from circuits.masking.node_outputs import NodeOutputs, Stream
 
 Weights = Float[Tensor, "*circuit receiver sender"]
 """Of every edge, 0 to 1, in the order of the graph; 0 where there is none."""
-Changes = Float[Tensor, "*circuit sender token d_model"]
-"""How much more each sender gives than on the corrupted prompts."""
+Changes = Float[Tensor, "*circuit held token d_model"]
+"""How much more senders give than on the corrupted prompts: all, or those that are held."""
 Sums = Float[Tensor, "*circuit receiver token d_model"]
 
 
@@ -32,19 +32,29 @@ class Part:
 
     Attributes:
         columns: Their places among all senders, rising.
+        held: Their places among the senders whose changes are held.
         layer: That of the heads which they are, where a norm stands behind these.
 
     """
 
     columns: tuple[int, ...]
+    held: tuple[int, ...]
     layer: int | None = None
 
     @cached_property
     def place(self) -> slice | list[int]:
         """The columns as an index: a slice, which copies nothing, where they follow each other."""
-        first, last = self.columns[0], self.columns[-1]
-        follows = last - first + 1 == len(self.columns)
-        return slice(first, last + 1) if follows else list(self.columns)
+        return _index(self.columns)
+
+    @cached_property
+    def held_place(self) -> slice | list[int]:
+        """Where their changes are held, as an index."""
+        return _index(self.held)
+
+
+def _index(places: tuple[int, ...]) -> slice | list[int]:
+    follows = bool(places) and places[-1] - places[0] + 1 == len(places)
+    return slice(places[0], places[-1] + 1) if follows else list(places)
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,23 +63,27 @@ class Mixing:
 
     Attributes:
         outputs: What senders give.
+        held: The places of the senders whose changes are held, rising.
 
     """
 
     outputs: NodeOutputs
+    held: tuple[int, ...]
 
     def parts(self, n_senders: int) -> tuple[Part, ...]:
-        """The first so many senders, by how they are added up."""
+        """Those of the first so many senders that are held, by how they are added up."""
         if n_senders not in self._known:
             self._known[n_senders] = tuple(self._parts(n_senders))
         return self._known[n_senders]
 
     def sums(self, part: Part, weights: Weights, changes: Changes) -> Sums:
         """What the senders of a part give receivers, a row of weights for each of these."""
-        own, given = weights[..., part.place], changes[..., part.place, :, :]
+        own, given = weights[..., part.place], changes[..., part.held_place, :, :]
         return einsum(own, given, "... r sender, ... sender token d -> ... r token d")
 
-    def streams(self, base: Stream, parts: Sequence[Part], sums: Sequence[Sums]) -> Sums:
+    def streams(
+        self, base: Stream, parts: Sequence[Part], sums: Sequence[Sums]
+    ) -> Float[Tensor, "... token d_model"]:
         """What receivers read: the corrupted stream, and what parts add to it."""
         streams = base
         for part, added in zip(parts, sums, strict=True):
@@ -88,12 +102,15 @@ class Mixing:
 
     def _parts(self, n_senders: int) -> Iterator[Part]:
         layers = self.outputs.paired.model.layers
-        senders = self.outputs.graph.senders[:n_senders]
-        behind = [
-            sender.layer
-            if isinstance(sender, Head) and layers[sender.layer].norm_attention_output is not None
+        senders = self.outputs.graph.senders
+        held = [(place, column) for place, column in enumerate(self.held) if column < n_senders]
+        behind = {
+            column: sender.layer
+            if isinstance(sender := senders[column], Head)
+            and layers[sender.layer].norm_attention_output is not None
             else None
-            for sender in senders
-        ]
-        for layer in dict.fromkeys(behind):
-            yield Part(tuple(c for c, own in enumerate(behind) if own == layer), layer)
+            for _, column in held
+        }
+        for layer in dict.fromkeys(behind.values()):
+            own = [(place, column) for place, column in held if behind[column] == layer]
+            yield Part(tuple(c for _, c in own), tuple(p for p, _ in own), layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -30,6 +30,20 @@ _COPIES = 6
 """What each sender gives is held about so many times: corrupted, changed, now, and towards."""
 _MOST_CIRCUITS = 8
 _PROMPTS, _CIRCUITS = Shrinking("prompts"), Shrinking("circuits")
+
+
+@dataclass(frozen=True, eq=False)
+class MaskedSlopes:
+    """A run with weighted edges.
+
+    Attributes:
+        metric: Of each prompt.
+        gradients: Of each prompt's metric by the weight of each edge.
+
+    """
+
+    metric: Float[Tensor, " prompt"]
+    gradients: Float[Tensor, "receiver sender prompt"]
 
 
 class MaskedRuns:
@@ -61,9 +75,15 @@ class MaskedRuns:
         return every_edge(self.graph).float()
 
     def metrics(
-        self, weights: Float[Tensor, "circuit receiver sender"], progress: Progress = SILENT
+        self,
+        weights: Float[Tensor, "circuit receiver sender"],
+        progress: Progress = SILENT,
+        like: Float[Tensor, "receiver sender"] | None = None,
     ) -> Float[Tensor, "circuit prompt"]:
         """The metric of each prompt, for the weights of several circuits.
+
+        What circuits have in common with weights that they are `like`, from the embedding up, is
+        run once: those are best put in the order of where they begin to differ.
 
         Raises:
             MismatchError: There are not as many weights as edges.
@@ -72,12 +92,14 @@ class MaskedRuns:
         """
 
         def run(outputs: NodeOutputs) -> Float[Tensor, "circuit prompt"]:
-            return _CIRCUITS.run(
-                self._circuits_together(outputs),
-                lambda size: torch.cat(
-                    [WeightedEdges(outputs, some).metric.cpu() for some in weights.split(size)]
-                ),
-            )
+            base = None if like is None else WeightedEdges(outputs, like)
+
+            def in_parts(size: int) -> Float[Tensor, "circuit prompt"]:
+                parts = weights.split(size)
+                found = [WeightedEdges(outputs, some, like=base).metric.cpu() for some in parts]
+                return torch.cat(found)
+
+            return _CIRCUITS.run(self._circuits_together(outputs, weights), in_parts)
 
         found = self._on_all(run, progress)
         pairs = readable(self.activations.model.bridge, self.activations.pairs)
@@ -108,15 +130,33 @@ class MaskedRuns:
             MismatchError: There are not as many weights as edges, or no such sender.
 
         """
+        return self.slopes(weights, embedded, along, progress, constant).gradients
+
+    def slopes(
+        self,
+        weights: Float[Tensor, "receiver sender"],
+        embedded: float = 1.0,
+        along: Along = "present",
+        progress: Progress = SILENT,
+        constant: Iterable[Node] = (),
+    ) -> MaskedSlopes:
+        """As `gradients`, with the metric of the run itself."""
         constant = tuple(constant)
 
-        def run(outputs: NodeOutputs) -> Float[Tensor, "receiver sender prompt"]:
+        def run(outputs: NodeOutputs) -> Float[Tensor, "row prompt"]:
             run = WeightedEdges(outputs, weights, embedded)
             changes = outputs.change if along == "clean" else run.changes
             found = run.gradients_along(changes, constant)
-            return rearrange(found, "prompt receiver sender -> receiver sender prompt").cpu()
+            of_edges = rearrange(found, "prompt receiver sender -> (receiver sender) prompt")
+            return torch.cat([run.metric[None].to(of_edges), of_edges]).cpu()
 
-        return self._on_all(run, progress)
+        metric, slopes = self._on_all(run, progress).split([1, weights.numel()])
+        return MaskedSlopes(
+            metric[0],
+            rearrange(
+                slopes, "(receiver sender) prompt -> receiver sender prompt", receiver=len(weights)
+            ),
+        )
 
     def differentiated(self, model: LayeredModel) -> MaskedRuns:
         """The same runs of a model whose pieces give the same, and have other derivatives."""
@@ -172,10 +212,13 @@ class MaskedRuns:
         longest = int(self._n_tokens.max()) * self._bytes_of_token
         return max(1, min(PROMPTS_TOGETHER, self._memory // (_COPIES * longest)))
 
-    def _circuits_together(self, outputs: NodeOutputs) -> int:
-        """How many circuits are run at once: each has what every sender gives now."""
-        one = outputs.corrupted.shape[1] * self._bytes_of_token
-        return max(1, min(_MOST_CIRCUITS, self._memory // (2 * one)))
+    def _circuits_together(
+        self, outputs: NodeOutputs, weights: Float[Tensor, "circuit receiver sender"]
+    ) -> int:
+        """How many circuits are run at once: each has what every sender gives that is read."""
+        n_used = int(weights.ne(0).flatten(0, 1).any(0).sum())
+        one = outputs.corrupted[0].numel() * self.activations.model.dtype.itemsize
+        return max(1, min(_MOST_CIRCUITS, self._memory // (2 * max(1, n_used) * one)))
 
 
 class _Differentiated(MaskedRuns):

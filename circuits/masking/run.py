@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -13,9 +13,10 @@ from torch import Tensor
 
 from circuits.components import Node
 from circuits.errors import MismatchError
-from circuits.masking.mixing import Changes, Mixing, Part, Sums, Weights
+from circuits.masking.mixing import Changes, Part, Weights
 from circuits.masking.node_outputs import NodeOutputs
 from circuits.masking.readers import Reader, readers_of
+from circuits.masking.upward import Upward
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,6 +28,8 @@ class WeightedEdges:
         weights: Of every edge; of several circuits at once where there are leading dimensions.
         embedded: How far the embedding is on its way from the corrupted prompt, 0, to the clean
             one, 1.
+        like: A run of the same prompts whose weights are the same up to some receiver: what it
+            found of the senders below is not run again.
 
     Raises:
         MismatchError: There are not as many weights as edges.
@@ -40,6 +43,7 @@ class WeightedEdges:
     outputs: NodeOutputs
     weights: Weights
     embedded: float = 1.0
+    like: WeightedEdges | None = None
 
     def __post_init__(self) -> None:
         graph = self.outputs.graph
@@ -53,9 +57,8 @@ class WeightedEdges:
     @cached_property
     def metric(self) -> Float[Tensor, "*circuit prompt"]:
         """Of each prompt."""
-        with torch.no_grad():
-            logits = self._readers[-1]
-            return self._read(logits, self._sums(logits, self.changes))
+        whole = self.__dict__.get("upward")
+        return (self.upward_of_used if whole is None else whole).metric
 
     @cached_property
     def gradients(self) -> Float[Tensor, "prompt receiver sender"]:
@@ -72,69 +75,37 @@ class WeightedEdges:
 
         What `constant` senders give does not depend on what they read.
         """
-        return _Backward(self, changes, constant).slopes_of_all()
+        return _Backward(self.upward, changes, constant).slopes_of_all()
+
+    @property
+    def changes(self) -> Changes:
+        """How much more each sender gives than on the corrupted prompts; 0 where none is used."""
+        return self.upward.changes
 
     @cached_property
-    def _readers(self) -> tuple[Reader, ...]:
-        return tuple(readers_of(self.outputs, self._used))
+    def upward(self) -> Upward:
+        """The run, which holds what every sender gives."""
+        return self._holding(range(len(self.outputs.graph.senders)))
+
+    @cached_property
+    def upward_of_used(self) -> Upward:
+        """The run, which holds what the senders give that anything reads."""
+        return self._holding(self._used.nonzero()[:, 0].tolist())
+
+    def _holding(self, senders: Iterable[int]) -> Upward:
+        like = None if self.like is None else self.like.upward_of_used
+        readers = tuple(readers_of(self.outputs, self._used))
+        return Upward(self.outputs, self.weights, self.embedded, readers, tuple(senders), like)
 
     @property
     def _used(self) -> Bool[Tensor, " sender"]:
         return self.weights.ne(0).flatten(0, -2).any(0)
 
-    @cached_property
-    def changes(self) -> Changes:
-        """How much more each sender gives than on the corrupted prompts; 0 where none is used."""
-        clean = self.outputs.change
-        changes = clean.new_zeros(*self.weights.shape[:-2], *clean.shape)
-        if self.embedded == 0:
-            return changes
-        changes[..., 0, :, :] = self.embedded * clean[0]
-        is_clean = self.embedded == 1
-        with torch.no_grad():
-            for reader in self._readers[:-1]:
-                # What reads the clean run gives what it gave there.
-                read = self._weights(reader)[..., : reader.n_below]
-                is_clean = is_clean and bool((read == 1).all())
-                given = (
-                    clean[reader.columns]
-                    if is_clean
-                    else self._read(reader, self._sums(reader, changes))
-                )
-                changes[..., reader.columns, :, :] = given
-        return changes
-
-    def _weights(self, reader: Reader) -> Weights:
-        """By receiver of a reader; a single row where all of them read one and the same stream."""
-        own = self.weights[..., reader.rows, :]
-        read = own[..., : reader.n_below]
-        return own[..., :1, :] if bool((read == read[..., :1, :]).all()) else own
-
-    @cached_property
-    def _mixing(self) -> Mixing:
-        return Mixing(self.outputs)
-
-    def _parts(self, reader: Reader) -> tuple[Part, ...]:
-        return self._mixing.parts(reader.n_below)
-
-    def _sums(self, reader: Reader, changes: Changes) -> list[Sums]:
-        weights = self._weights(reader).to(changes)
-        return [self._mixing.sums(part, weights, changes) for part in self._parts(reader)]
-
-    def _read(self, reader: Reader, sums: Sequence[Sums]) -> Tensor:
-        streams = self._mixing.streams(reader.base, self._parts(reader), sums)
-        return reader.read(_for_each(reader, streams))
-
-
-def _for_each(reader: Reader, sums: Float[Tensor, "*circuit row token d_model"]) -> Sums:
-    """One row for each receiver, also where all of them have the same."""
-    return sums.expand(*sums.shape[:-3], len(reader.rows), *sums.shape[-2:])
-
 
 class _Backward:
     """From the metric down, one reader after the other; nothing is kept but what senders gave."""
 
-    def __init__(self, run: WeightedEdges, along: Changes, constant: Iterable[Node] = ()) -> None:
+    def __init__(self, run: Upward, along: Changes, constant: Iterable[Node] = ()) -> None:
         self.run, self.along = run, along
         graph = run.outputs.graph
         self.constant = [graph.column(sender) for sender in constant]
@@ -145,18 +116,18 @@ class _Backward:
 
     def slopes_of_all(self) -> Float[Tensor, "prompt receiver sender"]:
         """Of each prompt's metric by the weight of each edge into what is read."""
-        for reader in reversed(self.run._readers):
-            parts = self.run._parts(reader)
+        for reader in reversed(self.run.readers):
+            parts = self.run.parts(reader)
             for part, slope in zip(parts, self._by_sums(reader), strict=True):
                 self._take_in(reader, part, slope)
         return self.slopes
 
     def _by_sums(self, reader: Reader) -> tuple[Tensor, ...]:
         """The slope of the metric, summed over prompts, by what each part gives each receiver."""
-        given = self.run._sums(reader, self.run.changes)
-        sums = [_for_each(reader, added).requires_grad_() for added in given]
+        given = self.run.sums(reader, self.run.changes)
+        sums = [self.run.for_each(reader, added).requires_grad_() for added in given]
         with torch.enable_grad():
-            given = self.run._read(reader, sums)
+            given = self.run.read(reader, sums)
         if reader.nodes:
             self.towards[self.constant] = 0
             towards = self.towards[reader.columns]
@@ -167,7 +138,7 @@ class _Backward:
     def _take_in(
         self, reader: Reader, part: Part, slope: Float[Tensor, "receiver token d_model"]
     ) -> None:
-        weights = self.run._weights(reader)[:, part.place].to(slope)
+        weights = self.run.weights_of(reader)[:, part.place].to(slope)
         if len(weights) == 1:
             slopes = reduce(slope, "r token d -> 1 token d", "sum")
             sent = rearrange(weights, "1 sender -> sender 1 1") * slopes

@@ -9,6 +9,7 @@ from circuits.components import Receiver
 from circuits.errors import MismatchError
 from circuits.forward import Activations
 from circuits.masking import NodeOutputs, WeightedEdges
+from circuits.masking.upward import Upward
 from circuits.metrics import prob_diff
 from tests.circuits.conftest import shared_model
 from tests.circuits.families import FAMILIES, tiny_model
@@ -138,12 +139,12 @@ def test_one_stream_for_all_receivers_is_one_for_each(family: str, monkeypatch) 
     fast = found()
     rows = []
 
-    def by_row(run: WeightedEdges, reader) -> torch.Tensor:
+    def by_row(run: Upward, reader) -> torch.Tensor:
         rows.append(len(reader.rows))
         # A row that differs where nothing is read; 1 + epsilon is not 1.
         return run.weights[..., reader.rows, :] * (1 + 1e-7)
 
-    monkeypatch.setattr(WeightedEdges, "_weights", by_row)
+    monkeypatch.setattr(Upward, "weights_of", by_row)
     for one, other in zip(fast, found(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5)
     assert max(rows) == 12
@@ -151,10 +152,10 @@ def test_one_stream_for_all_receivers_is_one_for_each(family: str, monkeypatch) 
 
 def test_a_clean_run_reads_nothing_again(monkeypatch) -> None:
     outputs = outputs_of("llama")
-    read, real = [], WeightedEdges._read
+    read, real = [], Upward.read
     monkeypatch.setattr(
-        WeightedEdges,
-        "_read",
+        Upward,
+        "read",
         lambda run, reader, sums: read.append(reader) or real(run, reader, sums),
     )
     run = WeightedEdges(outputs, every_edge(outputs))
@@ -164,3 +165,34 @@ def test_a_clean_run_reads_nothing_again(monkeypatch) -> None:
     weights[outputs.graph.row(Receiver.parse("m1")), 0] = 0
     WeightedEdges(outputs, weights).changes  # noqa: B018
     assert [str(node) for node in read[0].nodes] == ["m1"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_what_a_run_is_like_is_not_run_again(family: str, monkeypatch) -> None:
+    outputs = outputs_of(family)
+    base = drawn(outputs)
+    others = base.repeat(3, 1, 1)
+    logits, last = outputs.graph.row(Receiver.logits()), Receiver.parse("2.1.v")
+    others[0, logits, 2], others[1, logits] = 0.3, 0
+    others[2, outputs.graph.row(last), 1] += 0.5
+    alone = WeightedEdges(outputs, others).metric
+    known = WeightedEdges(outputs, base)
+    _ = known.metric
+    read, real = [], Upward.read
+    monkeypatch.setattr(
+        Upward,
+        "read",
+        lambda run, reader, sums: read.append(reader) or real(run, reader, sums),
+    )
+    found = WeightedEdges(outputs, others, like=known).metric
+    torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-6)
+    assert {node.layer for reader in read for node in reader.nodes} == {2}
+
+
+def test_only_what_is_read_is_held() -> None:
+    outputs = outputs_of("llama")
+    weights = torch.zeros_like(every_edge(outputs))
+    weights[outputs.graph.row(Receiver.logits()), 5] = 1
+    run = WeightedEdges(outputs, weights)
+    assert run.upward_of_used.senders == (5,)
+    torch.testing.assert_close(run.metric, run.upward.metric)

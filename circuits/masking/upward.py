@@ -1,0 +1,120 @@
+"""A run with weighted edges from the embedding up, which holds what some senders give."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.masking.mixing import Changes, Mixing, Part, Sums, Weights
+from circuits.masking.node_outputs import NodeOutputs
+from circuits.masking.readers import Reader
+
+
+@dataclass(frozen=True, eq=False)
+class Upward:
+    """One reader after another, each from what those below it give.
+
+    Attributes:
+        outputs: What senders give on these prompts.
+        weights: Of every edge; of several circuits at once where there are leading dimensions.
+        embedded: How far the embedding is on its way from the corrupted prompt to the clean one.
+        readers: All that read, in order; the last one are the logits.
+        senders: Places of those whose changes are held, rising: at least of all that are read.
+        like: A run whose weights are the same up to some reader.
+
+    """
+
+    outputs: NodeOutputs
+    weights: Weights
+    embedded: float
+    readers: tuple[Reader, ...]
+    senders: tuple[int, ...]
+    like: Upward | None = None
+
+    @cached_property
+    def metric(self) -> Float[Tensor, "*circuit prompt"]:
+        """Of each prompt."""
+        with torch.no_grad():
+            logits = self.readers[-1]
+            return self.read(logits, self.sums(logits, self.changes))
+
+    @cached_property
+    def changes(self) -> Changes:
+        """How much more each sender gives than on the corrupted prompts; 0 where it is not read."""
+        clean = self.outputs.change
+        shape = *self.weights.shape[:-2], len(self.senders), *clean.shape[1:]
+        changes = clean.new_zeros(shape)
+        if self.embedded == 0:
+            return changes
+        if 0 in self._places:
+            changes[..., 0, :, :] = self.embedded * clean[0]
+        is_clean, is_like = self.embedded == 1, self.like is not None
+        with torch.no_grad():
+            for reader in self.readers[:-1]:
+                is_clean = is_clean and self._reads_all(reader)
+                is_like = is_like and self._reads_the_same(reader)
+                changes[..., self.held(reader), :, :] = self._given(
+                    reader, changes, is_clean, is_like
+                )
+        return changes
+
+    def _given(self, reader: Reader, changes: Changes, is_clean: bool, is_like: bool) -> Tensor:
+        # What reads the clean run, or one that is known, gives what it gave there.
+        if is_clean:
+            return self.outputs.change[reader.columns]
+        if is_like and self.like is not None:
+            return self.like.changes[self.like.held(reader)]
+        return self.read(reader, self.sums(reader, changes))
+
+    def held(self, reader: Reader) -> list[int]:
+        """Where the changes of a reader's nodes are held."""
+        return [self._places[column] for column in reader.columns]
+
+    @cached_property
+    def _places(self) -> dict[int, int]:
+        return {column: place for place, column in enumerate(self.senders)}
+
+    def _read_by(self, reader: Reader) -> Weights:
+        return self.weights[..., reader.rows, : reader.n_below]
+
+    def _reads_all(self, reader: Reader) -> bool:
+        return bool((self._read_by(reader) == 1).all())
+
+    def _reads_the_same(self, reader: Reader) -> bool:
+        like = self.like
+        if like is None or not set(reader.columns) <= like._places.keys():
+            return False
+        return bool((self._read_by(reader) == like._read_by(reader)).all())
+
+    def weights_of(self, reader: Reader) -> Weights:
+        """By receiver of a reader; a single row where all of them read one and the same stream."""
+        own = self.weights[..., reader.rows, :]
+        read = own[..., : reader.n_below]
+        return own[..., :1, :] if bool((read == read[..., :1, :]).all()) else own
+
+    @cached_property
+    def _mixing(self) -> Mixing:
+        return Mixing(self.outputs, self.senders)
+
+    def parts(self, reader: Reader) -> tuple[Part, ...]:
+        """The senders that a reader may read."""
+        return self._mixing.parts(reader.n_below)
+
+    def sums(self, reader: Reader, changes: Changes) -> list[Sums]:
+        """What each part gives the receivers of a reader."""
+        weights = self.weights_of(reader).to(changes)
+        return [self._mixing.sums(part, weights, changes) for part in self.parts(reader)]
+
+    def read(self, reader: Reader, sums: Sequence[Sums]) -> Tensor:
+        """What a reader makes of what the parts give it."""
+        streams = self._mixing.streams(reader.base, self.parts(reader), sums)
+        return reader.read(self.for_each(reader, streams))
+
+    def for_each(self, reader: Reader, sums: Float[Tensor, "... token d_model"]) -> Sums:
+        """One row for each receiver of each circuit, also where all of them have the same."""
+        return sums.expand(*self.weights.shape[:-2], len(reader.rows), *sums.shape[-2:])
