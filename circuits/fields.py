@@ -35,6 +35,12 @@ HeadName = Annotated[
     PlainSerializer(str),
 ]
 """A head; in JSON its name."""
+EdgeName = Annotated[
+    Connection,
+    BeforeValidator(lambda value: Connection.parse(value) if isinstance(value, str) else value),
+    PlainSerializer(str),
+]
+"""An edge without its effect; in JSON "sender -> receiver"."""
 HeadSet = Annotated[frozenset[Head], BeforeValidator(_parse_heads), PlainSerializer(_names)]
 """A set of heads; in JSON a sorted list of names."""
 ConnectionSet = Annotated[

@@ -6,8 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
-from circuits.discovery.methods import Method, method_names, method_of, pruning_names
+from circuits.discovery.methods import (
+    Method,
+    any_method_names,
+    edge_method_of,
+    method_of,
+    pruning_names,
+)
 from circuits.errors import SettingError
+from circuits.graph import Mlps
 from circuits.metrics.registry import METRICS
 from circuits.patching.estimators import ESTIMATORS
 from circuits.pruning.rule import PruningRule
@@ -20,6 +27,8 @@ from circuits.search.source import SEARCHES, SearchSettings
 _KEPT = "Which heads and paths are kept"
 OF_A_CHOICE = ("keep", "n_validation_prompts", "n_held_out_prompts")
 """Settings of methods that choose heads by what they keep."""
+OF_PATHS = ("engine", "verify", "n_sampled_paths", "n_mean_prompts", "memory_bytes")
+"""Settings of methods that patch paths, or replace heads by their means."""
 OF_THRESHOLDS = ("prune_by", "pruning", "contrast", "search", "n_edges")
 """Settings of methods that prune, or that search by thresholds (as those of `SelectionRule`)."""
 
@@ -49,8 +58,16 @@ class DiscoveryConfig(Checked):
         "in-context (the smallest set of heads that keeps enough, and the paths among them), app "
         "(prune, then patch paths), path-patching (patch all paths), or pruning alone by what it "
         "is called.",
-        choices=method_names,
+        choices=any_method_names,
         metavar="METHOD",
+    )
+    mlps: Mlps = setting(
+        "path",
+        "Whether MLPs belong to the paths between heads (path), or MLPs and the embedding are "
+        "nodes and edges are chosen among all (nodes), as EAP-IG and MIB have it; --method is then "
+        "in-context or a score of edges such as eap-ig.",
+        choices=get_args(Mlps),
+        metavar="MLPS",
     )
     prune_by: str = setting(
         "attribution",
@@ -178,29 +195,34 @@ class DiscoveryConfig(Checked):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.method not in method_names():
+        if self.method not in any_method_names():
             return  # Read from a file, of another package's method.
         chooses = self.recipe.chooses
+        if self.chooses_edges:
+            for name in OF_PATHS:
+                self._check_unused(name, getattr(self, name), default_of(DiscoveryConfig, name))
         if chooses and self.keep is None:
+            otherwise = "" if self.chooses_edges else "; or give method 'app', by a threshold"
             raise SettingError(
-                f"method {self.method!r} needs keep, the percentage that a circuit must keep; or "
-                "give method 'app', which goes by a threshold"
+                f"method {self.method!r} needs keep, the percentage that is to be kept{otherwise}"
             )
         for name in OF_THRESHOLDS if chooses else OF_A_CHOICE:
             self._check_unused(name, getattr(self, name), default_of(DiscoveryConfig, name))
         if chooses:
             for name, value in vars(self.selection).items():
-                if name != "min_effect":
+                if name != "min_effect" or self.chooses_edges:
                     self._check_unused(name, value, default_of(SelectionRule, name))
         else:
             object.__setattr__(self, "keep", None)
 
     def _check_unused(self, name: str, value: Any, usual: Any) -> None:
         if value is not None and value != usual:
-            others = "app or path-patching" if self.recipe.chooses else "in-context"
+            others = "method app or path-patching" if self.recipe.chooses else "method in-context"
+            where = " with mlps 'nodes'" if self.chooses_edges else ""
+            others = "mlps 'path'" if self.chooses_edges else others
             raise SettingError(
-                f"method {self.method!r} has no use for {name} (got {in_words(value)}): leave it "
-                f"out, or give method {others}"
+                f"method {self.method!r}{where} has no use for {name} (got {in_words(value)}): "
+                f"leave it out, or give {others}"
             )
 
     def with_method(self, method: str) -> DiscoveryConfig:
@@ -220,7 +242,12 @@ class DiscoveryConfig(Checked):
     @property
     def recipe(self) -> Method:
         """What the method does."""
-        return method_of(self.method)
+        return (edge_method_of if self.chooses_edges else method_of)(self.method)
+
+    @property
+    def chooses_edges(self) -> bool:
+        """Whether edges are chosen, among MLPs, heads and the embedding."""
+        return self.mlps == "nodes"
 
     @property
     def search_name(self) -> str:
@@ -243,7 +270,7 @@ class DiscoveryConfig(Checked):
     @property
     def patches_paths(self) -> bool:
         """Whether the method goes on to path patching; one that is unknown here may have."""
-        return self.method not in method_names() or self.recipe.patches
+        return self.method not in any_method_names() or self.recipe.patches
 
     @property
     def score_settings(self) -> ScoreSettings:
@@ -266,5 +293,5 @@ def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") ->
     'app'
     """
     checked_names(DiscoveryConfig, given)
-    without = given.get("keep", ...) is None
+    without = given.get("keep", ...) is None and given.get("mlps") != "nodes"
     return DiscoveryConfig(**{"method": "app" if without else usual_method, **given})

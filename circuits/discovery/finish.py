@@ -11,6 +11,7 @@ _SHARES = {
     "behaviour": 0.02,
     "means": 0.04,
     "pruning": 0.25,
+    "ranking": 0.6,
     "validation": 0.15,
     "patching": 0.5,
     "evaluation": 0.04,

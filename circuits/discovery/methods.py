@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from circuits.edge_scores.registry import EDGE_SCORERS
 from circuits.errors import SettingError, unknown_name
 from circuits.runtime.registry import Registry
 from circuits.scores.registry import SCORERS
@@ -84,10 +85,39 @@ def pruning_names() -> tuple[str, ...]:
     return tuple(name for name in method_names() if not method_of(name).patches)
 
 
+def edge_method_names() -> tuple[str, ...]:
+    """The methods that choose edges, where MLPs and the embedding are nodes."""
+    return (IN_CONTEXT.name, *EDGE_SCORERS.names())
+
+
+def edge_method_of(name: str) -> Method:
+    """The method of a name where MLPs and the embedding are nodes. Raises SettingError."""
+    if name not in edge_method_names():
+        raise SettingError(
+            f"{unknown_name('method', name, edge_method_names())}; these are the methods with "
+            "mlps 'nodes'"
+        )
+    if name == IN_CONTEXT.name:
+        description = "choose edges for the company they keep, or by EAP-IG where that does better"
+    else:
+        description = f"the best edges by {name}: {EDGE_SCORERS.get(name).description}"
+    return Method(name, description, (), patches=False, chooses=True)
+
+
+def any_method_names() -> tuple[str, ...]:
+    """Every method, whether MLPs belong to the paths or are nodes."""
+    return tuple(dict.fromkeys((*method_names(), *edge_method_names())))
+
+
 def method_of(name: str) -> Method:
     """The method of a name. Raises SettingError."""
     if name in METHODS:
         return METHODS.get(name)
     if name not in SCORERS:
+        if name in EDGE_SCORERS:
+            raise SettingError(
+                f"method {name!r} scores edges among MLPs and heads: it needs mlps 'nodes' "
+                "(--mlps nodes)"
+            )
         raise SettingError(unknown_name("method", name, method_names()))
     return Method(name, f"prune by {name} alone", (name,), False)

@@ -12,6 +12,7 @@ from circuits.circuit import Circuit
 from circuits.components import Head
 from circuits.discovery.choose import Chooser, with_held_out
 from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.edges import choose_edges
 from circuits.discovery.patcher import EdgePatcher
 from circuits.discovery.prune import prune_heads
 from circuits.discovery.rankings import ONCE, lowest, rank_heads
@@ -36,6 +37,8 @@ def stages_of(config: DiscoveryConfig) -> tuple[str, ...]:
     >>> stages_of(DiscoveryConfig(method="in-context"))
     ('behaviour', 'means', 'pruning', 'validation', 'patching', 'evaluation')
     """
+    if config.chooses_edges:
+        return ("behaviour", "ranking", "validation", "evaluation")
     before, behind = STAGES[:3], STAGES[3:]
     return (*before, "validation", *behind) if config.recipe.chooses else STAGES
 
@@ -82,6 +85,8 @@ class Pipeline:
                 f"{self.behaviour.weakness}"
             )
             warnings.warn(message, WeakTaskWarning, stacklevel=4)
+        if session.config.chooses_edges:
+            return
         with self.meter.stage("means") as part:
             self._evaluator = session.evaluator(part)
         if not session.config.recipe.chooses:
@@ -104,6 +109,8 @@ class Pipeline:
     def discover(self) -> Discovery:
         """What the settings' own rule finds."""
         rule = self.session.config.selection
+        if self.session.config.chooses_edges and not self.verdict.refuses:
+            return self._chosen_edges(rule)
         if self.session.config.recipe.chooses and not self.verdict.refuses:
             return self._chosen(rule)
         (grown,) = self.patch([rule])
@@ -134,6 +141,20 @@ class Pipeline:
         found = self.discovery(rule, grown, sizes.point.held_out.value)
         return replace(found, sizes=sizes, contributions=worth)
 
+    def _chosen_edges(self, rule: SelectionRule) -> Discovery:
+        """The smallest circuit of edges that keeps enough, and what it keeps elsewhere."""
+        chosen = choose_edges(self.session, self.meter)
+        held_out = chosen.sizes.point.held_out
+        assert held_out is not None
+        found = self.discovery(rule, Grown(chosen.circuit, None), held_out.value)
+        return replace(
+            found,
+            scores=chosen.of_heads,
+            sizes=chosen.sizes,
+            rankings=chosen.rankings,
+            edge_worth=chosen.worth,
+        )
+
     def patch(self, rules: Sequence[SelectionRule]) -> list[Grown]:
         """Find the circuit of every rule; without path patching, the candidates are each one.
 
@@ -141,7 +162,8 @@ class Pipeline:
         """
         graph = self.session.graph
         if self.verdict.refuses:
-            return [Grown(Circuit.of_heads((), graph.n_layers, graph.n_heads), None) for _ in rules]
+            nothing = Circuit(frozenset(), frozenset(), graph.n_layers, graph.n_heads, graph.mlps)
+            return [Grown(nothing, None) for _ in rules]
         candidates = merged_candidates(self.prunings)
         with self.meter.stage("patching") as part:
             if not self.session.config.patches_paths:

@@ -22,6 +22,7 @@ _KEY_PARTS = {
     "prompts": "other prompts (number, seed or words)",
     "metric": "another metric",
     "engine": "another engine",
+    "mlps": "other nodes (mlps)",
 }
 
 
@@ -93,6 +94,8 @@ class Problem:
             "metric": self.config.metric,
             "engine": self.exact_engine,
         }
+        if self.config.chooses_edges:
+            key["mlps"] = self.config.mlps
         # Means are over more rows of a file than the prompts are.
         return key if self.task_digest is None else {**key, "rows": self.task_digest}
 

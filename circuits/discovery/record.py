@@ -30,7 +30,7 @@ from circuits.discovery.problem import Provenance
 from circuits.errors import FormatError, MissingRunError
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import SizeCurve
-from circuits.fields import first_problem
+from circuits.fields import EdgeName, first_problem
 from circuits.pruning import Pruning
 from circuits.runtime.cost import Cost
 from circuits.runtime.files import settle, write_atomically
@@ -38,6 +38,7 @@ from circuits.runtime.lock import only_user
 from circuits.runtime.reading import LARGEST_TENSORS, LARGEST_TEXT, read_file
 from circuits.runtime.settings import lenient_names
 from circuits.search import Verification
+from circuits.statistics.intervals import Estimate
 
 GRID_FILE, STUDY_FILE = "grid.json", "study.json"
 SEARCH_FILES = (GRID_FILE, STUDY_FILE)
@@ -60,6 +61,7 @@ class RunRecord:
     verdict: Verdict | None = None
     sizes: SizeCurve | None = None
     contributions: Contributions | None = None
+    edge_worth: dict[EdgeName, Estimate] | None = None
 
 
 RECORD: TypeAdapter[RunRecord] = TypeAdapter(RunRecord)

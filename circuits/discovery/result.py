@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -13,19 +13,16 @@ from torch import Tensor
 
 from circuits.behaviour import Behaviour, Verdict
 from circuits.circuit import Circuit
-from circuits.components import Head, all_heads
+from circuits.components import Connection, Head, all_heads
 from circuits.discovery import legacy
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.evaluating import Evaluating, taking_part
 from circuits.discovery.origin import check_rows, task_of
 from circuits.discovery.problem import Provenance
 from circuits.discovery.record import TENSOR_FILE, RunRecord, read_run, write_run
+from circuits.discovery.sized import circuit_at, read_rankings
 from circuits.errors import FormatError, InputError, cause
-from circuits.evaluation import (
-    Evaluation,
-    EvaluationConfig,
-    choose_scores,
-)
+from circuits.evaluation import Evaluation, EvaluationConfig, choose_scores
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import SizeCurve
 from circuits.forward import TransformerBridge
@@ -36,9 +33,10 @@ from circuits.runtime.cost import Cost
 from circuits.runtime.progress import Progress, Stage
 from circuits.runtime.workers import Workers
 from circuits.search import Verification
+from circuits.statistics.intervals import Estimate
 from circuits.tasks import Task
 
-_EFFECTS, _SCORES = "effects.", "scores."
+_EFFECTS, _SCORES, _RANKINGS = "effects.", "scores.", "rankings."
 _EVALUATION = "evaluation"
 
 
@@ -65,6 +63,8 @@ class Discovery:
             methods that choose none.
         contributions: What each of its heads is worth to the circuit that was chosen, and which
             others work against the answer; None likewise.
+        rankings: Where edges were chosen, by name: places of all edges, the best highest.
+        edge_worth: Of each edge of such a circuit, points of faithfulness that are lost without it.
 
     >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
     >>> print(strongest.connection)
@@ -86,6 +86,8 @@ class Discovery:
     verdict: Verdict | None = None
     sizes: SizeCurve | None = None
     contributions: Contributions | None = None
+    rankings: Mapping[str, EdgeValues] = field(default_factory=dict)
+    edge_worth: Mapping[Connection, Estimate] | None = None
 
     @property
     def refusal(self) -> str | None:
@@ -113,11 +115,13 @@ class Discovery:
             self.verdict,
             self.sizes,
             self.contributions,
+            None if self.edge_worth is None else dict(self.edge_worth),
         )
 
     def tensors(self) -> dict[str, Tensor]:
         """Scores and effects by the names they are saved under."""
         named = {f"{_SCORES}{name}": scores for name, scores in self.scores.items()}
+        named |= {f"{_RANKINGS}{name}": places.values for name, places in self.rankings.items()}
         if self.effects is not None:
             named[f"{_EFFECTS}values"] = self.effects.values
         return named
@@ -186,15 +190,23 @@ class Discovery:
         with taking_part(workers, directory) as sharing:
             return Evaluating(self, bridge, task, config, sharing).evaluation(part)
 
-    def at(self, *, keep: float | int | None = None, heads: int | None = None) -> Discovery:
+    def at(
+        self,
+        *,
+        keep: float | int | None = None,
+        heads: int | None = None,
+        edges: int | None = None,
+    ) -> Discovery:
         """The discovery with another circuit of those that were tried, without a new search.
 
         Its edges are those that are known between its heads: paths were patched among the heads
-        that were chosen. Its performance is that on held-out prompts.
+        that were chosen. Where edges were chosen, they are those of the ranking, and what each is
+        worth in the circuit is not known. Its performance is that on held-out prompts.
 
         Args:
             keep: The smallest that keeps so many percent of the metric.
             heads: The one of at most so many heads that keeps most.
+            edges: The one of at most so many edges that keeps most, where edges were chosen.
 
         Raises:
             InputError: No such circuit was tried, or the method tries none.
@@ -205,14 +217,14 @@ class Discovery:
                 f"method {self.config.method} tries one circuit alone: discover with method "
                 "in-context to have others"
             )
-        point = self.sizes.at(keep=keep, heads=heads)
-        heads_alone = Circuit.of_heads(point.heads, self.circuit.n_layers, self.circuit.n_heads)
+        point = self.sizes.at(keep=keep, heads=heads, edges=edges)
         return replace(
             self,
-            circuit=self.circuit.restricted_to(point.heads) | heads_alone,
+            circuit=circuit_at(point, self.circuit, self.rankings),
             performance=math.nan if point.held_out is None else point.held_out.value,
             sizes=replace(self.sizes, chosen=self.sizes.points.index(point)),
             contributions=self.contributions if point.heads == self.circuit.heads else None,
+            edge_worth=self.edge_worth if point is self.sizes.point else None,
         )
 
     def check_model(self, bridge: TransformerBridge) -> None:
@@ -265,6 +277,8 @@ class Discovery:
             verdict=record.verdict,
             sizes=record.sizes,
             contributions=record.contributions,
+            rankings=read_rankings(directory, _named(tensors, _RANKINGS), record.provenance.model),
+            edge_worth=record.edge_worth,
         )
 
 

@@ -97,7 +97,7 @@ class Session:
                 "settings it was begun with, or name another directory"
             )
         kept.check(config, problem.provenance(), replaced)
-        store = Store(layered.graph(), problem.key, work)
+        store = Store(layered.graph(config.mlps), problem.key, work)
         activations = Activations(layered, pairs, get_metric(config.metric))
         remember_task(task)
         return cls(task, problem, activations, mean_pairs, kept, store, replaced, continues)

@@ -11,7 +11,7 @@ from .ordering import HeadScores, choose_scores, effect_scores, order_heads
 from .prompts import FewPromptsWarning, evaluation_size, held_out_pairs, sample_size
 from .result import Evaluation, Gap, Kept
 from .saved import EVALUATION_FILE, SavedEvaluation
-from .sizes import SizeCurve, SizePoint
+from .sizes import EdgePoint, SizeCurve, SizePoint
 
 __all__ = [
     "EVALUATION_FILE",
@@ -23,6 +23,7 @@ __all__ = [
     "EdgeCurvePoint",
     "EdgeCurves",
     "EdgeEvaluator",
+    "EdgePoint",
     "Evaluation",
     "EvaluationConfig",
     "Evaluator",

@@ -71,13 +71,17 @@ class EdgeEvaluator:
         return torch.stack([found.corrupted_metric, found.clean_metric]).cpu().double()
 
     def metrics(
-        self, edges: Bool[Tensor, "circuit receiver sender"], progress: Progress = SILENT
+        self,
+        edges: Bool[Tensor, "circuit receiver sender"],
+        progress: Progress = SILENT,
+        like: Bool[Tensor, "receiver sender"] | None = None,
     ) -> Float[Tensor, "circuit prompt"]:
         """The metric of each prompt when every edge outside a set is corrupted.
 
         Args:
             edges: Those kept, for each of several circuits.
             progress: Hears of the fraction done.
+            like: A circuit that those differ little from, in the order of where they begin to.
 
         Raises:
             MismatchError: The edges are not of the graph.
@@ -90,7 +94,9 @@ class EdgeEvaluator:
         found[n_kept == 0], found[n_kept == self.graph.n_edges] = self.baselines
         partial = (n_kept > 0) & (n_kept < self.graph.n_edges)
         if bool(partial.any()):
-            found[partial] = self._runs.metrics(kept[partial].float(), progress).cpu().double()
+            found[partial] = self._runs.metrics(
+                kept[partial].float(), progress, None if like is None else like.float()
+            ).double()
         return found
 
     def with_baselines(

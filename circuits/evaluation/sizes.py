@@ -49,6 +49,11 @@ class SizePoint:
         return len(self.heads)
 
     @property
+    def unit(self) -> str:
+        """What its size counts."""
+        return "heads"
+
+    @property
     def surely(self) -> float:
         """What it keeps as far as the choice rests on it, less the errors that are to spare."""
         return self._with_to_spare(1.0)
@@ -65,6 +70,33 @@ class SizePoint:
     def _with_to_spare(self, margin: float) -> float:
         error = (self.judged.high - self.judged.low) / _ERRORS_WIDE
         return self.judged.value - margin * self.spare * error
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgePoint(SizePoint):
+    """A circuit of edges that was tried: what it keeps is its faithfulness, in percent.
+
+    Attributes:
+        n_ranked: How many of the best edges of the ranking were taken.
+        n_edges: How many of these lead from the embedding to the logits.
+
+    >>> kept = Estimate(91.0, 84.0, 96.0)
+    >>> point = EdgePoint("eap-ig", frozenset(), kept, kept, kept, n_ranked=40, n_edges=36)
+    >>> len(point), point.unit
+    (36, 'edges')
+    """
+
+    n_ranked: int
+    n_edges: int
+
+    def __len__(self) -> int:
+        """How many edges it has."""
+        return self.n_edges
+
+    @property
+    def unit(self) -> str:
+        """What its size counts."""
+        return "edges"
 
 
 @dataclass(frozen=True)
@@ -88,7 +120,7 @@ class SizeCurve:
     """
 
     keep: float | int
-    points: tuple[SizePoint, ...]
+    points: tuple[EdgePoint | SizePoint, ...]
     chosen: int
     n_validation: int = 0
     n_held_out: int = 0
@@ -126,19 +158,28 @@ class SizeCurve:
                 found.append(point)
         return tuple(found)
 
-    def at(self, *, keep: float | int | None = None, heads: int | None = None) -> SizePoint:
+    def at(
+        self,
+        *,
+        keep: float | int | None = None,
+        heads: int | None = None,
+        edges: int | None = None,
+    ) -> SizePoint:
         """Another circuit of those that were tried; of those run on held-out prompts, if any were.
 
         Args:
             keep: The smallest that surely keeps so many percent.
             heads: The one of at most so many heads that keeps most.
+            edges: The one of at most so many edges that keeps most, where edges were chosen.
 
         Raises:
-            InputError: Neither or both are given, or there is no such circuit.
+            InputError: None or several are given, or there is no such circuit.
 
         """
-        if (keep is None) == (heads is None):
-            raise InputError("give either keep (percent of the metric) or heads (how many)")
+        unit = self.point.unit
+        size, other = (edges, heads) if unit == "edges" else (heads, edges)
+        if (keep is None) == (size is None) or other is not None:
+            raise InputError(f"give either keep (percent of the metric) or {unit} (how many)")
         run = [point for point in self.points if point.held_out is not None]
         points = run or list(self.points)
         if keep is not None:
@@ -147,14 +188,14 @@ class SizeCurve:
                 most = max(point.surely for point in points)
                 raise InputError(
                     f"no circuit that was tried surely keeps {keep:g} %: the most is {most:.1f} %, "
-                    f"with {len(point)} heads; ask for less, or discover with a larger keep"
+                    f"with {len(point)} {unit}; ask for less, or discover with a larger keep"
                 )
             return point
-        few = [point for point in points if heads is not None and len(point) <= heads]
+        few = [point for point in points if size is not None and len(point) <= size]
         if not few:
             smallest = len(points[0])
             raise InputError(
-                f"no circuit of at most {heads} heads was tried: the smallest has {smallest}; ask "
+                f"no circuit of at most {size} {unit} was tried: the smallest has {smallest}; ask "
                 "for at least that"
             )
         return max(few, key=lambda point: point.surely)

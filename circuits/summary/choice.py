@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil, isfinite
 
+from circuits.components import Connection
 from circuits.discovery.result import Discovery
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import HALF_SURE, SizeCurve
@@ -25,19 +27,39 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
         else f"none of {n} circuits keeps {sizes.keep:g}%: the one that keeps most"
     )
     told = {
-        "performance": f"{held_out} of the model's {config.metric} on {sizes.n_held_out} prompts "
-        "that neither search nor choice has seen",
+        "performance": f"{held_out} of {_whole(found)} on {sizes.n_held_out} prompts that neither "
+        "search nor choice has seen",
         "elsewhere": f"{point.search:.1f}% on {config.n_prompts} prompts of the search, "
         f"{point.validation:.1f}% on {sizes.n_validation} others that the size was chosen by",
         "chosen": f"{reason} of these, with {spare:.1f} standard errors to spare",
     }
     if sizes.margin == HALF_SURE:
-        told["less sure"] = "twice as many errors to spare would take more than twice as many heads"
+        told["less sure"] = (
+            f"twice as many errors to spare would take more than twice as many {point.unit}"
+        )
     if found.performance > 100:
-        told["above 100%"] = "heads that work against the answer are left out"
+        told["above 100%"] = f"{point.unit} that work against the answer are left out"
     if needed := more_prompts(point.held_out, sizes.n_held_out):
         told["few prompts"] = f"for an interval of ±5 points, report on {needed}"
+    if found.edge_worth is not None:
+        return told | _worth_of_edges(found.edge_worth)
     return told | (_worth(found.contributions) if found.contributions else {})
+
+
+def _whole(found: Discovery) -> str:
+    """What performance is a share of."""
+    metric = found.config.metric
+    if found.config.chooses_edges:
+        return f"the {metric} that corrupting every edge takes away"
+    return f"the model's {metric}"
+
+
+def _worth_of_edges(worth: Mapping[Connection, Estimate]) -> dict[str, str]:
+    """Of how many edges it is shown that they are needed."""
+    shown = sum(lost.low > 0 for lost in worth.values())
+    harm = sum(lost.high < 0 for lost in worth.values())
+    told = f"{shown} of {len(worth)} edges are each shown to be needed where the size was chosen"
+    return {"single edges": told + (f", {harm} to do harm" if harm else "")}
 
 
 def _worth(worth: Contributions) -> dict[str, str]:
@@ -77,11 +99,15 @@ def sizes(of: SizeCurve) -> Table:
         for point in of.points
         if point in of.front or point is of.point
     )
+    unit = of.point.unit
+    whole = "what corrupting every edge takes away" if unit == "edges" else "the model's metric"
     legend = (
-        f"% of the model's metric, with a 95 % interval on {of.n_held_out} held-out prompts, taken "
-        "as independent"
+        f"% of {whole}, with a 95 % interval on {of.n_held_out} held-out prompts, taken as "
+        "independent"
     )
-    return Table((">heads", "ranked", ">search", ">validation", ">held out", "", ""), cells, legend)
+    return Table(
+        (f">{unit}", "ranked", ">search", ">validation", ">held out", "", ""), cells, legend
+    )
 
 
 def contributions(worth: Contributions) -> Table:

@@ -1,0 +1,126 @@
+"""A discovery where MLPs and the embedding are nodes: edges ranked, chosen, and verified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from einops import reduce
+from jaxtyping import Float
+from torch import Tensor
+
+from circuits.circuit import Circuit, circuit_of_edges
+from circuits.components import Connection
+from circuits.discovery.methods import IN_CONTEXT
+from circuits.discovery.session import Session
+from circuits.edge_scores import EDGE_SCORERS, EdgeScoreSettings
+from circuits.edge_search import (
+    EdgeChooser,
+    PromptsInTurn,
+    lost_without,
+    ranked_in_context,
+    with_held_out,
+)
+from circuits.evaluation import EdgeEvaluator, SizeCurve
+from circuits.masking import MaskedRuns
+from circuits.patching import EdgeValues
+from circuits.patching.edge_values import checked_scale
+from circuits.runtime.cost import CostMeter
+from circuits.runtime.progress import SILENT, Progress
+from circuits.statistics.intervals import Bootstrap, Estimate
+
+OTHER = "eap-ig"
+"""What proposes circuits beside the search in context: better where single edges do the most."""
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenEdges:
+    """A circuit of edges, and what led to it.
+
+    Attributes:
+        circuit: Its edges with what corrupting each does in it, measured.
+        sizes: All circuits that were tried.
+        rankings: By name, the places of all edges, the best highest.
+        worth: Points of faithfulness that are lost without each edge, with intervals.
+
+    """
+
+    circuit: Circuit
+    sizes: SizeCurve
+    rankings: dict[str, EdgeValues]
+    worth: dict[Connection, Estimate]
+
+    @property
+    def of_heads(self) -> dict[str, Float[Tensor, "layer head"]]:
+        """Of each ranking, the place of the best edge that leaves each head."""
+        return {
+            name: ranking.by_head(ranking.values.nan_to_num(nan=-1.0).amax(0))
+            for name, ranking in self.rankings.items()
+        }
+
+
+def choose_edges(session: Session, meter: CostMeter) -> ChosenEdges:
+    """Rank edges on the prompts of the search, choose on others, and report on third ones."""
+    config = session.config
+    assert config.keep is not None
+    with meter.stage("ranking") as part:
+        rankings = rank(session, part)
+    search, validation, held_out = (
+        EdgeEvaluator(session.model, pairs, session.metric)
+        for pairs in (session.pairs, *session.other_pairs)
+    )
+    chooser = EdgeChooser(config.keep, search, validation)
+    with meter.stage("validation") as progress:
+        along, thinning, last = progress.parts(0.4, 0.3, 0.3)
+        for (name, ranking), part in along.each(list(rankings.items())):
+            chooser.along(name, ranking, part)
+        chooser.thin(thinning)
+        circuit, worth = _measured(chooser, last)
+    with meter.stage("evaluation") as part:
+        sizes = with_held_out(chooser, held_out, part)
+    return ChosenEdges(circuit, sizes, chooser.rankings, worth)
+
+
+def _measured(
+    chooser: EdgeChooser, progress: Progress
+) -> tuple[Circuit, dict[Connection, Estimate]]:
+    """The chosen circuit with what each of its edges is worth in it, on validation prompts."""
+    on, edges = chooser.validation, chooser.chosen
+    lost = lost_without(on, edges, progress).numpy()
+    scale = checked_scale(float((on.baselines[1] - on.baselines[0]).mean()))
+    effects = torch.zeros(edges.shape)
+    effects[edges] = torch.from_numpy(-lost.mean(-1) / scale).float()
+    circuit = circuit_of_edges(on.graph, edges, effects)
+    points = Bootstrap().estimates(lambda means: 100 * means / scale, lost) if len(lost) else []
+    names = [
+        Connection(on.graph.senders[column], on.graph.receivers[row])
+        for row, column in edges.nonzero().tolist()
+    ]
+    return circuit, dict(zip(names, points, strict=True))
+
+
+def rank(session: Session, progress: Progress = SILENT) -> dict[str, EdgeValues]:
+    """Every ranking that the method proposes circuits by; what the store has is not made again."""
+    config = session.config
+    names = (IN_CONTEXT.name, OTHER) if config.method == IN_CONTEXT.name else (config.method,)
+    key = {"keep": config.keep, "rankings": names, "seed": config.seed}
+    graph = session.model.graph("nodes")
+    if (known := session.store.ranked(key)) is not None:
+        return {name: EdgeValues(graph, known[name]) for name in names}
+    found = {name: _ranked(session, name, part) for name, part in progress.each(names)}
+    session.store.keep_ranked(key, {name: ranking.values for name, ranking in found.items()})
+    return found
+
+
+def _ranked(session: Session, name: str, progress: Progress) -> EdgeValues:
+    config = session.config
+    if name == IN_CONTEXT.name:
+        prompts = PromptsInTurn(session.model, session.pairs, session.metric)
+        assert config.keep is not None
+        return ranked_in_context(prompts, config.keep / 100, config.seed, progress)
+    scorer = EDGE_SCORERS.get(name)
+    draws = "seed" in getattr(scorer, "uses", ())
+    settings = EdgeScoreSettings(seed=config.seed) if draws else EdgeScoreSettings()
+    scores = scorer.score(MaskedRuns(session.activations), settings, progress)
+    mean = reduce(scores.values, "receiver sender prompt -> receiver sender", "mean")
+    return replace(scores, values=mean)

@@ -1,0 +1,160 @@
+"""The smallest circuit of edges that keeps enough on prompts that it was not searched on.
+
+Several rankings propose circuits of all sizes, and validation prompts choose: such a portfolio is
+never worse there than its best member. Of what is chosen, edges are left out that it does without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from circuits.circuit import without_dead_ends
+from circuits.components import Head
+from circuits.edge_search.descent import places
+from circuits.evaluation import EdgeEvaluator, EdgePoint, SizeCurve, SizePoint, best_edges
+from circuits.patching import EdgeValues
+from circuits.runtime.progress import SILENT, Progress
+from circuits.statistics.intervals import Estimate
+
+THINNED = "thinned"
+_SPARE = 0.5
+"""Standard errors that are asked for beyond what is to be kept."""
+_FIRST, _FACTOR, _PRECISION = 16, 4.0, 1.04
+_MOST_REPORTED = 4
+Edges = Bool[Tensor, "receiver sender"]
+
+
+@dataclass(frozen=True, eq=False)
+class EdgeChooser:
+    """Circuits that were tried, and where.
+
+    Attributes:
+        keep: Percent of faithfulness that is to be kept.
+        search: The prompts of the search.
+        validation: The prompts that sizes are chosen by.
+        rankings: By name: places of all edges, the best highest.
+
+    """
+
+    keep: float | int
+    search: EdgeEvaluator
+    validation: EdgeEvaluator
+    rankings: dict[str, EdgeValues] = field(default_factory=dict)
+    _tried: dict[tuple[str, int], EdgePoint] = field(default_factory=dict, init=False)
+
+    @property
+    def curve(self) -> SizeCurve:
+        """All circuits that were tried, and the one that is chosen."""
+        curve = SizeCurve.of(list(self._tried.values()), self.keep)
+        return replace(curve, n_validation=len(self.validation.pairs))
+
+    def along(self, name: str, ranking: EdgeValues, progress: Progress = SILENT) -> None:
+        """Look for the smallest circuit of a ranking, as if more edges always kept more.
+
+        Only among those smaller than what is chosen by then.
+        """
+        self.rankings[name] = ranking
+        most = ranking.graph.n_edges
+        if self._tried and self.curve.reaches:
+            most = len(self.curve.point)
+            if not self._keeps(name, most):
+                return
+        low, high = 0, min(_FIRST, most)
+        while not self._keeps(name, high):
+            if high == most:
+                return
+            low, high = high, min(most, int(_FACTOR * high))
+            progress(0.3)
+        while high > max(low + 1, low * _PRECISION):
+            middle = min(high - 1, max(low + 1, round((max(low, 1) * high) ** 0.5)))
+            low, high = (low, middle) if self._keeps(name, middle) else (middle, high)
+        progress(1.0)
+
+    def thin(self, progress: Progress = SILENT) -> None:
+        """Leave out what the chosen circuit does without, those edges first that cost least."""
+        if not self.curve.reaches:
+            return
+        point, edges = self.curve.point, self.chosen
+        lost = lost_without(self.validation, edges, progress).mean(-1)
+        order = torch.full(edges.shape, -torch.inf)
+        order[edges] = lost.float()
+        ranking = self.rankings[point.ranking]
+        values = places([order, ranking.values.nan_to_num(nan=-1.0)], ranking.graph)
+        self.along(THINNED, EdgeValues(ranking.graph, values))
+
+    @property
+    def chosen(self) -> Bool[Tensor, "receiver sender"]:
+        """The edges of the circuit that is chosen."""
+        return self.edges(self.curve.point)
+
+    def edges(self, point: SizePoint) -> Bool[Tensor, "receiver sender"]:
+        """The edges of a circuit that was tried."""
+        assert isinstance(point, EdgePoint)
+        return chosen_edges(self.rankings[point.ranking], point.n_ranked)
+
+    def _keeps(self, name: str, n_ranked: int) -> bool:
+        return self._try(name, n_ranked).keeps(self.keep)
+
+    def _try(self, name: str, n_ranked: int) -> EdgePoint:
+        if (name, n_ranked) not in self._tried:
+            edges = chosen_edges(self.rankings[name], n_ranked)
+            search, validation = (
+                _percent(on.faithfulness(edges[None])[0]) for on in (self.search, self.validation)
+            )
+            self._tried[name, n_ranked] = EdgePoint(
+                name,
+                _heads(self.rankings[name], edges),
+                search,
+                validation,
+                validation,
+                spare=_SPARE,
+                n_ranked=n_ranked,
+                n_edges=int(edges.sum()),
+            )
+        return self._tried[name, n_ranked]
+
+
+def chosen_edges(ranking: EdgeValues, n: int) -> Bool[Tensor, "receiver sender"]:
+    """The best n edges of a ranking, without those that lead nowhere."""
+    return without_dead_ends(ranking.graph, best_edges(ranking, "signed", n))
+
+
+def lost_without(
+    on: EdgeEvaluator, edges: Edges, progress: Progress = SILENT
+) -> Float[Tensor, "edge prompt"]:
+    """What the metric of each prompt loses without each edge of a circuit, in order."""
+    places_of = edges.nonzero()
+    without = edges.repeat(len(places_of), 1, 1)
+    without[torch.arange(len(places_of)), places_of[:, 0], places_of[:, 1]] = False
+    whole = on.metrics(edges[None])
+    return whole - on.metrics(without, progress, like=edges)
+
+
+def with_held_out(
+    chooser: EdgeChooser, on: EdgeEvaluator, progress: Progress = SILENT
+) -> SizeCurve:
+    """The circuits that were tried, with what those near the chosen one keep on other prompts."""
+    sizes = chooser.curve
+    near = [p for p in sizes.points if p in sizes.front and p.surely >= sizes.keep / 2]
+    best = [p for p in sizes.points if p in near[:_MOST_REPORTED] or p is sizes.point]
+    edges = torch.stack([chooser.edges(p) for p in best])
+    kept = iter(on.faithfulness(edges, progress=progress))
+    points = [replace(p, held_out=_percent(next(kept))) if p in best else p for p in sizes.points]
+    return replace(sizes, points=tuple(points), n_held_out=len(on.pairs))
+
+
+def _percent(kept: Estimate) -> Estimate:
+    return Estimate(100 * kept.value, 100 * kept.low, 100 * kept.high)
+
+
+def _heads(ranking: EdgeValues, edges: Edges) -> frozenset[Head]:
+    sends = edges.any(0).tolist()
+    return frozenset(
+        node
+        for node, is_used in zip(ranking.graph.senders, sends, strict=True)
+        if is_used and isinstance(node, Head)
+    )

@@ -1,0 +1,123 @@
+"""Learned masks: a score for each of some edges, by which circuits of every size do well.
+
+Each step draws a size, gives the best so many edges weights near 1 and the others weights near 0,
+and moves scores along the slope of faithfulness. So a score is what an edge is worth in circuits of
+many sizes (as MAttr learns it, arXiv 2609.25518); begun from scores that are good already, a few
+dozen steps do. Knows no model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from circuits.edge_search.slopes import SlopesAt
+from circuits.errors import SettingError
+from circuits.runtime.progress import SILENT, Progress
+
+_SMALLEST = 0.02
+"""A weight below is 0: what nothing else reads then need not be run."""
+_BETAS, _EPSILON = (0.9, 0.95), 1e-4
+
+
+@dataclass(frozen=True)
+class Learning:
+    """How masks are learned.
+
+    Attributes:
+        sizes: The smallest and the largest circuit; the logarithm of the size is drawn evenly.
+        n_steps: How many sizes are drawn.
+        temperature: How softly weights fall from 1 to 0, in units of scores.
+        rate: How far a step goes.
+        ceiling: Faithfulness from which on a circuit teaches nothing.
+        n_prompts: On how many prompts in turn each slope is taken.
+        seed: Of the sizes.
+
+    Raises:
+        SettingError: The sizes do not rise from at least 1.
+
+    """
+
+    sizes: tuple[int, int]
+    n_steps: int = 40
+    temperature: float = 0.5
+    rate: float = 0.3
+    ceiling: float = 1.1
+    n_prompts: int = 4
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        low, high = self.sizes
+        if not 1 <= low <= high:
+            raise SettingError(f"sizes must rise from at least 1, got {low} and {high}")
+
+
+def learn(
+    slopes_at: SlopesAt,
+    among: Bool[Tensor, "receiver sender"],
+    scores: Float[Tensor, "receiver sender"],
+    settings: Learning,
+    progress: Progress = SILENT,
+) -> Float[Tensor, "receiver sender"]:
+    """Scores of some edges, learned from where given ones rank them; -inf for all others.
+
+    >>> among, slopes = torch.ones(1, 4).bool(), torch.tensor([[0.0, 0.0, 1.0, 0.0]])
+    >>> taught = learn(
+    ...     lambda weights, *_: Slopes(0.0, slopes),
+    ...     among,
+    ...     torch.tensor([[3.0, 2.0, 1.0, 0.0]]),
+    ...     Learning((1, 2)),
+    ... )
+    >>> int(taught.argmax())
+    2
+    """
+    learned = _logits_of_ranks(scores[among])
+    optimizer = torch.optim.Adam(
+        [learned], lr=settings.rate, betas=_BETAS, eps=_EPSILON, maximize=True
+    )
+    draw = np.random.default_rng(settings.seed)
+    low, high = np.log(settings.sizes)
+    weights = torch.zeros(among.shape)
+    for turn in range(settings.n_steps):
+        size = min(int(np.exp(draw.uniform(low, high))), len(learned) - 1)
+        soft = soft_top(learned, size, settings.temperature)
+        weights[among] = torch.where(soft < _SMALLEST, 0.0, soft)
+        slopes = slopes_at(weights, settings.n_prompts, turn)
+        # Nothing is learned from circuits that do more than the whole model, little near it.
+        share = float(np.clip(2 * (settings.ceiling - slopes.faithfulness), 0, 1))
+        learned.grad = share * _slopes_of_scores(slopes.values[among], soft, settings.temperature)
+        optimizer.step()
+        progress((turn + 1) / settings.n_steps)
+    return torch.full(among.shape, -torch.inf).masked_scatter(among, learned)
+
+
+def soft_top(scores: Float[Tensor, " edge"], n: int, temperature: float) -> Float[Tensor, " edge"]:
+    """Weights that add up to n: near 1 for the best n scores, near 0 for the others.
+
+    >>> soft_top(torch.tensor([9.0, 5.0, 1.0]), 2, temperature=0.5).round(decimals=2)
+    tensor([1., 1., 0.])
+    """
+    low, high = scores.min() - 40 * temperature, scores.max() + 40 * temperature
+    for _ in range(40):
+        middle = (low + high) / 2
+        too_many = torch.sigmoid((scores - middle) / temperature).sum() > n
+        low, high = (middle, high) if too_many else (low, middle)
+    return torch.sigmoid((scores - (low + high) / 2) / temperature)
+
+
+def _slopes_of_scores(
+    slopes: Float[Tensor, " edge"], weights: Float[Tensor, " edge"], temperature: float
+) -> Float[Tensor, " edge"]:
+    """The way back through `soft_top`, whose weights always add up to as much."""
+    steepness = weights * (1 - weights) / temperature
+    share = steepness / steepness.sum().clamp_min(1e-9)
+    return steepness * (slopes - (share * slopes).sum())
+
+
+def _logits_of_ranks(scores: Float[Tensor, " edge"]) -> Float[Tensor, " edge"]:
+    ranks = scores.argsort(stable=True).argsort(stable=True).float()
+    return torch.logit(0.01 + 0.98 * ranks / max(len(scores), 1))

@@ -1,0 +1,135 @@
+"""Discoveries where MLPs and the embedding are nodes: edges chosen, verified, saved."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from circuits import Circuit, DiscoveryConfig, discover_circuit
+from circuits.circuit import edge_mask
+from circuits.components import Embedding
+from circuits.discovery import Session
+from circuits.discovery.result import Discovery
+from circuits.errors import CircuitsError, InputError
+from circuits.evaluation import EdgeEvaluator
+from circuits.metrics import logit_diff
+from circuits.truth import load_truth
+
+SETTINGS = {
+    "mlps": "nodes",
+    "keep": 70.0,
+    "n_prompts": 8,
+    "n_validation_prompts": 8,
+    "n_held_out_prompts": 8,
+}
+
+
+@pytest.fixture(scope="module", name="chosen")
+def chosen_edges_of(toy) -> Discovery:
+    return discover_circuit(*toy, **SETTINGS)
+
+
+def validation(toy) -> EdgeEvaluator:
+    pairs, _ = Session.of(*toy, DiscoveryConfig(**SETTINGS)).other_pairs
+    return EdgeEvaluator(toy[0], pairs, logit_diff)
+
+
+class TestTheCircuit:
+    def test_it_keeps_what_was_asked_for_where_it_was_chosen(self, toy, chosen) -> None:
+        assert chosen.circuit.mlps == "nodes"
+        assert Embedding() in chosen.circuit.nodes
+        on = validation(toy)
+        (kept,) = on.faithfulness(edge_mask(chosen.circuit, on.graph)[None])
+        point = chosen.sizes.point
+        assert 100 * kept.value == pytest.approx(point.validation.value, abs=0.1)
+        assert point.keeps(70)
+        assert len(point) == len(chosen.circuit.edges)
+        assert chosen.performance == point.held_out.value
+
+    def test_each_edge_has_what_corrupting_it_does_in_the_circuit(self, toy, chosen) -> None:
+        on = validation(toy)
+        graph, edges = on.graph, edge_mask(chosen.circuit, on.graph)
+        whole = on.faithfulness(edges[None])[0].value
+        assert chosen.edge_worth.keys() == chosen.circuit.connections
+        for edge in sorted(chosen.circuit.edges)[:6]:
+            without = edges.clone()
+            without[graph.row(edge.receiver), graph.column(edge.sender)] = False
+            lost = whole - on.faithfulness(without[None])[0].value
+            assert edge.effect == pytest.approx(-lost, abs=1e-3)
+            assert chosen.edge_worth[edge.connection].value == pytest.approx(100 * lost, abs=0.1)
+
+    def test_no_smaller_circuit_that_was_tried_would_do(self, chosen) -> None:
+        enough = [point for point in chosen.sizes.points if point.keeps(70)]
+        assert len(chosen.sizes.point) == min(map(len, enough))
+
+    def test_both_rankings_propose(self, chosen) -> None:
+        assert {"in-context", "eap-ig"} <= {point.ranking for point in chosen.sizes.points}
+        n_edges = chosen.rankings["eap-ig"].graph.n_edges
+        assert all(ranking.n_known == n_edges for ranking in chosen.rankings.values())
+
+
+class TestTheRun:
+    def test_every_stage_has_its_cost(self, chosen) -> None:
+        stages = [stage.stage for stage in chosen.cost.stages]
+        assert stages == ["behaviour", "ranking", "validation", "evaluation"]
+
+    def test_it_is_the_same_again(self, toy, chosen) -> None:
+        again = discover_circuit(*toy, **SETTINGS)
+        assert again.circuit == chosen.circuit
+        assert again.sizes == chosen.sizes
+
+    def test_it_survives_being_saved(self, chosen, tmp_path) -> None:
+        chosen.save(tmp_path / "run")
+        assert Discovery.load(tmp_path / "run") == chosen
+        assert Circuit.from_json((tmp_path / "run" / "circuit.json").read_text()) == chosen.circuit
+
+    def test_another_circuit_can_be_taken(self, chosen) -> None:
+        larger = max(chosen.sizes.points, key=len)
+        other = chosen.at(edges=len(larger))
+        assert len(other.circuit.edges) == len(other.sizes.point)
+        assert chosen.at(keep=70).circuit == chosen.circuit
+        with pytest.raises(InputError, match="or edges"):
+            chosen.at(heads=3)
+
+    def test_all_figures_of_it(self, toy, chosen) -> None:
+        evaluation = chosen.evaluate(*toy)
+        assert math.isfinite(evaluation.performance.value)
+
+
+@pytest.mark.parametrize("method", ["eap", "random"])
+def test_a_score_of_edges_is_a_method(toy, method) -> None:
+    found = discover_circuit(*toy, **SETTINGS, method=method)
+    assert set(found.rankings) - {"thinned"} == {method}
+    assert found.sizes.reaches
+
+
+def test_random_scores_are_of_the_seed(toy) -> None:
+    rankings = [
+        discover_circuit(*toy, **SETTINGS, method="random", seed=seed).rankings["random"].values
+        for seed in (0, 1)
+    ]
+    assert not torch.equal(rankings[0].nan_to_num(), rankings[1].nan_to_num())
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"method": "eap"}, "needs mlps 'nodes'"),
+        ({"mlps": "nodes", "method": "app"}, "these are the methods with mlps 'nodes'"),
+        ({"mlps": "nodes", "engine": "exact"}, "has no use for engine"),
+        ({"mlps": "nodes", "search": "top-n"}, "has no use for search"),
+        ({"mlps": "nodes", "keep": None}, "needs keep"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(toy, settings, words) -> None:
+    with pytest.raises(CircuitsError, match=words):
+        discover_circuit(*toy, **settings)
+
+
+def test_the_heads_of_a_model_whose_circuit_is_known_are_found() -> None:
+    truth = load_truth("hand-ioi")
+    found = discover_circuit(truth.model, truth.task, mlps="nodes")
+    assert found.circuit.heads <= truth.heads
+    assert found.performance > 80
