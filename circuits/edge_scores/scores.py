@@ -47,6 +47,7 @@ def edge_scores(
             or exact scores would take too many passes.
         NonFiniteError: The metric or a score is NaN or infinite.
 
+    >>> from circuits.edge_scores import edge_scores
     >>> scores = edge_scores(model, pairs, "eap-ig", n_steps=3)
     >>> scores.values.shape  # 40 receivers, 16 senders, 4 prompts
     torch.Size([40, 16, 4])

@@ -1,13 +1,14 @@
 """The smallest circuit of edges that keeps enough on prompts that it was not searched on.
 
-Several rankings propose circuits of all sizes, and validation prompts choose: such a portfolio is
-never worse there than its best member. Of what is chosen, edges are left out that it does without.
+Several rankings propose circuits of all sizes, and other prompts choose: such a portfolio is there
+never worse than its best member. Of what is chosen, edges are left out that it does without.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -18,11 +19,13 @@ from circuits.edge_search.descent import places
 from circuits.evaluation import EdgeEvaluator, EdgePoint, SizeCurve, SizePoint, best_edges
 from circuits.patching import EdgeValues
 from circuits.runtime.progress import SILENT, Progress
-from circuits.statistics.intervals import Estimate
+from circuits.statistics.intervals import Bootstrap, Estimate
 
 THINNED = "thinned"
 _SPARE = 0.5
 """Standard errors that are asked for beyond what is to be kept."""
+_OF_SEARCH = 0.5
+"""How much prompts of the search count where a size is chosen: edges were found on them."""
 _FIRST, _FACTOR, _PRECISION = 16, 4.0, 1.04
 _MOST_REPORTED = 4
 Edges = Bool[Tensor, "receiver sender"]
@@ -38,6 +41,12 @@ class EdgeChooser:
         validation: The prompts that sizes are chosen by.
         rankings: By name: places of all edges, the best highest.
 
+    >>> edges = EdgeEvaluator(model, pairs)
+    >>> chooser = EdgeChooser(50, search=edges, validation=edges)
+    >>> chooser.along("invented", scored)
+    >>> chooser.thin()
+    >>> chooser.curve.reaches, int(chooser.chosen.sum()) == len(chooser.curve.point)
+    (True, True)
     """
 
     keep: float | int
@@ -103,14 +112,14 @@ class EdgeChooser:
         if (name, n_ranked) not in self._tried:
             edges = chosen_edges(self.rankings[name], n_ranked)
             search, validation = (
-                _percent(on.faithfulness(edges[None])[0]) for on in (self.search, self.validation)
+                on.with_baselines(edges[None]).numpy() for on in (self.search, self.validation)
             )
             self._tried[name, n_ranked] = EdgePoint(
                 name,
                 _heads(self.rankings[name], edges),
-                search,
-                validation,
-                validation,
+                _kept(search),
+                _kept(validation),
+                _kept(search, validation),
                 spare=_SPARE,
                 n_ranked=n_ranked,
                 n_edges=int(edges.sum()),
@@ -119,14 +128,23 @@ class EdgeChooser:
 
 
 def chosen_edges(ranking: EdgeValues, n: int) -> Bool[Tensor, "receiver sender"]:
-    """The best n edges of a ranking, without those that lead nowhere."""
+    """The best n edges of a ranking, without those that lead nowhere.
+
+    >>> int(chosen_edges(scored, 10).sum()) <= 10
+    True
+    """
     return without_dead_ends(ranking.graph, best_edges(ranking, "signed", n))
 
 
 def lost_without(
     on: EdgeEvaluator, edges: Edges, progress: Progress = SILENT
 ) -> Float[Tensor, "edge prompt"]:
-    """What the metric of each prompt loses without each edge of a circuit, in order."""
+    """What the metric of each prompt loses without each edge of a circuit, in order.
+
+    >>> edges = chosen_edges(scored, 60)
+    >>> lost_without(EdgeEvaluator(model, pairs), edges).shape == (int(edges.sum()), len(pairs))
+    True
+    """
     places_of = edges.nonzero()
     without = edges.repeat(len(places_of), 1, 1)
     without[torch.arange(len(places_of)), places_of[:, 0], places_of[:, 1]] = False
@@ -137,7 +155,14 @@ def lost_without(
 def with_held_out(
     chooser: EdgeChooser, on: EdgeEvaluator, progress: Progress = SILENT
 ) -> SizeCurve:
-    """The circuits that were tried, with what those near the chosen one keep on other prompts."""
+    """The circuits that were tried, with what those near the chosen one keep on other prompts.
+
+    >>> edges = EdgeEvaluator(model, pairs)
+    >>> chooser = EdgeChooser(50, search=edges, validation=edges)
+    >>> chooser.along("invented", scored)
+    >>> with_held_out(chooser, edges).point.held_out is None
+    False
+    """
     sizes = chooser.curve
     near = [p for p in sizes.points if p in sizes.front and p.surely >= sizes.keep / 2]
     best = [p for p in sizes.points if p in near[:_MOST_REPORTED] or p is sizes.point]
@@ -145,6 +170,19 @@ def with_held_out(
     kept = iter(on.faithfulness(edges, progress=progress))
     points = [replace(p, held_out=_percent(next(kept))) if p in best else p for p in sizes.points]
     return replace(sizes, points=tuple(points), n_held_out=len(on.pairs))
+
+
+def _kept(*runs: Float[np.ndarray, "run _"]) -> Estimate:
+    """Percent of faithfulness over some prompts; of two sets, those of the search count half."""
+
+    def percent(*means: Float[np.ndarray, "run *resample"]) -> Float[np.ndarray, "1 *resample"]:
+        weights = (_OF_SEARCH, 1.0)[-len(means) :]
+        weighted = [weight * of for weight, of in zip(weights, means, strict=True)]
+        none, whole, circuit = np.sum(weighted, axis=0)
+        return (100 * (circuit - none) / (whole - none))[None]
+
+    (kept,) = Bootstrap().estimates(percent, *runs)
+    return kept
 
 
 def _percent(kept: Estimate) -> Estimate:

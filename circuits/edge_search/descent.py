@@ -38,18 +38,22 @@ class Descent:
         memory: How much the scores of earlier rounds count, 0 to 1: 0 takes the newest alone.
         n_prompts: On how many prompts in turn each slope is taken.
         floor: Faithfulness that each cut must keep, on the prompts of a turn.
+        first_turn: Which prompts have the first turn.
 
     Raises:
         SettingError: A number is out of range.
 
+    >>> Descent(kept=0.5).points[1]
+    0.5
     """
 
     least: int = 1000
-    kept: float = 0.4
+    kept: float = 0.35
     points: tuple[float, ...] = (1 / 6, 1 / 2, 5 / 6)
     memory: float = 0.5
     n_prompts: int = 8
     floor: float = 1.1
+    first_turn: int = 0
 
     def __post_init__(self) -> None:
         if self.least < 1 or not 0 < self.kept < 1 or not 0 <= self.memory < 1 or not self.points:
@@ -69,6 +73,11 @@ class Descended:
         scores: Their scores.
         places: Of all edges: the higher, the later it left; of what is left, by score.
 
+    >>> from circuits.edge_search import PromptsInTurn
+    >>> prompts = PromptsInTurn(layered, pairs, metric)
+    >>> found = descend(prompts, prompts.faithfulness, prompts.graph, Descent(least=100))
+    >>> bool(found.places[found.kept].min() > found.places[~found.kept].nan_to_num(nan=-1).max())
+    True
     """
 
     kept: Edges
@@ -88,6 +97,7 @@ def descend(
     Whether a cut keeps enough (`floor`) is looked at; where it does not, half as deep a cut is
     tried, and where that does not either, it ends there.
 
+    >>> from circuits.edge_search import Slopes
     >>> graph = ModelGraph(1, 1, 1, mlps="nodes")
     >>> wanted = torch.zeros(5, 3)  # the embedding to the head's value, and that to the logits
     >>> wanted[2, 0] = wanted[4, 1] = 1.0
@@ -123,7 +133,8 @@ def _scores_of(slopes_at: SlopesAt, kept: Edges, settings: Descent, number: int)
     n = len(settings.points)
     found = torch.zeros(kept.shape)
     for place, point in enumerate(settings.points):
-        slopes = slopes_at(point * kept.float(), settings.n_prompts, number * n + place)
+        turn = settings.first_turn + number * n + place
+        slopes = slopes_at(point * kept.float(), settings.n_prompts, turn)
         found += slopes.values / n
     return found
 

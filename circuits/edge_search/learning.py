@@ -40,6 +40,8 @@ class Learning:
     Raises:
         SettingError: The sizes do not rise from at least 1.
 
+    >>> Learning((50, 200)).n_steps
+    40
     """
 
     sizes: tuple[int, int]
@@ -65,6 +67,7 @@ def learn(
 ) -> Float[Tensor, "receiver sender"]:
     """Scores of some edges, learned from where given ones rank them; -inf for all others.
 
+    >>> from circuits.edge_search import Slopes
     >>> among, slopes = torch.ones(1, 4).bool(), torch.tensor([[0.0, 0.0, 1.0, 0.0]])
     >>> taught = learn(
     ...     lambda weights, *_: Slopes(0.0, slopes),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
 
 from circuits.edge_search.descent import Descent, best_of, descend, places
 from circuits.edge_search.learning import Learning, learn
@@ -10,10 +12,15 @@ from circuits.edge_search.slopes import PromptsInTurn
 from circuits.patching import EdgeValues
 from circuits.runtime.progress import SILENT, Progress
 
+_AMPLE = 0.25
+"""Faithfulness beyond what is to be kept, that edges are still left out in rounds at."""
+_DESCENTS = 2
+"""Begun on other prompts, they end at other edges; what either of them leaves can be learned."""
 _TRIED_ON = 8
 """Prompts on which it is found out about how many edges keep enough."""
-_SMALLER, _LARGER = 1.6, 2.5
+_SMALLER, _LARGER = 2.5, 1.7
 """Masks are learned of circuits from so many times fewer edges to so many times more."""
+_STEPS = 24
 _PRECISION = 1.15
 _FEWEST = 5
 
@@ -36,18 +43,36 @@ def ranked_in_context(
     >>> ranking.n_known == ranking.graph.n_edges
     True
     """
-    first, second = progress.parts(0.6, 0.4)
+    descents, learning = progress.parts(0.8, 0.2)
     graph = prompts.graph
-    settings = Descent(floor=keep + 0.25)
-    left = descend(prompts, prompts.faithfulness, graph, settings, first)
-    n = _n_enough(prompts, left.scores, left.kept, keep)
-    sizes = max(1, int(n / _SMALLER)), max(1, min(int(_LARGER * n), int(left.kept.sum())))
-    learned = learn(prompts, left.kept, left.scores, Learning(sizes, seed=seed), second)
-    return EdgeValues(graph, places([learned, left.places], graph))
+    ways = [Descent(floor=keep + _AMPLE, first_turn=turn) for turn in range(_DESCENTS)]
+    left = [
+        descend(prompts, prompts.faithfulness, graph, way, part)
+        for way, part in descents.each(ways)
+    ]
+    among = torch.stack([one.kept for one in left]).any(0)
+    scores = torch.stack([_shares(one.scores, one.kept) for one in left]).mean(0)
+    n = _n_enough(prompts, scores, among, keep)
+    most = int(among.sum())
+    sizes = max(1, int(n / _SMALLER)), max(1, min(int(_LARGER * n), most))
+    learned = learn(prompts, among, scores, Learning(sizes, _STEPS, seed=seed), learning)
+    behind = torch.stack([one.places for one in left]).mean(0)
+    return EdgeValues(graph, places([learned, behind], graph))
+
+
+def _shares(
+    scores: Float[Tensor, "receiver sender"], among: Bool[Tensor, "receiver sender"]
+) -> Float[Tensor, "receiver sender"]:
+    """Of some edges, the share of them that are no better; 0 for all others."""
+    ranks = scores[among].argsort().argsort().float()
+    return torch.zeros(scores.shape).masked_scatter(among, (ranks + 1) / max(1, len(ranks)))
 
 
 def _n_enough(
-    prompts: PromptsInTurn, scores: torch.Tensor, among: torch.Tensor, keep: float | int
+    prompts: PromptsInTurn,
+    scores: Float[Tensor, "receiver sender"],
+    among: Bool[Tensor, "receiver sender"],
+    keep: float | int,
 ) -> int:
     """About how many of the best edges keep enough on some prompts of the search."""
     low, high = _FEWEST, int(among.sum())

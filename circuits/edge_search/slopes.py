@@ -31,6 +31,7 @@ class Slopes:
         faithfulness: Of these weights: 0 with every edge corrupted, 1 with none.
         values: How fast it grows with each edge's weight.
 
+    >>> slopes = Slopes(0.5, torch.zeros(40, 16))
     """
 
     faithfulness: float

@@ -80,7 +80,7 @@ class EdgeCurve:
         log_cmd: Area between the curve and 1, likewise.
         smallest: The smallest circuit of this order that keeps enough; None where none does.
 
-    >>> curves = edge_curves(EdgeEvaluator(model, pairs), edge_scores, "invented")
+    >>> curves = edge_curves(EdgeEvaluator(model, pairs), scored, "invented")
     >>> [point.n_ranked for point in curves.signed.points] == [
     ...     int(share * curves.n_edges) for share in MIB_SHARES
     ... ]
@@ -114,7 +114,7 @@ class EdgeCurves:
         signed: With edges ranked by signed scores.
         absolute: With edges ranked by absolute scores.
 
-    >>> curves = edge_curves(EdgeEvaluator(model, pairs), edge_scores, "invented")
+    >>> curves = edge_curves(EdgeEvaluator(model, pairs), scored, "invented")
     >>> curves.cpr == curves.signed.cpr, curves.cmd == curves.absolute.cmd
     (True, True)
     >>> EdgeCurves.load(curves.save(directory / "edge_curves.json")) == curves
@@ -194,7 +194,7 @@ def edge_curves(
         MismatchError: The scores are of another model's graph.
         InputError: As `rank_edges`.
 
-    >>> curves = edge_curves(EdgeEvaluator(model, pairs), edge_scores, "invented", keep=0.5)
+    >>> curves = edge_curves(EdgeEvaluator(model, pairs), scored, "invented", keep=0.5)
     >>> smallest = curves.signed.smallest
     >>> smallest.faithfulness.value >= 0.5, smallest.n_edges <= smallest.n_ranked
     (True, True)

@@ -25,9 +25,9 @@ def rank_edges(scores: EdgeValues, ranking: Ranking) -> Int[Tensor, " edge"]:
     Raises:
         InputError: MLPs are no nodes of the scores' graph, or scores have a prompt axis.
 
-    >>> edges = list(edge_scores.graph.edges)
-    >>> order = rank_edges(edge_scores, "signed")
-    >>> len(order) == len(edges), int(order[0]) == int(edge_scores.values.nan_to_num().argmax())
+    >>> edges = list(scored.graph.edges)
+    >>> order = rank_edges(scored, "signed")
+    >>> len(order) == len(edges), int(order[0]) == int(scored.values.nan_to_num().argmax())
     (True, True)
     """
     if not scores.graph.has_mlps:
@@ -58,8 +58,8 @@ def best_edges(scores: EdgeValues, ranking: Ranking, n: int) -> Bool[Tensor, "re
         InputError: As `rank_edges`.
         SettingError: The graph has not so many edges.
 
-    >>> edges = best_edges(edge_scores, "absolute", 10)
-    >>> edges.shape == edge_scores.values.shape, int(edges.sum())
+    >>> edges = best_edges(scored, "absolute", 10)
+    >>> edges.shape == scored.values.shape, int(edges.sum())
     (True, 10)
     """
     if not 0 <= n <= scores.graph.n_edges:

@@ -62,7 +62,7 @@ def edge_curves_figure(
         UnknownNameError: The theme is unknown.
 
     >>> from circuits.evaluation import EdgeEvaluator, edge_curves
-    >>> curves = edge_curves(EdgeEvaluator(model, pairs), edge_scores, "invented")
+    >>> curves = edge_curves(EdgeEvaluator(model, pairs), scored, "invented")
     >>> edge_curves_figure(curves).data[1].name
     'invented, signed scores: CPR ...'
     """

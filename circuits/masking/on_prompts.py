@@ -29,6 +29,8 @@ Along = Literal["present", "clean"]
 _COPIES = 6
 """What each sender gives is held about so many times: corrupted, changed, now, and towards."""
 _MOST_CIRCUITS = 8
+_ENOUGH_BYTES = 1 << 30
+"""More is not faster."""
 _PROMPTS, _CIRCUITS = Shrinking("prompts"), Shrinking("circuits")
 
 
@@ -189,7 +191,7 @@ class MaskedRuns:
     @cached_property
     def _memory(self) -> int:
         devices = self.activations.model.devices
-        return self._memory_bytes or min(map(free_share, devices))
+        return self._memory_bytes or min(_ENOUGH_BYTES, *map(free_share, devices))
 
     @property
     def _bytes_of_token(self) -> int:

@@ -22,6 +22,7 @@ import tasks
 from circuits import Circuit, EvaluationConfig, discover_circuit, discover_seeds
 from circuits.evaluation import Evaluator
 from circuits.forward import Activations, LayeredModel
+from circuits.metrics import logit_diff
 from circuits.model import tokenizer_of
 from circuits.patching import EdgeValues
 from circuits.tasks.registry import TASKS
@@ -103,7 +104,8 @@ def namespace(toy, tiny, tmp_path_factory):
         "effects": found.effects,
         "scores": found.scores["attribution"],
         "graph": found.effects.graph,
-        "edge_scores": edge_scores(model),
+        "metric": logit_diff,
+        "scored": scored(model),
         "activations": Activations(model, pairs),
         "evaluator": Evaluator(model, pairs),
         "evaluation": found.evaluate(model, task, quick),
@@ -117,7 +119,7 @@ def namespace(toy, tiny, tmp_path_factory):
     }
 
 
-def edge_scores(model) -> EdgeValues:
+def scored(model) -> EdgeValues:
     """Invented ones, of all edges where MLPs are nodes."""
     scores = EdgeValues.unknown(LayeredModel.of(model).graph("nodes"))
     draw = torch.Generator().manual_seed(0)
