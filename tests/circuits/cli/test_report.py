@@ -43,7 +43,10 @@ class TestReport:
         assert result.exit_code == 0, result.output
         assert f"Written to {run}/report.html (" in result.stdout
         page = Page((run / "report.html").read_text())
-        assert "circuits discover ioi \\ --method app \\ --prune-by attribution \\" in page.text
+        assert (
+            "circuits discover ioi \\ --method app \\ --mlps path \\ --prune-by attribution \\"
+            in page.text
+        )
         assert "clean prompt When" in page.text
         (run / "report.html").unlink()
 
@@ -127,7 +130,7 @@ class TestCommands:
         )
         for mine, usual in ((strange, DiscoveryConfig()), (strange.selection, SelectionRule())):
             same = {n for n, value in vars(usual).items() if getattr(mine, n) == value}
-            assert same <= {"memory_bytes", "n_validation_prompts", "n_held_out_prompts"}
+            assert same <= {"mlps", "memory_bytes", "n_validation_prompts", "n_held_out_prompts"}
         _, options = told(self.with_config(saved, strange))
         assert inputs.discovery_config(options) == strange
 
