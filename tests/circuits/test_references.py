@@ -43,7 +43,7 @@ MINE = {
         {"sender": "2.0", "receiver": "logits"},
     ],
 }
-LATER = {"search", "n_edges", "keep", "n_validation_prompts", "n_held_out_prompts"}
+LATER = {"mlps", "search", "n_edges", "keep", "n_validation_prompts", "n_held_out_prompts"}
 """Settings that there were none of when references were made: one search, no choice of a size."""
 SHAPES = {entry.name: (entry.n_layers, entry.n_heads) for entry in list_models()}
 SHAPES["attn-only-4l"] = (4, 8)

@@ -78,7 +78,7 @@ def test_tasks_are_enough(read) -> None:
         ("methods = 7", "methods must be a list, got 7"),
         ("methods = [7]", "a method is a name, or a table of settings with `method`; got 7"),
         ("methods = [{threshold = 1.0}]", "a table of settings with `method`; got {"),
-        ('methods = ["ap"]', "method 'ap': unknown method 'ap'; did you mean 'app'?"),
+        ('methods = ["appp"]', "method 'appp': unknown method 'appp'; did you mean 'app'?"),
         ('methods = ["app", "app"]', "two methods are called 'app'"),
         ('methods = [{method = "app", name = 1}]', "the name of a method must be text, got 1"),
         ('methods = [{method = "app", treshold = 1.0}]', "did you mean 'threshold'?"),
