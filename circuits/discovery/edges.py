@@ -17,7 +17,6 @@ from circuits.edge_scores import EDGE_SCORERS, EdgeScoreSettings
 from circuits.edge_search import (
     EdgeChooser,
     PromptsInTurn,
-    lost_without,
     ranked_in_context,
     with_held_out,
 )
@@ -63,12 +62,11 @@ def choose_edges(session: Session, meter: CostMeter) -> ChosenEdges:
     """Rank edges on the prompts of the search, choose on others, and report on third ones."""
     config = session.config
     assert config.keep is not None
+    model, metric = session.model, session.metric
+    search = EdgeEvaluator(model, session.pairs, metric, session.activations)
+    validation, held_out = (EdgeEvaluator(model, some, metric) for some in session.other_pairs)
     with meter.stage("ranking") as part:
-        rankings = rank(session, part)
-    search, validation, held_out = (
-        EdgeEvaluator(session.model, pairs, session.metric)
-        for pairs in (session.pairs, *session.other_pairs)
-    )
+        rankings = rank(session, search.runs, part)
     chooser = EdgeChooser(config.keep, search, validation)
     with meter.stage("validation") as progress:
         along, thinning, last = progress.parts(0.4, 0.3, 0.3)
@@ -86,7 +84,7 @@ def _measured(
 ) -> tuple[Circuit, dict[Connection, Estimate]]:
     """The chosen circuit with what each of its edges is worth in it, on validation prompts."""
     on, edges = chooser.validation, chooser.chosen
-    lost = lost_without(on, edges, progress).numpy()
+    lost = chooser.lost(progress).numpy()
     scale = checked_scale(float((on.baselines[1] - on.baselines[0]).mean()))
     effects = torch.zeros(edges.shape)
     effects[edges] = torch.from_numpy(-lost.mean(-1) / scale).float()
@@ -99,7 +97,7 @@ def _measured(
     return circuit, dict(zip(names, points, strict=True))
 
 
-def rank(session: Session, progress: Progress = SILENT) -> dict[str, EdgeValues]:
+def rank(session: Session, runs: MaskedRuns, progress: Progress = SILENT) -> dict[str, EdgeValues]:
     """Every ranking that the method proposes circuits by; what the store has is not made again."""
     config = session.config
     names = (IN_CONTEXT.name, OTHER) if config.method == IN_CONTEXT.name else (config.method,)
@@ -107,12 +105,12 @@ def rank(session: Session, progress: Progress = SILENT) -> dict[str, EdgeValues]
     graph = session.model.graph("nodes")
     if (known := session.store.ranked(key)) is not None:
         return {name: EdgeValues(graph, known[name]) for name in names}
-    found = {name: _ranked(session, name, part) for name, part in progress.each(names)}
+    found = {name: _ranked(session, runs, name, part) for name, part in progress.each(names)}
     session.store.keep_ranked(key, {name: ranking.values for name, ranking in found.items()})
     return found
 
 
-def _ranked(session: Session, name: str, progress: Progress) -> EdgeValues:
+def _ranked(session: Session, runs: MaskedRuns, name: str, progress: Progress) -> EdgeValues:
     config = session.config
     if name == IN_CONTEXT.name:
         prompts = PromptsInTurn(session.model, session.pairs, session.metric)
@@ -121,6 +119,6 @@ def _ranked(session: Session, name: str, progress: Progress) -> EdgeValues:
     scorer = EDGE_SCORERS.get(name)
     draws = "seed" in getattr(scorer, "uses", ())
     settings = EdgeScoreSettings(seed=config.seed) if draws else EdgeScoreSettings()
-    scores = scorer.score(MaskedRuns(session.activations), settings, progress)
+    scores = scorer.score(runs, settings, progress)
     mean = reduce(scores.values, "receiver sender prompt -> receiver sender", "mean")
     return replace(scores, values=mean)

@@ -28,6 +28,7 @@ _OF_SEARCH = 0.5
 """How much prompts of the search count where a size is chosen: edges were found on them."""
 _FIRST, _FACTOR, _PRECISION = 16, 4.0, 1.04
 _MOST_REPORTED = 4
+_LEFT_OUT_TOGETHER = 64
 Edges = Bool[Tensor, "receiver sender"]
 
 
@@ -54,6 +55,7 @@ class EdgeChooser:
     validation: EdgeEvaluator
     rankings: dict[str, EdgeValues] = field(default_factory=dict)
     _tried: dict[tuple[str, int], EdgePoint] = field(default_factory=dict, init=False)
+    _lost: dict[SizePoint, Tensor] = field(default_factory=dict, init=False)
 
     @property
     def curve(self) -> SizeCurve:
@@ -87,13 +89,18 @@ class EdgeChooser:
         """Leave out what the chosen circuit does without, those edges first that cost least."""
         if not self.curve.reaches:
             return
-        point, edges = self.curve.point, self.chosen
-        lost = lost_without(self.validation, edges, progress).mean(-1)
+        edges, ranking = self.chosen, self.rankings[self.curve.point.ranking]
         order = torch.full(edges.shape, -torch.inf)
-        order[edges] = lost.float()
-        ranking = self.rankings[point.ranking]
+        order[edges] = self.lost(progress).mean(-1).float()
         values = places([order, ranking.values.nan_to_num(nan=-1.0)], ranking.graph)
         self.along(THINNED, EdgeValues(ranking.graph, values))
+
+    def lost(self, progress: Progress = SILENT) -> Float[Tensor, "edge prompt"]:
+        """What the metric of each validation prompt loses without each edge that is chosen."""
+        point = self.curve.point
+        if point not in self._lost:
+            self._lost[point] = lost_without(self.validation, self.chosen, progress)
+        return self._lost[point]
 
     @property
     def chosen(self) -> Bool[Tensor, "receiver sender"]:
@@ -145,11 +152,13 @@ def lost_without(
     >>> lost_without(EdgeEvaluator(model, pairs), edges).shape == (int(edges.sum()), len(pairs))
     True
     """
-    places_of = edges.nonzero()
-    without = edges.repeat(len(places_of), 1, 1)
-    without[torch.arange(len(places_of)), places_of[:, 0], places_of[:, 1]] = False
-    whole = on.metrics(edges[None])
-    return whole - on.metrics(without, progress, like=edges)
+    whole, lost = on.metrics(edges[None]), []
+    # A matrix for each edge at once would not fit where a circuit has thousands.
+    for places_of, part in progress.each(edges.nonzero().split(_LEFT_OUT_TOGETHER)):
+        without = edges.repeat(len(places_of), 1, 1)
+        without[torch.arange(len(places_of)), places_of[:, 0], places_of[:, 1]] = False
+        lost.append(whole - on.metrics(without, part, like=edges))
+    return torch.cat(lost) if lost else whole[:0]
 
 
 def with_held_out(

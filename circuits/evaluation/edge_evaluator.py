@@ -62,7 +62,7 @@ class EdgeEvaluator:
     @property
     def graph(self) -> ModelGraph:
         """The nodes and edges: MLPs and the embedding are nodes."""
-        return self._runs.graph
+        return self.runs.graph
 
     @cached_property
     def baselines(self) -> Float[Tensor, "2 prompt"]:
@@ -94,7 +94,7 @@ class EdgeEvaluator:
         found[n_kept == 0], found[n_kept == self.graph.n_edges] = self.baselines
         partial = (n_kept > 0) & (n_kept < self.graph.n_edges)
         if bool(partial.any()):
-            found[partial] = self._runs.metrics(
+            found[partial] = self.runs.metrics(
                 kept[partial].float(), progress, None if like is None else like.float()
             ).double()
         return found
@@ -130,5 +130,6 @@ class EdgeEvaluator:
         return (bootstrap or Bootstrap()).estimates(faithfulness, runs)
 
     @cached_property
-    def _runs(self) -> MaskedRuns:
+    def runs(self) -> MaskedRuns:
+        """Runs of the prompts in which edges have weights."""
         return MaskedRuns(self._activations)

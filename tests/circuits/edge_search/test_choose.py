@@ -21,7 +21,7 @@ class Made(EdgeEvaluator):
     """Prompts on which the chain does nine tenths, and every other edge a little."""
 
     def __init__(self, n: int = 16, share: float = 0.9) -> None:
-        self.pairs, self.share, self.runs = range(n), share, 0  # type: ignore[assignment]
+        self.pairs, self.share, self.runs_so_far = range(n), share, 0  # type: ignore[assignment]
 
     @property
     def graph(self):
@@ -33,7 +33,7 @@ class Made(EdgeEvaluator):
         return torch.stack([0 * wave, wave])
 
     def metrics(self, edges, progress=None, like=None):
-        self.runs += len(edges)
+        self.runs_so_far += len(edges)
         whole = edges[:, CHAIN].all(1).double()
         others = edges[:, every_edge(GRAPH) & ~CHAIN].double().mean(1)
         kept = self.share * whole + (1 - self.share) * others
@@ -95,6 +95,20 @@ def test_what_each_edge_is_worth() -> None:
     by_edge[CHAIN | SIDE] = lost.mean(1).float()
     assert by_edge[CHAIN].gt(0.85).all()
     assert by_edge[SIDE].lt(0.01).all()
+
+
+def test_what_each_edge_is_worth_is_the_same_in_parts(monkeypatch) -> None:
+    whole = lost_without(Made(), CHAIN | SIDE)
+    monkeypatch.setattr("circuits.edge_search.choose._LEFT_OUT_TOGETHER", 2)
+    assert lost_without(Made(), CHAIN | SIDE).equal(whole)
+
+
+def test_what_the_chosen_edges_are_worth_is_measured_once() -> None:
+    choice = chooser()
+    choice.along("early", ranking(CHAIN, SIDE))
+    lost, runs = choice.lost(), choice.validation.runs_so_far
+    assert choice.lost().equal(lost)
+    assert choice.validation.runs_so_far == runs
 
 
 def test_edges_of_a_size_lead_somewhere() -> None:

@@ -58,7 +58,7 @@ def test_nothing_is_the_corrupted_run_and_everything_the_clean_one(family: str) 
     assert evaluator.metrics(torch.stack([~whole & False, whole])).equal(ends)
     # Not by looking at what is known: the run itself ends there, too.
     assert evaluator.baselines.equal(ends)
-    found = evaluator._runs.metrics(torch.stack([0 * whole, whole]).float()).double()
+    found = evaluator.runs.metrics(torch.stack([0 * whole, whole]).float()).double()
     torch.testing.assert_close(found, ends, rtol=1e-4, atol=1e-5)
 
 
