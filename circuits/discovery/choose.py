@@ -6,7 +6,6 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count, takewhile
-from math import log
 
 import numpy as np
 from jaxtyping import Float
@@ -187,12 +186,11 @@ def with_held_out(sizes: SizeCurve, on: Evaluator, progress: Progress = SILENT) 
     >>> with_held_out(sizes, evaluator).point.held_out is None
     False
     """
-    size = len(sizes.point)
-    near = sorted(sizes.front, key=lambda point: abs(log(len(point) / size)))[:_MOST_REPORTED]
-    best = [point for point in sizes.points if point in near or point is sizes.point]
-    kept = iter(kept_on([point.heads for point in best], on, progress))
-    points = [replace(one, held_out=next(kept)) if one in best else one for one in sizes.points]
-    return replace(sizes, points=tuple(points), n_held_out=len(on.pairs))
+
+    def kept(points: Sequence[SizePoint]) -> list[Estimate]:
+        return kept_on([point.heads for point in points], on, progress)
+
+    return sizes.with_held_out(kept, len(on.pairs), _MOST_REPORTED)
 
 
 def kept_on(

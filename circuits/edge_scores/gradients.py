@@ -61,7 +61,8 @@ def mean_gradients(
         weights = runs.every_edge
         if point.senders is not None:
             weights = weights * rearrange(point.senders, "sender -> 1 sender")
-        total += runs.gradients(weights, point.embedded, along, part, point.constant)
+        run = runs.slopes(weights, point.embedded, along, part, point.constant)
+        total += run.gradients
     return total / len(points)
 
 

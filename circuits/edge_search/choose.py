@@ -6,6 +6,7 @@ never worse than its best member. Of what is chosen, edges are left out that it 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,8 +16,9 @@ from torch import Tensor
 
 from circuits.circuit import without_dead_ends
 from circuits.components import Head
+from circuits.edge_scores import top_edges
 from circuits.edge_search.descent import places
-from circuits.evaluation import EdgeEvaluator, EdgePoint, SizeCurve, SizePoint, best_edges
+from circuits.evaluation import EdgeEvaluator, EdgePoint, SizeCurve, SizePoint
 from circuits.patching import EdgeValues
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
@@ -140,7 +142,7 @@ def chosen_edges(ranking: EdgeValues, n: int) -> Bool[Tensor, "receiver sender"]
     >>> int(chosen_edges(scored, 10).sum()) <= 10
     True
     """
-    return without_dead_ends(ranking.graph, best_edges(ranking, "signed", n))
+    return without_dead_ends(ranking.graph, top_edges(ranking, n))
 
 
 def lost_without(
@@ -172,13 +174,12 @@ def with_held_out(
     >>> with_held_out(chooser, edges).point.held_out is None
     False
     """
-    sizes = chooser.curve
-    near = [p for p in sizes.points if p in sizes.front and p.surely >= sizes.keep / 2]
-    best = [p for p in sizes.points if p in near[:_MOST_REPORTED] or p is sizes.point]
-    edges = torch.stack([chooser.edges(p) for p in best])
-    kept = iter(on.faithfulness(edges, progress=progress))
-    points = [replace(p, held_out=_percent(next(kept))) if p in best else p for p in sizes.points]
-    return replace(sizes, points=tuple(points), n_held_out=len(on.pairs))
+
+    def kept(points: Sequence[SizePoint]) -> list[Estimate]:
+        edges = torch.stack([chooser.edges(point) for point in points])
+        return [_percent(one) for one in on.faithfulness(edges, progress=progress)]
+
+    return chooser.curve.with_held_out(kept, len(on.pairs), _MOST_REPORTED)
 
 
 def _kept(*runs: Float[np.ndarray, "run _"]) -> Estimate:

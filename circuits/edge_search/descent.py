@@ -18,9 +18,11 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.circuit import every_edge, without_dead_ends
+from circuits.edge_scores import top_edges
 from circuits.edge_search.slopes import FaithfulnessAt, SlopesAt
 from circuits.errors import SettingError
 from circuits.graph import ModelGraph
+from circuits.patching import EdgeValues
 from circuits.runtime.progress import SILENT, Progress
 
 Edges = Bool[Tensor, "receiver sender"]
@@ -141,10 +143,8 @@ def _scores_of(slopes_at: SlopesAt, kept: Edges, settings: Descent, number: int)
 
 def best_of(scores: Scores, among: Edges, n: int, graph: ModelGraph) -> Edges:
     """The n best of some edges, without those that then lead nowhere."""
-    order = scores.masked_fill(~among, -torch.inf).flatten().argsort(descending=True, stable=True)
-    best = torch.zeros_like(among).flatten()
-    best[order[: min(n, int(among.sum()))]] = True
-    return without_dead_ends(graph, best.view_as(among))
+    known = EdgeValues(graph, scores.masked_fill(~among, torch.nan))
+    return without_dead_ends(graph, top_edges(known, n))
 
 
 def places(keys: Sequence[Scores], graph: ModelGraph) -> Scores:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from math import log
 
 from circuits.errors import InputError
 from circuits.fields import HeadSet
@@ -157,6 +158,24 @@ class SizeCurve:
             if not found or point.surely > found[-1].surely:
                 found.append(point)
         return tuple(found)
+
+    def with_held_out(
+        self, kept: Callable[[Sequence[SizePoint]], Sequence[Estimate]], n_prompts: int, most: int
+    ) -> SizeCurve:
+        """The same with what the best circuits, of sizes about the chosen one, keep elsewhere.
+
+        Args:
+            kept: From circuits to what each keeps on held-out prompts.
+            n_prompts: How many these are.
+            most: How many circuits of the front there are; the chosen one is always.
+
+        """
+        size = len(self.point)
+        near = sorted(self.front, key=lambda point: abs(log(len(point) / size)))[:most]
+        best = [point for point in self.points if point in near or point is self.point]
+        found = iter(kept(best))
+        points = [replace(one, held_out=next(found)) if one in best else one for one in self.points]
+        return replace(self, points=tuple(points), n_held_out=n_prompts)
 
     def at(
         self,

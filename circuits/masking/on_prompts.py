@@ -58,7 +58,7 @@ class MaskedRuns:
     >>> whole = runs.every_edge
     >>> runs.metrics(torch.stack([whole, 0 * whole])).shape
     torch.Size([2, 4])
-    >>> runs.gradients(whole).shape  # by receiver, sender and prompt
+    >>> runs.slopes(whole).gradients.shape  # by receiver, sender and prompt
     torch.Size([40, 16, 4])
     """
 
@@ -109,15 +109,15 @@ class MaskedRuns:
         check_finite(self.activations.model.bridge, "the metric of a circuit", found, tokens)
         return found
 
-    def gradients(
+    def slopes(
         self,
         weights: Float[Tensor, "receiver sender"],
         embedded: float = 1.0,
         along: Along = "present",
         progress: Progress = SILENT,
         constant: Iterable[Node] = (),
-    ) -> Float[Tensor, "receiver sender prompt"]:
-        """The slope of each prompt's metric by the weight of each edge.
+    ) -> MaskedSlopes:
+        """The metric of each prompt, and its slope by the weight of each edge.
 
         Args:
             weights: Of every edge.
@@ -132,17 +132,6 @@ class MaskedRuns:
             MismatchError: There are not as many weights as edges, or no such sender.
 
         """
-        return self.slopes(weights, embedded, along, progress, constant).gradients
-
-    def slopes(
-        self,
-        weights: Float[Tensor, "receiver sender"],
-        embedded: float = 1.0,
-        along: Along = "present",
-        progress: Progress = SILENT,
-        constant: Iterable[Node] = (),
-    ) -> MaskedSlopes:
-        """As `gradients`, with the metric of the run itself."""
         constant = tuple(constant)
 
         def run(outputs: NodeOutputs) -> Float[Tensor, "row prompt"]:

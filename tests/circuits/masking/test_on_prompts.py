@@ -27,7 +27,7 @@ def weights_of(runs: MaskedRuns, n: int = 3) -> torch.Tensor:
 def test_each_prompt_is_in_its_place() -> None:
     runs = runs_on()
     weights = weights_of(runs)
-    found, slopes = runs.metrics(weights), runs.gradients(weights[0])
+    found, slopes = runs.metrics(weights), runs.slopes(weights[0]).gradients
     for row in range(len(PAIRS)):
         alone = Activations(runs.activations.model, PAIRS[row : row + 1], prob_diff)
         outputs = NodeOutputs.of(alone.batches[0].paired)
@@ -48,8 +48,8 @@ def test_little_memory_changes_nothing_but_how_much_is_done_at_once() -> None:
     for along in ("present", "clean"):
         settings = {"embedded": 0.5, "along": along}
         torch.testing.assert_close(
-            little.gradients(weights[0], **settings),
-            plenty.gradients(weights[0], **settings),
+            little.slopes(weights[0], **settings).gradients,
+            plenty.slopes(weights[0], **settings).gradients,
             rtol=1e-3,
             atol=1e-6,
         )
