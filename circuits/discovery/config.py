@@ -217,9 +217,11 @@ class DiscoveryConfig(Checked):
 
     def _check_unused(self, name: str, value: Any, usual: Any) -> None:
         if value is not None and value != usual:
-            others = "method app or path-patching" if self.recipe.chooses else "method in-context"
-            where = " with mlps 'nodes'" if self.chooses_edges else ""
-            others = "mlps 'path'" if self.chooses_edges else others
+            where, others = "", "method in-context"
+            if self.chooses_edges:
+                where, others = " with mlps 'nodes'", "mlps 'path'"
+            elif self.recipe.chooses:
+                others = "method app or path-patching"
             raise SettingError(
                 f"method {self.method!r}{where} has no use for {name} (got {in_words(value)}): "
                 f"leave it out, or give {others}"

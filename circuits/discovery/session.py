@@ -17,7 +17,7 @@ from circuits.discovery.problem import Problem, differences
 from circuits.discovery.result import Discovery
 from circuits.discovery.spent import Spent
 from circuits.discovery.store import Store, is_begun_of, owner
-from circuits.errors import CircuitsError, MismatchError, ResumeError
+from circuits.errors import CircuitsError, MismatchError, ResumeError, SettingError
 from circuits.evaluation import Evaluator
 from circuits.evaluation.shared import SharedMetrics
 from circuits.forward import LayeredModel, TransformerBridge, in_float32
@@ -118,6 +118,11 @@ class Session:
         where workers have no directory, and ExecutorError where they cannot be had.
         """
         check_workers(workers, kept.directory)
+        if workers is not None and config.chooses_edges:
+            raise SettingError(
+                "with mlps 'nodes' one process does all: leave workers out (they can share out "
+                "`circuits seeds` and `circuits batch`)"
+            )
         if kept.resume:
             check_begun(kept.directory)
         with only_user(kept.directory):

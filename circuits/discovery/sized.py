@@ -17,7 +17,10 @@ from circuits.patching import EdgeValues
 
 
 def circuit_at(point: SizePoint, found: Circuit, rankings: Mapping[str, EdgeValues]) -> Circuit:
-    """The circuit of a point; with the effects of edges that it shares with what was found."""
+    """The circuit of a point.
+
+    Of another circuit of edges no effect is known in it: each is 0. Paths among heads keep theirs.
+    """
     if not isinstance(point, EdgePoint):
         heads_alone = Circuit.of_heads(point.heads, found.n_layers, found.n_heads)
         return found.restricted_to(point.heads) | heads_alone

@@ -170,8 +170,12 @@ class SizeCurve:
             most: How many circuits of the front there are; the chosen one is always.
 
         """
-        size = len(self.point)
-        near = sorted(self.front, key=lambda point: abs(log(len(point) / size)))[:most]
+
+        def distance(point: SizePoint) -> float:
+            # Of edges that all lead nowhere none is left.
+            return abs(log(max(1, len(point)) / max(1, len(self.point))))
+
+        near = sorted(self.front, key=distance)[:most]
         best = [point for point in self.points if point in near or point is self.point]
         found = iter(kept(best))
         points = [replace(one, held_out=next(found)) if one in best else one for one in self.points]

@@ -12,9 +12,10 @@ from circuits.circuit import edge_mask
 from circuits.components import Embedding
 from circuits.discovery import Session
 from circuits.discovery.result import Discovery
-from circuits.errors import CircuitsError, InputError
+from circuits.errors import CircuitsError, InputError, SettingError
 from circuits.evaluation import EdgeEvaluator
 from circuits.metrics import logit_diff
+from circuits.runtime.workers import Workers
 from circuits.truth import load_truth
 
 SETTINGS = {
@@ -126,6 +127,12 @@ def test_random_scores_are_of_the_seed(toy) -> None:
 def test_what_does_not_go_together_is_refused(toy, settings, words) -> None:
     with pytest.raises(CircuitsError, match=words):
         discover_circuit(*toy, **settings)
+
+
+def test_workers_have_no_part(toy, tmp_path) -> None:
+    with pytest.raises(SettingError, match="one process does all: leave workers out"):
+        discover_circuit(*toy, **SETTINGS, workers=Workers(count=2), directory=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_the_heads_of_a_model_whose_circuit_is_known_are_found() -> None:

@@ -100,6 +100,22 @@ class TestOthers:
             self.curve.at(**asked)
 
 
+def test_the_best_near_the_chosen_one_are_reported_on_other_prompts() -> None:
+    curve = SizeCurve.of([*POINTS, point(1, 50.0), point(3, 40.0)], keep=85)
+    asked = []
+
+    def kept(points):
+        asked.extend(points)
+        return [Estimate(float(len(one)), 0.0, 99.0) for one in points]
+
+    found = curve.with_held_out(kept, 32, most=2)
+    assert [len(one) for one in asked] == [4, 5]
+    reported = [one.held_out and one.held_out.value for one in found.points]
+    assert reported == [None, None, None, 4.0, 5.0, None]
+    assert found.n_held_out == 32
+    assert len(found.at(keep=60)) == 4
+
+
 def test_it_survives_json() -> None:
     curve, kind = SizeCurve.of(POINTS, keep=85), TypeAdapter(SizeCurve)
     assert kind.validate_json(kind.dump_json(curve)) == curve
