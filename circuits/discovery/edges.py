@@ -40,14 +40,15 @@ class ChosenEdges:
         circuit: Its edges with what corrupting each does in it, measured.
         sizes: All circuits that were tried.
         rankings: By name, the places of all edges, the best highest.
-        worth: Points of faithfulness that are lost without each edge, with intervals.
+        worth: Points of faithfulness that are lost without each edge, with intervals; None where
+            there are too many edges to leave each out: effects are then estimated.
 
     """
 
     circuit: Circuit
     sizes: SizeCurve
     rankings: dict[str, EdgeValues]
-    worth: dict[Connection, Estimate]
+    worth: dict[Connection, Estimate] | None
 
     @property
     def of_heads(self) -> dict[str, Float[Tensor, "layer head"]]:
@@ -81,20 +82,33 @@ def choose_edges(session: Session, meter: CostMeter) -> ChosenEdges:
 
 def _measured(
     chooser: EdgeChooser, progress: Progress
-) -> tuple[Circuit, dict[Connection, Estimate]]:
+) -> tuple[Circuit, dict[Connection, Estimate] | None]:
     """The chosen circuit with what each of its edges is worth in it, on validation prompts."""
     on, edges = chooser.validation, chooser.chosen
-    lost = chooser.lost(progress).numpy()
+    if chooser.is_small:
+        lost = chooser.lost(progress)
+    else:
+        lost = on.runs.slopes(edges.float(), progress=progress).gradients[edges]
     scale = checked_scale(float((on.baselines[1] - on.baselines[0]).mean()))
     effects = torch.zeros(edges.shape)
-    effects[edges] = torch.from_numpy(-lost.mean(-1) / scale).float()
+    effects[edges] = -lost.double().mean(-1).float() / scale
     circuit = circuit_of_edges(on.graph, edges, effects)
-    points = Bootstrap().estimates(lambda means: 100 * means / scale, lost) if len(lost) else []
+    return circuit, _points(chooser, lost, scale) if chooser.is_small else None
+
+
+def _points(
+    chooser: EdgeChooser, lost: Float[Tensor, "edge prompt"], scale: float
+) -> dict[Connection, Estimate]:
+    """Points of faithfulness, with intervals over prompts."""
+    graph = chooser.validation.graph
+    if not len(lost):
+        return {}
+    found = Bootstrap().estimates(lambda means: 100 * means / scale, lost.numpy())
     names = [
-        Connection(on.graph.senders[column], on.graph.receivers[row])
-        for row, column in edges.nonzero().tolist()
+        Connection(graph.senders[column], graph.receivers[row])
+        for row, column in chooser.chosen.nonzero().tolist()
     ]
-    return circuit, dict(zip(names, points, strict=True))
+    return dict(zip(names, found, strict=True))
 
 
 def rank(session: Session, runs: MaskedRuns, progress: Progress = SILENT) -> dict[str, EdgeValues]:

@@ -59,12 +59,12 @@ class Discovery:
             or `verify` is off.
         verdict: Whether there was a circuit to search for, and why; None in runs that were saved
             before there was a verdict.
-        sizes: What circuits of every size keep on other prompts, and which was chosen; None for
-            methods that choose none.
+        sizes: What circuits of all sizes keep, and which was chosen; None where none was by size.
         contributions: What each of its heads is worth to the circuit that was chosen, and which
             others work against the answer; None likewise.
         rankings: Where edges were chosen, by name: places of all edges, the best highest.
-        edge_worth: Of each edge of such a circuit, points of faithfulness that are lost without it.
+        edge_worth: Of each edge of such a circuit, points of faithfulness that are lost without it;
+            None where they are too many: effects are estimates.
 
     >>> strongest = max(found.circuit.edges, key=lambda edge: abs(edge.effect))
     >>> print(strongest.connection)

@@ -31,6 +31,8 @@ _OF_SEARCH = 0.5
 _FIRST, _FACTOR, _PRECISION = 16, 4.0, 1.04
 _MOST_REPORTED = 4
 _LEFT_OUT_TOGETHER = 64
+MOST_LEFT_OUT = 400
+"""Of larger circuits edges are not left out one by one: that takes a run for each of them."""
 Edges = Bool[Tensor, "receiver sender"]
 
 
@@ -88,14 +90,22 @@ class EdgeChooser:
         progress(1.0)
 
     def thin(self, progress: Progress = SILENT) -> None:
-        """Leave out what the chosen circuit does without, those edges first that cost least."""
-        if not self.curve.reaches:
+        """Leave out what the chosen circuit does without, those edges first that cost least.
+
+        Not of circuits of more than `MOST_LEFT_OUT` edges.
+        """
+        if not (self.curve.reaches and self.is_small):
             return
         edges, ranking = self.chosen, self.rankings[self.curve.point.ranking]
         order = torch.full(edges.shape, -torch.inf)
         order[edges] = self.lost(progress).mean(-1).float()
         values = places([order, ranking.values.nan_to_num(nan=-1.0)], ranking.graph)
         self.along(THINNED, EdgeValues(ranking.graph, values))
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the chosen circuit has so few edges that each can be left out by itself."""
+        return len(self.curve.point) <= MOST_LEFT_OUT
 
     def lost(self, progress: Progress = SILENT) -> Float[Tensor, "edge prompt"]:
         """What the metric of each validation prompt loses without each edge that is chosen."""

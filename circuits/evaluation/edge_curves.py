@@ -110,7 +110,7 @@ class EdgeCurves:
         n_edges: Edges of the graph.
         n_prompts: How many prompts.
         confidence: Coverage of the intervals over prompts.
-        keep: Faithfulness that the smallest circuits were to have.
+        keep: Faithfulness that the smallest circuits were to have; None: none was looked for.
         signed: With edges ranked by signed scores.
         absolute: With edges ranked by absolute scores.
 
@@ -125,7 +125,7 @@ class EdgeCurves:
     n_edges: int
     n_prompts: int
     confidence: float
-    keep: float | int
+    keep: float | int | None
     signed: EdgeCurve
     absolute: EdgeCurve
 
@@ -170,7 +170,7 @@ def edge_curves(
     evaluator: EdgeEvaluator,
     scores: EdgeValues,
     name: str,
-    keep: float | int = 0.85,
+    keep: float | int | None = 0.85,
     shares: Sequence[float] = MIB_SHARES,
     bootstrap: Bootstrap | None = None,
     progress: Progress = SILENT,
@@ -184,7 +184,7 @@ def edge_curves(
         evaluator: The model on some prompts, which the scores had better not be of.
         scores: Of edges: the higher, the more an edge helps; NaN counts as 0.
         name: What the scores are called where they are printed.
-        keep: Faithfulness to keep.
+        keep: Faithfulness to keep; None: no smallest circuit is looked for.
         shares: Shares of all edges to keep (above 0 to 1), rising.
         bootstrap: How intervals are taken.
         progress: Hears of the fraction done.
@@ -210,8 +210,8 @@ def edge_curves(
     return EdgeCurves(name, *of, keep, signed, absolute)
 
 
-def _check(evaluator: EdgeEvaluator, scores: EdgeValues, keep: float | int) -> None:
-    if not keep > 0:
+def _check(evaluator: EdgeEvaluator, scores: EdgeValues, keep: float | int | None) -> None:
+    if keep is not None and not keep > 0:
         raise SettingError(f"keep must be a faithfulness above 0, 1 that of the model; got {keep}")
     # Where MLPs are nodes, no key or value is shared, whatever a file of scores says of that.
     mine, own = (
@@ -255,7 +255,9 @@ class _Taking:
         self.ranking: Ranking = ranking
         self.order = rank_edges(scores, ranking)
 
-    def curve(self, shares: Sequence[float], keep: float | int, progress: Progress) -> EdgeCurve:
+    def curve(
+        self, shares: Sequence[float], keep: float | int | None, progress: Progress
+    ) -> EdgeCurve:
         """Points, areas and the smallest circuit."""
         sizes = [int(share * len(self.order)) for share in shares]
         runs = self._runs(sizes, progress.within(0, 0.5))
@@ -269,7 +271,7 @@ class _Taking:
         found = self.bootstrap.estimates(figures, runs)
         points = [self._point(*row) for row in zip(shares, sizes, found[:-4], strict=True)]
         known = {point.n_ranked: point.faithfulness.value for point in points}
-        size = smallest_that_keeps(self._values, known, keep)
+        size = None if keep is None else smallest_that_keeps(self._values, known, keep)
         smallest = None
         if size is not None:
             (kept,) = self.bootstrap.estimates(faithfulness, self._runs([size]))

@@ -7,6 +7,7 @@ from math import ceil, isfinite
 
 from circuits.components import Connection
 from circuits.discovery.result import Discovery
+from circuits.edge_search import MOST_LEFT_OUT
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import HALF_SURE, SizeCurve
 from circuits.statistics import Estimate
@@ -41,7 +42,7 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
         told["above 100%"] = f"{point.unit} that work against the answer are left out"
     if needed := more_prompts(point.held_out, sizes.n_held_out):
         told["few prompts"] = f"for an interval of ±5 points, report on {needed}"
-    if found.edge_worth is not None:
+    if found.config.chooses_edges:
         return told | _worth_of_edges(found.edge_worth)
     return told | (_worth(found.contributions) if found.contributions else {})
 
@@ -54,8 +55,11 @@ def _whole(found: Discovery) -> str:
     return f"the model's {metric}"
 
 
-def _worth_of_edges(worth: Mapping[Connection, Estimate]) -> dict[str, str]:
+def _worth_of_edges(worth: Mapping[Connection, Estimate] | None) -> dict[str, str]:
     """Of how many edges it is shown that they are needed."""
+    if worth is None:
+        few = f"more than {MOST_LEFT_OUT} edges are not left out one by one"
+        return {"single edges": f"{few}: their effects are estimated, by slopes in the circuit"}
     shown = sum(lost.low > 0 for lost in worth.values())
     harm = sum(lost.high < 0 for lost in worth.values())
     told = f"{shown} of {len(worth)} edges are each shown to be needed where the size was chosen"

@@ -44,6 +44,8 @@ def _cells(point: EdgeCurvePoint) -> tuple[str, str, str]:
 
 def _smallest(curve: EdgeCurve, curves: EdgeCurves) -> str:
     point = curve.smallest
+    if curves.keep is None:
+        return "none was looked for"
     if point is None:
         return f"none keeps {curves.keep:g}"
     share = point.n_edges / curves.n_edges

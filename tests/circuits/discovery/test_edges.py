@@ -11,11 +11,14 @@ from circuits import Circuit, DiscoveryConfig, discover_circuit
 from circuits.circuit import edge_mask
 from circuits.components import Embedding
 from circuits.discovery import Session
+from circuits.discovery.edges import rank
 from circuits.discovery.result import Discovery
 from circuits.errors import CircuitsError, InputError, SettingError
 from circuits.evaluation import EdgeEvaluator
+from circuits.masking import MaskedRuns
 from circuits.metrics import logit_diff
 from circuits.runtime.workers import Workers
+from circuits.summary import choice
 from circuits.truth import load_truth
 
 SETTINGS = {
@@ -99,18 +102,30 @@ class TestTheRun:
         assert math.isfinite(evaluation.performance.value)
 
 
-@pytest.mark.parametrize("method", ["eap", "random"])
-def test_a_score_of_edges_is_a_method(toy, method) -> None:
-    found = discover_circuit(*toy, **SETTINGS, method=method)
-    assert set(found.rankings) - {"thinned"} == {method}
-    assert found.sizes.reaches
+def test_a_score_of_edges_is_a_method_and_effects_in_large_circuits_are_estimates(
+    toy, chosen, monkeypatch
+) -> None:
+    monkeypatch.setattr("circuits.edge_search.choose.MOST_LEFT_OUT", 3)
+    found = discover_circuit(*toy, **SETTINGS, method="eap")
+    assert set(found.rankings) == {"eap"}
+    assert len(found.circuit.edges) > 3
+    assert found.edge_worth is None
+    on = validation(toy)
+    edges = edge_mask(found.circuit, on.graph)
+    slopes = on.runs.slopes(edges.float()).gradients.mean(-1)
+    scale = float((on.baselines[1] - on.baselines[0]).mean())
+    for edge in sorted(found.circuit.edges)[:6]:
+        slope = float(slopes[on.graph.row(edge.receiver), on.graph.column(edge.sender)])
+        assert edge.effect == pytest.approx(-slope / scale, rel=1e-3, abs=1e-6)
+    assert "estimated" in choice.rows(found, found.sizes)["single edges"]
+    assert "needed" in choice.rows(chosen, chosen.sizes)["single edges"]
 
 
 def test_random_scores_are_of_the_seed(toy) -> None:
-    rankings = [
-        discover_circuit(*toy, **SETTINGS, method="random", seed=seed).rankings["random"].values
-        for seed in (0, 1)
-    ]
+    rankings = []
+    for seed in (0, 1):
+        session = Session.of(*toy, DiscoveryConfig(**SETTINGS, method="random", seed=seed))
+        rankings.append(rank(session, MaskedRuns(session.activations))["random"].values)
     assert not torch.equal(rankings[0].nan_to_num(), rankings[1].nan_to_num())
 
 

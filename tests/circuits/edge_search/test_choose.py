@@ -111,6 +111,16 @@ def test_what_the_chosen_edges_are_worth_is_measured_once() -> None:
     assert choice.validation.runs_so_far == runs
 
 
+def test_large_circuits_are_not_thinned(monkeypatch) -> None:
+    monkeypatch.setattr("circuits.edge_search.choose.MOST_LEFT_OUT", 3)
+    choice = chooser()
+    choice.along("late", ranking(SIDE, CHAIN))
+    assert not choice.is_small
+    tried = choice.curve
+    choice.thin()
+    assert choice.curve == tried
+
+
 def test_edges_of_a_size_lead_somewhere() -> None:
     assert chosen_edges(ranking(CHAIN, SIDE), 4).equal(CHAIN)
 
