@@ -99,8 +99,9 @@ class TestTheRun:
         assert math.isfinite(evaluation.performance.value)
 
 
-@pytest.mark.parametrize("method", ["eap", "random"])
-def test_a_score_of_edges_is_a_method(toy, method) -> None:
+@pytest.mark.parametrize("method", ["eap", "random", "swept", "mattr"])
+def test_a_score_of_edges_is_a_method(toy, method, monkeypatch) -> None:
+    monkeypatch.setattr("circuits.edge_scores.learned._USUAL_STEPS", 3)
     found = discover_circuit(*toy, **SETTINGS, method=method)
     assert set(found.rankings) - {"thinned"} == {method}
     assert found.sizes.reaches
