@@ -29,9 +29,9 @@ class EdgeScoreSettings(Checked):
 
     n_steps: int | None = setting(
         None,
-        "At how many points gradients are averaged.",
+        "At how many points gradients are averaged, or how many steps are learned.",
         least=1,
-        otherwise="5; of mask-attribution as many as it takes",
+        otherwise="5; of mask-attribution as many as it takes; of learned scores 500",
     )
     edges: tuple[Connection, ...] | None = setting(
         None, "The edges that are measured exactly.", otherwise="all"
@@ -39,12 +39,22 @@ class EdgeScoreSettings(Checked):
     most_passes: int = setting(
         10_000, "How many forward passes exact scores may take; more are refused.", least=1
     )
-    seed: int = setting(0, "Seed of random scores.", least=0)
+    seed: int = setting(0, "Seed of random and of learned scores.", least=0)
+    sparsity: float | None = setting(
+        None,
+        "The share of edges that edge pruning is to leave out in the end.",
+        above=0,
+        below=1,
+        otherwise="0.98",
+    )
 
 
 @runtime_checkable
 class EdgeScorer(Protocol):
     """One number for each edge and prompt, larger for what helps the answer more.
+
+    A score that prompts do not have one by one, such as a learned one, has a prompt axis of length
+    1; `reliable_edges`, which looks at how prompts differ, refuses it.
 
     Attributes:
         name: What `edge_scores` calls it.
@@ -67,7 +77,10 @@ class EdgeScorer(Protocol):
     def score(
         self, runs: MaskedRuns, settings: EdgeScoreSettings, progress: Progress = SILENT
     ) -> EdgeValues:
-        """By receiver, sender and prompt, in units of the metric; NaN where there is no edge."""
+        """By receiver, sender and prompt; NaN where there is no edge.
+
+        In units of the metric, unless the scorer says otherwise.
+        """
         ...
 
 
@@ -86,9 +99,13 @@ EDGE_SCORERS: Registry[EdgeScorer] = Registry(
         "eap-ig-activations": "circuits.edge_scores.gradients:EAP_IG_ACTIVATIONS",
         "relp": "circuits.edge_scores.backward_rules:RELP",
         "gim": "circuits.edge_scores.backward_rules:GIM",
+        "atp-star": "circuits.edge_scores.atp_star:ATP_STAR",
+        "swept": "circuits.edge_scores.swept:SWEPT",
         "mask-attribution": "circuits.edge_scores.mask_attribution:MASK_ATTRIBUTION",
         "nap": "circuits.edge_scores.nodes:NAP",
         "nap-ig": "circuits.edge_scores.nodes:NAP_IG",
+        "mattr": "circuits.edge_scores.mattr:MATTR",
+        "edge-pruning": "circuits.edge_scores.edge_pruning:EDGE_PRUNING",
         "exact": "circuits.edge_scores.exact:EXACT",
         "random": "circuits.edge_scores.at_random:RANDOM",
     },

@@ -29,7 +29,8 @@ def edge_scores(
 
     Above 0 where an edge helps: where the metric falls when it is corrupted. In units of the
     metric, by receiver, sender and prompt; a mean over prompts is `scores.values.mean(-1)`. NaN
-    where there is no edge.
+    where there is no edge. Learned scores ("mattr", "edge-pruning") have no unit, and a prompt axis
+    of length 1: one number for all prompts.
 
     Args:
         model: A TransformerBridge, or its pieces.
@@ -46,6 +47,7 @@ def edge_scores(
         SettingError: A setting is unknown, out of range, or nothing that the method has a use for;
             or exact scores would take too many passes.
         NonFiniteError: The metric or a score is NaN or infinite.
+        NoEffectError: Corrupting the prompts changes nothing that edge pruning could keep.
 
     >>> from circuits.edge_scores import edge_scores
     >>> scores = edge_scores(model, pairs, "eap-ig", n_steps=3)

@@ -69,7 +69,7 @@ def reliable_edges(
         bootstrap: Coverage, resamples and seed of the intervals.
 
     Raises:
-        InputError: The scores have no prompt axis, or fewer than 2 prompts.
+        InputError: The scores have no prompt axis, or fewer than 2 prompts, as learned ones have.
         SettingError: `n` or `least` is out of range, or `by` is unknown.
 
     >>> from circuits.edge_scores import edge_scores
@@ -80,7 +80,8 @@ def reliable_edges(
     if scores.values.ndim < 3 or scores.values.shape[2] < 2:
         raise InputError(
             "whether a score is reliable shows on 2 prompts or more, by prompt; got values of "
-            f"shape {' x '.join(map(str, scores.values.shape))}: score more prompts"
+            f"shape {' x '.join(map(str, scores.values.shape))}: score more prompts, or take "
+            "another score if this one is learned, which gives one number for all prompts"
         )
     if least < 0:
         raise SettingError(f"least must be at least 0, got {least}")

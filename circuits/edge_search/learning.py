@@ -17,6 +17,7 @@ from torch import Tensor
 
 from circuits.edge_search.slopes import SlopesAt
 from circuits.errors import SettingError
+from circuits.masking.soft_top import climb
 from circuits.runtime.progress import SILENT, Progress
 
 _SMALLEST = 0.02
@@ -84,41 +85,19 @@ def learn(
     )
     draw = np.random.default_rng(settings.seed)
     low, high = np.log(settings.sizes)
+    drawn = [int(np.exp(draw.uniform(low, high))) for _ in range(settings.n_steps)]
+    sizes = [min(size, len(learned) - 1) for size in drawn]
     weights = torch.zeros(among.shape)
-    for turn in range(settings.n_steps):
-        size = min(int(np.exp(draw.uniform(low, high))), len(learned) - 1)
-        soft = soft_top(learned, size, settings.temperature)
+
+    def slopes_of_weights(soft: Float[Tensor, " edge"], step: int) -> Float[Tensor, " edge"]:
         weights[among] = torch.where(soft < _SMALLEST, 0.0, soft)
-        slopes = slopes_at(weights, settings.n_prompts, turn)
+        slopes = slopes_at(weights, settings.n_prompts, step)
         # Nothing is learned from circuits that do more than the whole model, little near it.
         share = float(np.clip(2 * (settings.ceiling - slopes.faithfulness), 0, 1))
-        learned.grad = share * _slopes_of_scores(slopes.values[among], soft, settings.temperature)
-        optimizer.step()
-        progress((turn + 1) / settings.n_steps)
+        return share * slopes.values[among]
+
+    climb(learned, optimizer, sizes, slopes_of_weights, settings.temperature, progress)
     return torch.full(among.shape, -torch.inf).masked_scatter(among, learned)
-
-
-def soft_top(scores: Float[Tensor, " edge"], n: int, temperature: float) -> Float[Tensor, " edge"]:
-    """Weights that add up to n: near 1 for the best n scores, near 0 for the others.
-
-    >>> soft_top(torch.tensor([9.0, 5.0, 1.0]), 2, temperature=0.5).round(decimals=2)
-    tensor([1., 1., 0.])
-    """
-    low, high = scores.min() - 40 * temperature, scores.max() + 40 * temperature
-    for _ in range(40):
-        middle = (low + high) / 2
-        too_many = torch.sigmoid((scores - middle) / temperature).sum() > n
-        low, high = (middle, high) if too_many else (low, middle)
-    return torch.sigmoid((scores - (low + high) / 2) / temperature)
-
-
-def _slopes_of_scores(
-    slopes: Float[Tensor, " edge"], weights: Float[Tensor, " edge"], temperature: float
-) -> Float[Tensor, " edge"]:
-    """The way back through `soft_top`, whose weights always add up to as much."""
-    steepness = weights * (1 - weights) / temperature
-    share = steepness / steepness.sum().clamp_min(1e-9)
-    return steepness * (slopes - (share * slopes).sum())
 
 
 def _logits_of_ranks(scores: Float[Tensor, " edge"]) -> Float[Tensor, " edge"]:

@@ -55,8 +55,7 @@ class PromptsInTurn:
 
     def __init__(self, model: LayeredModel, pairs: PromptPairs, metric: Metric) -> None:
         """Run nothing yet."""
-        rows = torch.arange(len(pairs)).split(_TOGETHER)
-        self._runs = [MaskedRuns(Activations(model, pairs[some], metric)) for some in rows]
+        self._runs = MaskedRuns(Activations(model, pairs, metric)).split(_TOGETHER)
 
     @property
     def graph(self) -> ModelGraph:

@@ -93,7 +93,7 @@ class MaskedRuns:
 
         """
 
-        def run(outputs: NodeOutputs) -> Float[Tensor, "circuit prompt"]:
+        def run(outputs: NodeOutputs, part: Progress) -> Float[Tensor, "circuit prompt"]:
             base = None if like is None else WeightedEdges(outputs, like)
 
             def in_parts(size: int) -> Float[Tensor, "circuit prompt"]:
@@ -103,7 +103,7 @@ class MaskedRuns:
 
             return _CIRCUITS.run(self._circuits_together(outputs, weights), in_parts)
 
-        found = self._on_all(run, progress)
+        found = self.of_all(run, progress)
         pairs = readable(self.activations.model.bridge, self.activations.pairs)
         tokens = [pairs.clean, pairs.corrupted]
         check_finite(self.activations.model.bridge, "the metric of a circuit", found, tokens)
@@ -134,14 +134,14 @@ class MaskedRuns:
         """
         constant = tuple(constant)
 
-        def run(outputs: NodeOutputs) -> Float[Tensor, "row prompt"]:
+        def run(outputs: NodeOutputs, part: Progress) -> Float[Tensor, "row prompt"]:
             run = WeightedEdges(outputs, weights, embedded)
             changes = outputs.change if along == "clean" else run.changes
             found = run.gradients_along(changes, constant)
             of_edges = rearrange(found, "prompt receiver sender -> (receiver sender) prompt")
             return torch.cat([run.metric[None].to(of_edges), of_edges]).cpu()
 
-        metric, slopes = self._on_all(run, progress).split([1, weights.numel()])
+        metric, slopes = self.of_all(run, progress).split([1, weights.numel()])
         return MaskedSlopes(
             metric[0],
             rearrange(
@@ -153,12 +153,24 @@ class MaskedRuns:
         """The same runs of a model whose pieces give the same, and have other derivatives."""
         return _Differentiated(self, model)
 
-    def _on_all(self, run: Callable[[NodeOutputs], Tensor], progress: Progress) -> Tensor:
-        """What is found of all prompts, a few at a time, in their order."""
+    def split(self, size: int) -> list[MaskedRuns]:
+        """The same of at most so many prompts each, in order."""
+        own = self.activations
+        return [
+            MaskedRuns(Activations(own.model, own.pairs[some], own.metric), self._memory_bytes)
+            for some in torch.arange(len(own.pairs)).split(size)
+        ]
+
+    def of_all(
+        self,
+        run: Callable[[NodeOutputs, Progress], Float[Tensor, "*row prompt"]],
+        progress: Progress = SILENT,
+    ) -> Float[Tensor, "*row prompt"]:
+        """What a function finds of all prompts, given what senders give on a few at a time."""
 
         def work(size: int) -> Tensor:
             batches = list(self.activations.split(size))
-            found = [run(self._outputs(batch)) for batch, _ in progress.each(batches)]
+            found = [run(self._outputs(batch), part) for batch, part in progress.each(batches)]
             order = torch.cat([batch.prompts for batch in batches]).argsort()
             return torch.cat(found, -1)[..., order]
 
@@ -169,7 +181,7 @@ class MaskedRuns:
         if prompts in self._kept:
             return self._kept[prompts]
         outputs = NodeOutputs.of(batch.paired)
-        if 2 * self._bytes_of_all <= self._memory:
+        if 2 * self._bytes_of_all <= self.memory_bytes:
             self._kept[prompts] = outputs
         return outputs
 
@@ -178,7 +190,8 @@ class MaskedRuns:
         return {}
 
     @cached_property
-    def _memory(self) -> int:
+    def memory_bytes(self) -> int:
+        """About how much memory is used."""
         devices = self.activations.model.devices
         return self._memory_bytes or min(_ENOUGH_BYTES, *map(free_share, devices))
 
@@ -201,7 +214,7 @@ class MaskedRuns:
     def _together(self) -> int:
         """How many prompts are run at once."""
         longest = int(self._n_tokens.max()) * self._bytes_of_token
-        return max(1, min(PROMPTS_TOGETHER, self._memory // (_COPIES * longest)))
+        return max(1, min(PROMPTS_TOGETHER, self.memory_bytes // (_COPIES * longest)))
 
     def _circuits_together(
         self, outputs: NodeOutputs, weights: Float[Tensor, "circuit receiver sender"]
@@ -209,7 +222,7 @@ class MaskedRuns:
         """How many circuits are run at once: each has what every sender gives that is read."""
         n_used = int(weights.ne(0).flatten(0, 1).any(0).sum())
         one = outputs.corrupted[0].numel() * self.activations.model.dtype.itemsize
-        return max(1, min(_MOST_CIRCUITS, self._memory // (2 * max(1, n_used) * one)))
+        return max(1, min(_MOST_CIRCUITS, self.memory_bytes // (2 * max(1, n_used) * one)))
 
 
 class _Differentiated(MaskedRuns):

@@ -20,6 +20,21 @@ from circuits.masking.upward import Upward
 
 
 @dataclass(frozen=True, eq=False)
+class Gradients:
+    """What one pass back through a run finds.
+
+    Attributes:
+        by_edge: How fast each prompt's metric grows when a sender gives a receiver more, in
+            multiples of what it would give more.
+        by_output: The gradient of the metric, summed over prompts, by what each sender gives.
+
+    """
+
+    by_edge: Float[Tensor, "prompt receiver sender"]
+    by_output: Float[Tensor, "sender token d_model"]
+
+
+@dataclass(frozen=True, eq=False)
 class WeightedEdges:
     """A run of some prompts in which each edge has a weight.
 
@@ -75,7 +90,12 @@ class WeightedEdges:
 
         What `constant` senders give does not depend on what they read.
         """
-        return _Backward(self.upward, changes, constant).slopes_of_all()
+        return self.backward(changes, constant).by_edge
+
+    def backward(self, changes: Changes, constant: Iterable[Node] = ()) -> Gradients:
+        """The same, and the gradients by what senders give, of one pass back."""
+        back = _Backward(self.upward, changes, constant)
+        return Gradients(back.slopes_of_all(), back.towards)
 
     @property
     def changes(self) -> Changes:
@@ -108,7 +128,7 @@ class _Backward:
     def __init__(self, run: Upward, along: Changes, constant: Iterable[Node] = ()) -> None:
         self.run, self.along = run, along
         graph = run.outputs.graph
-        self.constant = [graph.column(sender) for sender in constant]
+        self.constant = torch.tensor([graph.column(sender) for sender in constant])
         shape = len(run.outputs.paired.pairs), len(graph.receivers), len(graph.senders)
         self.slopes = along.new_zeros(shape)
         self.towards = torch.zeros_like(run.changes)
@@ -129,8 +149,8 @@ class _Backward:
         with torch.enable_grad():
             given = self.run.read(reader, sums)
         if reader.nodes:
-            self.towards[self.constant] = 0
             towards = self.towards[reader.columns]
+            towards[torch.isin(torch.tensor(reader.columns), self.constant)] = 0
         else:
             towards = torch.ones_like(given)
         return torch.autograd.grad(given, sums, towards.to(given.device))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
@@ -118,3 +119,21 @@ class Upward:
     def for_each(self, reader: Reader, sums: Float[Tensor, "... token d_model"]) -> Sums:
         """One row for each receiver of each circuit, also where all of them have the same."""
         return sums.expand(*self.weights.shape[:-2], len(reader.rows), *sums.shape[-2:])
+
+    def without_each(
+        self, reader: Reader, together: int
+    ) -> Iterator[tuple[list[int], Float[Tensor, "sender 1 token d_model"]]]:
+        """What a reader reads without each of its senders alone, some at once: columns, streams.
+
+        All receivers of the reader must read the same stream.
+        """
+        parts = self.parts(reader)
+        weights, sums = self.weights_of(reader).to(self.changes), self.sums(reader, self.changes)
+        for place, part in enumerate(parts):
+            for start in range(0, len(part.columns), together):
+                columns = list(part.columns[start : start + together])
+                held = list(part.held[start : start + together])
+                given = rearrange(weights[0, columns], "sender -> sender 1 1") * self.changes[held]
+                without = [one.expand(len(columns), *one.shape) for one in sums]
+                without[place] = sums[place] - rearrange(given, "sender ... -> sender 1 ...")
+                yield columns, self._mixing.streams(reader.base, parts, without)

@@ -69,17 +69,14 @@ def plan_work(
     if budget <= 0:
         raise SettingError(f"memory_bytes must be at least 1, got {budget}")
     item = model.layers[0].query.weight.element_size()
-    d_mlp = getattr(model.bridge.cfg, "d_mlp", None) or 4 * model.d_model
     tokens = pairs.end - pairs.first_difference + 1
     at_once = max(1, len(senders) if together is None else min(together, len(senders)))
     scores = model.n_heads * (int(pairs.end.max()) + 1)
-    one_row = row_bytes(model.d_model, d_mlp, scores, item)
     state = state_bytes(model.d_model, int(tokens.max()), at_once, item)
     # Gradients keep every layer's patterns, which only long prompts have more of than of senders.
     prompt_bytes = max(state, item * model.n_layers * scores * int(tokens.max()))
     batch_size = min(len(pairs), PROMPTS_TOGETHER, max(1, budget // 2 // prompt_bytes))
-    enough = _ENOUGH_ROWS.get(model.device.type, _ENOUGH_ROWS_ELSEWHERE)
-    max_rows = max(1, min(budget // 2 // one_row, enough))
+    max_rows, one_row = rows_together(model, pairs, budget // 2)
     return Plan(
         batch_size=batch_size,
         n_batches=-(-len(pairs) // batch_size),
@@ -88,6 +85,16 @@ def plan_work(
         n_bytes=batch_size * prompt_bytes + max_rows * one_row,
         flops=sweep_flops(model, int(tokens.sum()), senders),
     )
+
+
+def rows_together(model: LayeredModel, pairs: PromptPairs, budget: int) -> tuple[int, int]:
+    """How many rows of (sender, token) pass a layer at once, and how many bytes each takes."""
+    d_mlp = getattr(model.bridge.cfg, "d_mlp", None) or 4 * model.d_model
+    scores = model.n_heads * (int(pairs.end.max()) + 1)
+    item = model.layers[0].query.weight.element_size()
+    one_row = row_bytes(model.d_model, d_mlp, scores, item)
+    enough = _ENOUGH_ROWS.get(model.device.type, _ENOUGH_ROWS_ELSEWHERE)
+    return max(1, min(budget // one_row, enough)), one_row
 
 
 def state_bytes(d_model: int, n_tokens: int, n_senders: int, item: int) -> int:

@@ -121,6 +121,13 @@ def test_a_score_of_edges_is_a_method_and_effects_in_large_circuits_are_estimate
     assert "needed" in choice.rows(chosen, chosen.sizes)["single edges"]
 
 
+def test_scores_that_all_prompts_share_rank_every_edge(toy, monkeypatch) -> None:
+    monkeypatch.setattr("circuits.edge_scores.learned._USUAL_STEPS", 3)
+    session = Session.of(*toy, DiscoveryConfig(**SETTINGS, method="mattr"))
+    ranking = rank(session, MaskedRuns(session.activations))["mattr"]
+    assert ranking.n_known == ranking.graph.n_edges
+
+
 def test_random_scores_are_of_the_seed(toy) -> None:
     rankings = []
     for seed in (0, 1):

@@ -7,13 +7,14 @@ back through its projection and norm to the stream that it reads.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from transformer_lens.model_bridge import TransformerBridge
 
-from circuits.components import MLP, Embedding, Head, Receiver
+from circuits.components import MLP, Embedding, Head, Node, Receiver
 from circuits.forward.passes import at_end
 from circuits.graph import ModelGraph
 from circuits.metrics import Metric
@@ -39,6 +40,7 @@ class ByHand:
         self.rules = rules or {}
         self.bridge, self.pairs, self.graph, self.metric = bridge, pairs, graph, metric
         self.layers = range(graph.n_layers)
+        self.known: dict[Head, Stream] = {}
         self.clean, self.corrupted = self.outputs(pairs.clean), self.outputs(pairs.corrupted)
 
     def run(self, hooks: Hooks, tokens: Tensor | None = None) -> Tensor:
@@ -91,19 +93,22 @@ class ByHand:
 
     def scores(self, base: Hooks) -> Float[Tensor, "receiver sender prompt"]:
         """(clean - corrupted) times the gradient at the receiver, in the run that hooks make."""
-        kept: dict[str, Tensor] = {}
-        sites = ("hook_resid_pre", "attn.hook_z", "hook_resid_post")
-        names = [f"blocks.{layer}.{site}" for layer in self.layers for site in sites]
-        self.run(_then(base, {name: _keep(kept, name) for name in names}))
-        self.now = kept
+        self.look(base)
         shape = len(self.graph.receivers), len(self.graph.senders), len(self.pairs)
-        found = torch.zeros(shape, dtype=kept[names[0]].dtype)
+        found = torch.zeros(shape, dtype=self.now["blocks.0.hook_resid_pre"].dtype)
         for receiver in self.graph.receivers:
             slope = self.slope(receiver, base)
             for sender in self.graph.senders_below(receiver):
                 along = self.change(sender, slope)
                 found[self.graph.row(receiver), self.graph.column(sender)] = along.sum((1, 2))
         return found
+
+    def look(self, base: Hooks) -> None:
+        """Keep what the run gives that hooks make: slopes are taken in it."""
+        self.now: dict[str, Tensor] = {}
+        sites = ("hook_resid_pre", "attn.hook_z", "hook_resid_post")
+        names = [f"blocks.{layer}.{site}" for layer in self.layers for site in sites]
+        self.run(_then(base, {name: _keep(self.now, name) for name in names}))
 
     def change(self, sender, slope: Stream) -> Tensor:
         """A sender's change along a slope; of heads taken back through what lies behind their z."""
@@ -150,6 +155,66 @@ class ByHand:
         self.run({pre: lambda _: resid, site: _keep(kept, site)})
         return torch.autograd.grad(kept[site][:, :, unit], resid, given[:, :, unit])[0]
 
+    def lost(self, receiver: Receiver, sender: Node) -> Tensor:
+        """What a receiver gives less (of a head z) where one of its senders gives less, alone."""
+        change = self.written(sender)
+        if receiver.is_logits:
+            last = f"blocks.{self.graph.n_layers - 1}.hook_resid_post"
+            logits = [self.run(hooks) for hooks in ({}, {last: lambda value: value - change})]
+            whole, without = (self.metric(at_end(one, self.pairs), self.pairs) for one in logits)
+            return whole - without
+        layer = receiver.node.layer
+        pre, z_name = (f"blocks.{layer}.{site}" for site in ("hook_resid_pre", "attn.hook_z"))
+        resid, z = self.clean_run[pre], self.clean_run[z_name]
+        if receiver.head is None:
+            read = resid if self.graph.parallel_mlp else resid + self.attention(layer, z)
+            return self.mlp(layer, read) - self.mlp(layer, read - change)
+        site, unit = receiver_site(self.bridge, receiver)
+        kept: dict[str, Tensor] = {}
+        self.run({pre: lambda _: resid - change, site: _keep(kept, site)})
+
+        def put(value: Tensor) -> Tensor:
+            value = value.clone()
+            value[:, :, unit] = kept[site][:, :, unit]
+            return value
+
+        self.run({site: put, z_name: _keep(kept, z_name)})
+        return (z - kept[z_name])[:, :, receiver.head.index]
+
+    def written(self, sender: Node) -> Stream:
+        """How much less reaches the streams above where a sender gives its corrupted output."""
+        if not isinstance(sender, Head):
+            return self.clean[sender] - self.corrupted[sender]
+        if sender not in self.known:
+            whole = self.clean_run[f"blocks.{sender.layer}.attn.hook_z"]
+            without = whole.clone()
+            without[:, :, sender.index] = self.corrupted[sender]
+            given, less = (self.attention(sender.layer, z) for z in (whole, without))
+            self.known[sender] = given - less
+        return self.known[sender]
+
+    @cached_property
+    def clean_run(self) -> dict[str, Tensor]:
+        self.look({})
+        return self.now
+
+    def along(self, sender: Node, slope: Stream) -> Tensor:
+        """A sender's change times a slope at a stream that it writes to."""
+        self.back = {}
+        return self.change(sender, slope).sum((1, 2))
+
+    def behind(self, receiver: Receiver, base: Hooks) -> Tensor:
+        """The gradient of the metric at what a receiver gives (of a head z)."""
+        layer = receiver.node.layer
+        if receiver.head is None:
+            return self.gradient(f"blocks.{layer}.hook_resid_post", base)
+        return self.gradient(f"blocks.{layer}.attn.hook_z", base)[:, :, receiver.head.index]
+
+    def dropped(self, layer: int) -> Hooks:
+        """No gradient passes a layer's heads and its MLP."""
+        names = (f"blocks.{layer}.{site}" for site in ("attn.hook_z", "hook_mlp_out"))
+        return {name: torch.Tensor.detach for name in names if name in self.bridge.hook_dict}
+
     def gradient(self, name: str, base: Hooks) -> Tensor:
         """Of each prompt's metric by what passes a site, everything above it as it is."""
         leaf: list[Tensor] = []
@@ -158,7 +223,7 @@ class ByHand:
             leaf.append(value.detach().clone().requires_grad_())
             return leaf[0]
 
-        logits = self.run(_then(base, {name: cut}))
+        logits = self.run(_then({name: cut}, base))
         total = self.metric(at_end(logits, self.pairs), self.pairs).sum()
         # What is put in behind the site may leave no way to the answer.
         found = total.requires_grad and torch.autograd.grad(total, leaf[0], allow_unused=True)[0]

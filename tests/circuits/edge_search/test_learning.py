@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 
 from circuits.edge_search import Learning, Slopes, learn
-from circuits.edge_search.learning import soft_top
 from circuits.errors import SettingError
 from tests.circuits.edge_search.landscape import Landscape
 
@@ -48,19 +45,6 @@ def test_it_is_the_same_again_and_another_with_another_seed() -> None:
     )
     assert first.equal(again)
     assert not first.equal(other)
-
-
-@given(
-    st.lists(st.floats(-5, 5, width=32), min_size=2, max_size=30),
-    st.floats(0.05, 2),
-    st.data(),
-)
-def test_weights_add_up_and_keep_the_order(scores, temperature, data) -> None:
-    n = data.draw(st.integers(1, len(scores) - 1))
-    weights = soft_top(torch.tensor(scores), n, temperature)
-    assert float(weights.sum()) == pytest.approx(n, abs=0.05)
-    order = torch.tensor(scores).argsort(stable=True)
-    assert weights[order].diff().ge(-1e-6).all()
 
 
 @pytest.mark.parametrize("sizes", [(0, 3), (4, 3)])
