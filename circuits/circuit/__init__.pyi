@@ -1,6 +1,6 @@
 from .circuit import Circuit
 from .dead_ends import without_dead_ends
-from .edge_sets import circuit_of_edges, edge_mask, every_edge
+from .edge_sets import circuit_of_edges, edge_mask, edges_among, every_edge
 from .overlap import Overlap
 
 __all__ = [
@@ -8,6 +8,7 @@ __all__ = [
     "Overlap",
     "circuit_of_edges",
     "edge_mask",
+    "edges_among",
     "every_edge",
     "without_dead_ends",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 
 import torch
@@ -31,6 +32,30 @@ def every_edge(graph: ModelGraph) -> Bool[Tensor, "receiver sender"]:
     True
     """
     return _every_edge(graph).clone()
+
+
+def edges_among(graph: ModelGraph, heads: Iterable[Head]) -> Bool[Tensor, "receiver sender"]:
+    """Every edge between some heads, all MLPs, the embedding and the logits.
+
+    Args:
+        graph: With MLPs and the embedding as nodes.
+        heads: Those whose edges there are.
+
+    Raises:
+        MismatchError: The graph has not such a head.
+
+    >>> graph = ModelGraph(n_layers=2, n_heads=2, n_kv_heads=2, mlps="nodes")
+    >>> int(edges_among(graph, [Head(0, 1)]).sum())  # q, k and v read the embedding; m0, m1, logits
+    12
+    """
+    heads = set(heads)
+    for head in heads:
+        graph.check(head)
+    edges = every_edge(graph)
+    for head in set(graph.heads) - heads:
+        edges[:, graph.column(head)] = False
+        edges[[graph.row(receiver) for receiver in graph.inputs(head)]] = False
+    return edges
 
 
 def check_edges(edges: Tensor, graph: ModelGraph) -> None:

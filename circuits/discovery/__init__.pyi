@@ -1,3 +1,4 @@
+from .acdc import LossyStartWarning
 from .config import DiscoveryConfig
 from .kept import Kept
 from .methods import METHODS, Method
@@ -11,6 +12,7 @@ __all__ = [
     "DiscoveryConfig",
     "Job",
     "Kept",
+    "LossyStartWarning",
     "Method",
     "Problem",
     "Provenance",

@@ -2,35 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Literal, get_args
 
 from circuits.discovery.methods import (
+    ACDC,
     Method,
     any_method_names,
     edge_method_of,
     method_of,
     pruning_names,
 )
+from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC, OF_THRESHOLDS, check_used
+from circuits.edge_scores.registry import EdgeScoreSettings
 from circuits.errors import SettingError
 from circuits.graph import Mlps
 from circuits.metrics.registry import METRICS
 from circuits.patching.estimators import ESTIMATORS
 from circuits.pruning.rule import PruningRule
-from circuits.runtime.settings import Checked, checked_names, default_of, in_words, setting
+from circuits.runtime.settings import Checked, default_of, setting
 from circuits.runtime.sizes import LARGEST_SEED, MOST_PROMPTS, parse_bytes
 from circuits.scores.registry import SCORERS, Contrast, ScoreSettings
 from circuits.search.rules import SelectionRule
 from circuits.search.source import SEARCHES, SearchSettings
 
 _KEPT = "Which heads and paths are kept"
-OF_A_CHOICE = ("keep", "n_validation_prompts", "n_held_out_prompts")
-"""Settings of methods that choose heads by what they keep."""
-OF_PATHS = ("engine", "verify", "n_sampled_paths", "n_mean_prompts", "memory_bytes")
-"""Settings of methods that patch paths, or replace heads by their means."""
-OF_THRESHOLDS = ("prune_by", "pruning", "contrast", "search", "n_edges")
-"""Settings of methods that prune, or that search by thresholds (as those of `SelectionRule`)."""
+Start = Literal["all", "pruned"]
 
 
 def _percent(text: str) -> float | None:
@@ -65,13 +62,13 @@ class DiscoveryConfig(Checked):
         "path",
         "Whether MLPs belong to the paths between heads (path), or MLPs and the embedding are "
         "nodes and edges are chosen among all (nodes), as EAP-IG and MIB have it; --method is then "
-        "in-context or a score of edges such as eap-ig.",
+        "in-context, acdc or a score of edges such as eap-ig.",
         choices=get_args(Mlps),
         metavar="MLPS",
     )
     prune_by: str = setting(
         "attribution",
-        "With --method app, what it prunes by; merged-flap is the published recipe.",
+        "With --method app or --start pruned, what prunes; merged-flap is APP's published recipe.",
         choices=pruning_names,
         metavar="SCORES",
         panel=_KEPT,
@@ -193,39 +190,43 @@ class DiscoveryConfig(Checked):
         panel=_KEPT,
     )
 
+    start: Start = setting(
+        "all",
+        "With --method acdc, the edges it begins with: all, or those among MLPs, the embedding and "
+        "the heads that pruning (--prune-by) leaves; all others are then corrupted (pruned).",
+        choices=get_args(Start),
+        metavar="EDGES",
+        panel=_KEPT,
+    )
+    divergence_threshold: float | None = setting(
+        None,
+        "With --method acdc, the rise of the KL divergence in nats from which on it keeps an edge; "
+        "its circuit is then reported whatever it keeps.",
+        above=0,
+        otherwise="several, and the smallest circuit that keeps enough",
+        metavar="NATS",
+        panel=_KEPT,
+    )
+    most_passes: int = setting(
+        default_of(EdgeScoreSettings, "most_passes"),
+        "With --method acdc, how many forward passes each threshold may take, one for each edge it "
+        "begins with; more are refused.",
+        least=1,
+        metavar="N",
+    )
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.method not in any_method_names():
             return  # Read from a file, of another package's method.
-        chooses = self.recipe.chooses
-        if self.chooses_edges:
-            for name in OF_PATHS:
-                self._check_unused(name, getattr(self, name), default_of(DiscoveryConfig, name))
-        if chooses and self.keep is None:
+        check_used(self)
+        if self.recipe.chooses and self.keep is None:
             otherwise = "" if self.chooses_edges else "; or give method 'app', by a threshold"
             raise SettingError(
                 f"method {self.method!r} needs keep, the percentage that is to be kept{otherwise}"
             )
-        for name in OF_THRESHOLDS if chooses else OF_A_CHOICE:
-            self._check_unused(name, getattr(self, name), default_of(DiscoveryConfig, name))
-        if chooses:
-            for name, value in vars(self.selection).items():
-                if name != "min_effect" or self.chooses_edges:
-                    self._check_unused(name, value, default_of(SelectionRule, name))
-        else:
+        if not self.recipe.chooses:
             object.__setattr__(self, "keep", None)
-
-    def _check_unused(self, name: str, value: Any, usual: Any) -> None:
-        if value is not None and value != usual:
-            where, others = "", "method in-context"
-            if self.chooses_edges:
-                where, others = " with mlps 'nodes'", "mlps 'path'"
-            elif self.recipe.chooses:
-                others = "method app or path-patching"
-            raise SettingError(
-                f"method {self.method!r}{where} has no use for {name} (got {in_words(value)}): "
-                f"leave it out, or give {others}"
-            )
 
     def with_method(self, method: str) -> DiscoveryConfig:
         """The same question by another method, without what that has no use for.
@@ -238,7 +239,7 @@ class DiscoveryConfig(Checked):
             names = OF_THRESHOLDS if self.keep else (*OF_THRESHOLDS, "keep")
         else:
             unused, names = {}, OF_A_CHOICE
-        usual = {name: default_of(DiscoveryConfig, name) for name in names}
+        usual = {name: default_of(DiscoveryConfig, name) for name in (*names, *OF_ACDC)}
         return replace(self, method=method, **unused, **usual)
 
     @property
@@ -252,6 +253,16 @@ class DiscoveryConfig(Checked):
         return self.mlps == "nodes"
 
     @property
+    def removes_edges(self) -> bool:
+        """Whether edges are removed by ACDC."""
+        return self.chooses_edges and self.method == ACDC.name
+
+    @property
+    def starts_pruned(self) -> bool:
+        """Whether it begins with the heads that pruning leaves."""
+        return self.removes_edges and self.start == "pruned"
+
+    @property
     def search_name(self) -> str:
         """The method's own search, or that of the settings."""
         return self.recipe.search or self.search
@@ -259,6 +270,8 @@ class DiscoveryConfig(Checked):
     @property
     def scorers(self) -> tuple[str, ...]:
         """The scores that the method prunes by."""
+        if self.chooses_edges and not self.starts_pruned:
+            return ()
         own = self.recipe.scorers
         return (method_of(self.prune_by).scorers or ()) if own is None else own
 
@@ -283,17 +296,3 @@ class DiscoveryConfig(Checked):
     def search_settings(self) -> SearchSettings:
         """What searches need to know."""
         return SearchSettings(self.verify, self.n_sampled_paths, self.n_edges, self.seed)
-
-
-def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:
-    """A config of the settings that were given; without `keep` (None) the method is app.
-
-    Raises:
-        SettingError: A setting is unknown or out of range, or the method has no use for it.
-
-    >>> read_settings({"keep": None}).method
-    'app'
-    """
-    checked_names(DiscoveryConfig, given)
-    without = given.get("keep", ...) is None and given.get("mlps") != "nodes"
-    return DiscoveryConfig(**{"method": "app" if without else usual_method, **given})

@@ -10,13 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.circuit import Circuit, circuit_of_edges
-from circuits.components import Connection
+from circuits.components import Connection, Head
+from circuits.discovery.acdc import proposals
 from circuits.discovery.methods import IN_CONTEXT
 from circuits.discovery.session import Session
 from circuits.edge_scores import EDGE_SCORERS, EdgeScoreSettings
 from circuits.edge_search import (
     EdgeChooser,
     PromptsInTurn,
+    Proposal,
     ranked_in_context,
     with_held_out,
 )
@@ -59,25 +61,39 @@ class ChosenEdges:
         }
 
 
-def choose_edges(session: Session, meter: CostMeter) -> ChosenEdges:
-    """Rank edges on the prompts of the search, choose on others, and report on third ones."""
+def choose_edges(
+    session: Session, meter: CostMeter, heads: frozenset[Head] | None = None
+) -> ChosenEdges:
+    """Propose edges on the prompts of the search, choose on others, and report on third ones.
+
+    `heads` are those that pruning left, where it did.
+    """
     config = session.config
     assert config.keep is not None
     model, metric = session.model, session.metric
     search = EdgeEvaluator(model, session.pairs, metric, session.activations)
     validation, held_out = (EdgeEvaluator(model, some, metric) for some in session.other_pairs)
     with meter.stage("ranking") as part:
-        rankings = rank(session, search.runs, part)
+        proposed = _proposed(session, search, heads, part)
     chooser = EdgeChooser(config.keep, search, validation)
     with meter.stage("validation") as progress:
         along, thinning, last = progress.parts(0.4, 0.3, 0.3)
-        for (name, ranking), part in along.each(list(rankings.items())):
-            chooser.along(name, ranking, part)
-        chooser.thin(thinning)
+        for proposal, part in along.each(proposed):
+            chooser.consider(proposal, part)
+        if config.divergence_threshold is None:
+            chooser.thin(thinning)
         circuit, worth = _measured(chooser, last)
     with meter.stage("evaluation") as part:
         sizes = with_held_out(chooser, held_out, part)
     return ChosenEdges(circuit, sizes, chooser.rankings, worth)
+
+
+def _proposed(
+    session: Session, search: EdgeEvaluator, heads: frozenset[Head] | None, progress: Progress
+) -> list[Proposal]:
+    if session.config.removes_edges:
+        return proposals(session, search, heads, progress)
+    return [Proposal(*ranked) for ranked in rank(session, search.runs, progress).items()]
 
 
 def _measured(

@@ -56,6 +56,14 @@ MERGED_FLAP = Method(
     ("flap", "contrastive-flap"),
     False,
 )
+ACDC = Method(
+    "acdc",
+    "edges removed where the output hardly changes (ACDC, arXiv 2304.14997)",
+    None,
+    patches=False,
+    chooses=True,
+)
+"""A method where MLPs and the embedding are nodes."""
 
 
 def _flaw(entry: Any) -> str | None:
@@ -87,7 +95,7 @@ def pruning_names() -> tuple[str, ...]:
 
 def edge_method_names() -> tuple[str, ...]:
     """The methods that choose edges, where MLPs and the embedding are nodes."""
-    return (IN_CONTEXT.name, *EDGE_SCORERS.names())
+    return (IN_CONTEXT.name, ACDC.name, *EDGE_SCORERS.names())
 
 
 def edge_method_of(name: str) -> Method:
@@ -97,6 +105,8 @@ def edge_method_of(name: str) -> Method:
             f"{unknown_name('method', name, edge_method_names())}; these are the methods with "
             "mlps 'nodes'"
         )
+    if name == ACDC.name:
+        return ACDC
     if name == IN_CONTEXT.name:
         description = "choose edges for the company they keep, or by EAP-IG where that does better"
     else:
@@ -114,9 +124,9 @@ def method_of(name: str) -> Method:
     if name in METHODS:
         return METHODS.get(name)
     if name not in SCORERS:
-        if name in EDGE_SCORERS:
+        if name in edge_method_names():
             raise SettingError(
-                f"method {name!r} scores edges among MLPs and heads: it needs mlps 'nodes' "
+                f"method {name!r} chooses edges among MLPs and heads: it needs mlps 'nodes' "
                 "(--mlps nodes)"
             )
         raise SettingError(unknown_name("method", name, method_names()))

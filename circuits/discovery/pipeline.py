@@ -38,7 +38,8 @@ def stages_of(config: DiscoveryConfig) -> tuple[str, ...]:
     ('behaviour', 'means', 'pruning', 'validation', 'patching', 'evaluation')
     """
     if config.chooses_edges:
-        return ("behaviour", "ranking", "validation", "evaluation")
+        pruning = ("means", "pruning") if config.starts_pruned else ()
+        return ("behaviour", *pruning, "ranking", "validation", "evaluation")
     before, behind = STAGES[:3], STAGES[3:]
     return (*before, "validation", *behind) if config.recipe.chooses else STAGES
 
@@ -85,11 +86,12 @@ class Pipeline:
                 f"{self.behaviour.weakness}"
             )
             warnings.warn(message, WeakTaskWarning, stacklevel=4)
-        if session.config.chooses_edges:
+        prunes_first = session.config.starts_pruned
+        if session.config.chooses_edges and not prunes_first:
             return
         with self.meter.stage("means") as part:
             self._evaluator = session.evaluator(part)
-        if not session.config.recipe.chooses:
+        if prunes_first or not session.config.recipe.chooses:
             with self.meter.stage("pruning") as part:
                 self.prunings, self.scores = prune_heads(session, self.evaluator, part)
 
@@ -143,13 +145,13 @@ class Pipeline:
 
     def _chosen_edges(self, rule: SelectionRule) -> Discovery:
         """The smallest circuit of edges that keeps enough, and what it keeps elsewhere."""
-        chosen = choose_edges(self.session, self.meter)
+        chosen = choose_edges(self.session, self.meter, merged_candidates(self.prunings))
         held_out = chosen.sizes.point.held_out
         assert held_out is not None
         found = self.discovery(rule, Grown(chosen.circuit, None), held_out.value)
         return replace(
             found,
-            scores=chosen.of_heads,
+            scores={**found.scores, **chosen.of_heads},
             sizes=chosen.sizes,
             rankings=chosen.rankings,
             edge_worth=chosen.worth,

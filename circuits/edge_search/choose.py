@@ -37,6 +37,30 @@ Edges = Bool[Tensor, "receiver sender"]
 
 
 @dataclass(frozen=True, eq=False)
+class Proposal:
+    """A ranking of edges, of which circuits are proposed.
+
+    Attributes:
+        name: What it is called.
+        ranking: Of every edge, the best highest.
+        n: How many of the best edges are the one circuit that is proposed; None: any number may be.
+
+    >>> Proposal("invented", scored, n=30).edges.shape
+    torch.Size([40, 16])
+    """
+
+    name: str
+    ranking: EdgeValues
+    n: int | None = None
+
+    @property
+    def edges(self) -> Bool[Tensor, "receiver sender"]:
+        """The circuit that is proposed; all edges where any number may be."""
+        n = self.ranking.graph.n_edges if self.n is None else self.n
+        return chosen_edges(self.ranking, n)
+
+
+@dataclass(frozen=True, eq=False)
 class EdgeChooser:
     """Circuits that were tried, and where.
 
@@ -66,6 +90,14 @@ class EdgeChooser:
         """All circuits that were tried, and the one that is chosen."""
         curve = SizeCurve.of(list(self._tried.values()), self.keep)
         return replace(curve, n_validation=len(self.validation.pairs))
+
+    def consider(self, proposal: Proposal, progress: Progress = SILENT) -> None:
+        """Try the circuit that is proposed, or look `along` the ranking for one."""
+        if proposal.n is None:
+            self.along(proposal.name, proposal.ranking, progress)
+            return
+        self.rankings[proposal.name] = proposal.ranking
+        self._try(proposal.name, proposal.n)
 
     def along(self, name: str, ranking: EdgeValues, progress: Progress = SILENT) -> None:
         """Look for the smallest circuit of a ranking, as if more edges always kept more.
@@ -152,6 +184,8 @@ def chosen_edges(ranking: EdgeValues, n: int) -> Bool[Tensor, "receiver sender"]
     >>> int(chosen_edges(scored, 10).sum()) <= 10
     True
     """
+    if n == 0:
+        return torch.zeros(ranking.values.shape[:2], dtype=torch.bool)
     return without_dead_ends(ranking.graph, top_edges(ranking, n))
 
 

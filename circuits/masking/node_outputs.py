@@ -50,6 +50,7 @@ class NodeOutputs:
         change: How much more it gives on the clean ones.
         layers: The corrupted run's streams, layer by layer.
         final: Its final residual stream.
+        clean_final: That of the clean run.
 
     >>> outputs = NodeOutputs.of(activations.batches[0].paired)
     >>> outputs.change.shape  # of the embedding, and of four heads and an MLP in each of 3 layers
@@ -62,6 +63,7 @@ class NodeOutputs:
     change: Float[Tensor, "sender token d_model"]
     layers: tuple[LayerStreams, ...]
     final: Stream
+    clean_final: Stream
 
     @classmethod
     def of(cls, paired: PairedActivations) -> NodeOutputs:
@@ -70,6 +72,7 @@ class NodeOutputs:
         with torch.no_grad():
             resid = tokens.pack(model.embed(paired.pairs.corrupted))
             clean_resid = tokens.pack(paired.clean[0].resid_pre)
+            clean_final = clean_resid
             given, clean_given, streams = [resid[None]], [clean_resid[None]], []
             for index, layer in enumerate(model.layers):
                 record = paired.clean[index]
@@ -78,15 +81,21 @@ class NodeOutputs:
                 given += own.given
                 clean_given += clean.given
                 streams.append(LayerStreams(own.resid_pre, own.read_by_mlp, own.projected))
-                resid = own.resid_post
+                resid, clean_final = own.resid_post, clean.resid_post
             corrupted = torch.cat(given)
             change = torch.cat(clean_given).sub_(corrupted)
-        return cls(paired, tokens, corrupted, change, tuple(streams), resid)
+        return cls(paired, tokens, corrupted, change, tuple(streams), resid, clean_final)
 
     @cached_property
     def graph(self) -> ModelGraph:
         """The nodes and edges: MLPs and the embedding are nodes."""
         return self.paired.model.graph("nodes")
+
+    @cached_property
+    def clean_logits(self) -> Float[Tensor, "prompt vocab"]:
+        """The logits of the clean run where the answers are read."""
+        with torch.no_grad():
+            return self.paired.model.unembed(self.tokens.ends(self.clean_final))
 
 
 class _Layer:

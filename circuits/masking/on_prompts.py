@@ -92,22 +92,56 @@ class MaskedRuns:
             NonFiniteError: The metric of a prompt is NaN or infinite.
 
         """
+        return self._of_circuits("metric", weights, progress, like)
 
+    def divergences(
+        self,
+        weights: Float[Tensor, "circuit receiver sender"],
+        progress: Progress = SILENT,
+        like: Float[Tensor, "receiver sender"] | None = None,
+    ) -> Float[Tensor, "circuit prompt"]:
+        """How far each prompt's next-token distribution is from the whole model's, in nats.
+
+        By `kl_divergence`, where the answer is read. Arguments, and what is raised, as of
+        `metrics`.
+        """
+        return self._of_circuits("divergence", weights, progress, like)
+
+    def _of_circuits(
+        self,
+        figure: Literal["metric", "divergence"],
+        weights: Float[Tensor, "circuit receiver sender"],
+        progress: Progress,
+        like: Float[Tensor, "receiver sender"] | None,
+    ) -> Float[Tensor, "circuit prompt"]:
         def run(outputs: NodeOutputs, part: Progress) -> Float[Tensor, "circuit prompt"]:
-            base = None if like is None else WeightedEdges(outputs, like)
+            base = None if like is None else self._base(outputs, like)
 
             def in_parts(size: int) -> Float[Tensor, "circuit prompt"]:
-                parts = weights.split(size)
-                found = [WeightedEdges(outputs, some, like=base).metric.cpu() for some in parts]
-                return torch.cat(found)
+                runs = (WeightedEdges(outputs, some, like=base) for some in weights.split(size))
+                return torch.cat([getattr(run, figure).cpu() for run in runs])
 
             return _CIRCUITS.run(self._circuits_together(outputs, weights), in_parts)
 
         found = self.of_all(run, progress)
         pairs = readable(self.activations.model.bridge, self.activations.pairs)
         tokens = [pairs.clean, pairs.corrupted]
-        check_finite(self.activations.model.bridge, "the metric of a circuit", found, tokens)
+        check_finite(self.activations.model.bridge, f"the {figure} of a circuit", found, tokens)
         return found
+
+    def _base(self, outputs: NodeOutputs, like: Float[Tensor, "receiver sender"]) -> WeightedEdges:
+        """The run that others are like: the last one is kept, as they are often like the same."""
+        known = self._bases.get(outputs)
+        if known is None or not known.weights.equal(like):
+            known = WeightedEdges(outputs, like)
+            is_kept = outputs in self._kept.values()
+            if is_kept and 3 * self._bytes_of_all <= self.memory_bytes:
+                self._bases[outputs] = known
+        return known
+
+    @cached_property
+    def _bases(self) -> dict[NodeOutputs, WeightedEdges]:
+        return {}
 
     def slopes(
         self,

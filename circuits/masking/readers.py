@@ -161,8 +161,12 @@ class Logits(Reader):
 
     def read(self, streams: Sums) -> Float[Tensor, "*circuit prompt"]:
         run = self.outputs.paired
+        return run.metric(self.logits(streams), run.pairs)
+
+    def logits(self, streams: Sums) -> Float[Tensor, "*circuit prompt vocab"]:
+        """What is behind the metric."""
         final = self.outputs.tokens.ends(streams[..., 0, :, :])
-        return run.metric(run.model.unembed(final), run.pairs)
+        return self.outputs.paired.model.unembed(final)
 
 
 def readers_of(outputs: NodeOutputs, used: Bool[Tensor, " sender"]) -> Iterator[Reader]:

@@ -11,12 +11,13 @@ from einops import einsum, rearrange, reduce
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.components import Node
+from circuits.components import HEAD_INPUTS, Head, Node, Receiver
 from circuits.errors import MismatchError
 from circuits.masking.mixing import Changes, Part, Weights
 from circuits.masking.node_outputs import NodeOutputs
 from circuits.masking.readers import Reader, readers_of
 from circuits.masking.upward import Upward
+from circuits.metrics import kl_divergence
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,6 +76,11 @@ class WeightedEdges:
         whole = self.__dict__.get("upward")
         return (self.upward_of_used if whole is None else whole).metric
 
+    @property
+    def divergence(self) -> Float[Tensor, "*circuit prompt"]:
+        """Of each prompt's next-token distribution from that of the clean run (`kl_divergence`)."""
+        return kl_divergence(self.upward_of_used.logits, self.outputs.clean_logits)
+
     @cached_property
     def gradients(self) -> Float[Tensor, "prompt receiver sender"]:
         """Of each prompt's metric by the weight of each edge; 0 into what no edge leads on from.
@@ -105,21 +111,41 @@ class WeightedEdges:
     @cached_property
     def upward(self) -> Upward:
         """The run, which holds what every sender gives."""
-        return self._holding(range(len(self.outputs.graph.senders)))
+        return self._holding(range(len(self.outputs.graph.senders)), self._read_from(0))
 
     @cached_property
     def upward_of_used(self) -> Upward:
-        """The run, which holds what the senders give that anything reads."""
-        return self._holding(self._used.nonzero()[:, 0].tolist())
+        """The run, which holds what the senders give that is read by what is run."""
+        return self._holding(self._used.nonzero()[:, 0].tolist(), self._used)
 
-    def _holding(self, senders: Iterable[int]) -> Upward:
+    def _holding(self, senders: Iterable[int], used: Bool[Tensor, " sender"]) -> Upward:
         like = None if self.like is None else self.like.upward_of_used
-        readers = tuple(readers_of(self.outputs, self._used))
+        readers = tuple(readers_of(self.outputs, used))
         return Upward(self.outputs, self.weights, self.embedded, readers, tuple(senders), like)
 
-    @property
+    @cached_property
     def _used(self) -> Bool[Tensor, " sender"]:
-        return self.weights.ne(0).flatten(0, -2).any(0)
+        used = self._read_from(0)
+        if self.like is None:
+            return used
+        above, known = self._read_from(self._first_unlike), self.like._used
+        # What the other run has not must be run from below.
+        return above if bool((known | ~above).all()) else used
+
+    def _read_from(self, row: int) -> Bool[Tensor, " sender"]:
+        return self.weights[..., row:, :].ne(0).flatten(0, -2).any(0)
+
+    @property
+    def _first_unlike(self) -> int:
+        """The first row of the receivers that read together with one that reads otherwise."""
+        assert self.like is not None
+        graph = self.outputs.graph
+        differs = self.weights.ne(self.like.weights).any(-1)
+        differs = differs.reshape(-1, len(graph.receivers)).any(0).nonzero()
+        first = graph.receivers[int(differs[0]) if len(differs) else -1]
+        if first.head is None:
+            return graph.row(first)
+        return graph.row(Receiver(Head(first.head.layer, 0), HEAD_INPUTS[0]))
 
 
 class _Backward:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from circuits.masking.mixing import Changes, Mixing, Part, Sums, Weights
 from circuits.masking.node_outputs import NodeOutputs
-from circuits.masking.readers import Reader
+from circuits.masking.readers import Logits, Reader
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +44,14 @@ class Upward:
             logits = self.readers[-1]
             return self.read(logits, self.sums(logits, self.changes))
 
+    @property
+    def logits(self) -> Float[Tensor, "*circuit prompt vocab"]:
+        """Where the answers are read."""
+        with torch.no_grad():
+            last = self.readers[-1]
+            assert isinstance(last, Logits)
+            return last.logits(self.streams(last, self.sums(last, self.changes)))
+
     @cached_property
     def changes(self) -> Changes:
         """How much more each sender gives than on the corrupted prompts; 0 where it is not read."""
@@ -54,7 +62,8 @@ class Upward:
             return changes
         if 0 in self._places:
             changes[..., 0, :, :] = self.embedded * clean[0]
-        is_clean, is_like = self.embedded == 1, self.like is not None
+        # Of a run that is like another, readers are left out that may not read the clean run.
+        is_clean, is_like = self.embedded == 1 and self.like is None, self.like is not None
         with torch.no_grad():
             for reader in self.readers[:-1]:
                 is_clean = is_clean and self._reads_all(reader)
@@ -113,8 +122,14 @@ class Upward:
 
     def read(self, reader: Reader, sums: Sequence[Sums]) -> Tensor:
         """What a reader makes of what the parts give it."""
+        return reader.read(self.streams(reader, sums))
+
+    def streams(
+        self, reader: Reader, sums: Sequence[Sums]
+    ) -> Float[Tensor, "*circuit each token d_model"]:
+        """What each receiver of a reader reads."""
         streams = self._mixing.streams(reader.base, self.parts(reader), sums)
-        return reader.read(self.for_each(reader, streams))
+        return self.for_each(reader, streams)
 
     def for_each(self, reader: Reader, sums: Float[Tensor, "... token d_model"]) -> Sums:
         """One row for each receiver of each circuit, also where all of them have the same."""

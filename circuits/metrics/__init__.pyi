@@ -1,4 +1,5 @@
 from .answers import accuracy, logit_diff, prob_diff, top_1
+from .divergence import kl_divergence
 from .registry import METRICS, Metric, get_metric, metric_name
 
 __all__ = [
@@ -6,6 +7,7 @@ __all__ = [
     "Metric",
     "accuracy",
     "get_metric",
+    "kl_divergence",
     "logit_diff",
     "metric_name",
     "prob_diff",

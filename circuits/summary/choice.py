@@ -21,18 +21,12 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
     """What the circuit keeps on each set of prompts, and why it is the one."""
     config, point = found.config, sizes.point
     held_out = "not run" if point.held_out is None else f"{point.held_out:.1f}%"
-    n, spare = len(sizes.points), point.spare * sizes.margin
-    reason = (
-        f"the smallest of {n} circuits that keeps {sizes.keep:g}%"
-        if sizes.reaches
-        else f"none of {n} circuits keeps {sizes.keep:g}%: the one that keeps most"
-    )
     told = {
         "performance": f"{held_out} of {_whole(found)} on {sizes.n_held_out} prompts that neither "
         "search nor choice has seen",
         "elsewhere": f"{point.search:.1f}% on {config.n_prompts} prompts of the search, "
         f"{point.validation:.1f}% on {sizes.n_validation} others that the size was chosen by",
-        "chosen": f"{reason} of these, with {spare:.1f} standard errors to spare",
+        "chosen": _reason(found, sizes),
     }
     if sizes.margin == HALF_SURE:
         told["less sure"] = (
@@ -45,6 +39,19 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
     if found.config.chooses_edges:
         return told | _worth_of_edges(found.edge_worth)
     return told | (_worth(found.contributions) if found.contributions else {})
+
+
+def _reason(found: Discovery, sizes: SizeCurve) -> str:
+    """Why the circuit is the one."""
+    if (threshold := found.config.divergence_threshold) is not None:
+        return f"what ACDC leaves at a threshold of {threshold:g} nats, whatever it keeps"
+    n, spare = len(sizes.points), sizes.point.spare * sizes.margin
+    reason = (
+        f"the smallest of {n} circuits that keeps {sizes.keep:g}%"
+        if sizes.reaches
+        else f"none of {n} circuits keeps {sizes.keep:g}%: the one that keeps most"
+    )
+    return f"{reason} of these, with {spare:.1f} standard errors to spare"
 
 
 def _whole(found: Discovery) -> str:

@@ -15,9 +15,10 @@ from circuits.ablation import MeanOutputs, ablated_metric
 from circuits.behaviour import WeakTaskWarning
 from circuits.components import HEAD_INPUTS, Node, all_heads
 from circuits.discover import run_discovery
-from circuits.discovery.config import OF_A_CHOICE, DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.methods import method_names
 from circuits.discovery.pipeline import STAGES
+from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC
 from circuits.errors import NoEffectError, SettingError, TaskError
 from circuits.forward import Activations, LayeredModel
 from circuits.metrics import logit_diff
@@ -331,7 +332,7 @@ def test_every_setting_reaches_the_config(toy) -> None:
         "n_sampled_paths": 3,
     }
     every = {one.name for one in fields(DiscoveryConfig)}
-    assert settings.keys() == every - {*OF_A_CHOICE, "mlps"}
+    assert settings.keys() == every - {*OF_A_CHOICE, *OF_ACDC, "mlps"}
     found = discover_circuit(*toy, **settings)
     assert found.config == DiscoveryConfig(**settings)
     assert len(found.circuit) == 3

@@ -12,7 +12,7 @@ from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.cli.worker_options import Executor, WorkerCount
-from circuits.discovery.config import OF_A_CHOICE
+from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC
 
 PANEL = "Which heads and paths are kept"
 Thresholds = Annotated[
@@ -41,7 +41,7 @@ Keep = Annotated[
 ]
 
 
-@takes_search_options("threshold", "min_effect", *OF_A_CHOICE, method="app")
+@takes_search_options("threshold", "min_effect", *OF_A_CHOICE, *OF_ACDC, method="app")
 def grid(
     task: TaskName,
     *,

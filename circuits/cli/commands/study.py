@@ -13,7 +13,7 @@ from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.cli.worker_options import Executor, WorkerCount
-from circuits.discovery.config import OF_A_CHOICE
+from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC
 
 TrialCount = Annotated[
     int, typer.Option("--trials", metavar="N", help="Combinations of settings to try.")
@@ -28,6 +28,7 @@ TrialCount = Annotated[
     "score_share",
     "full_curve",
     *OF_A_CHOICE,
+    *OF_ACDC,
     method="app",
 )
 def study(

@@ -28,20 +28,28 @@ def weighted_metric_by_hand(
     """Each node runs by itself, on a stream that is put together for each of its receivers."""
     return torch.cat(
         [
-            _Prompt(bridge, pairs[row : row + 1], graph, weights).metric(metric)
+            OnePrompt(bridge, pairs[row : row + 1], graph, weights).metric(metric)
             for row in range(len(pairs))
         ]
     )
 
 
-class _Prompt:
+class OnePrompt:
+    """One pair of prompts, of which any weights can be run."""
+
     def __init__(self, bridge, pairs: PromptPairs, graph: ModelGraph, weights) -> None:
         self.bridge, self.pairs, self.graph, self.weights = bridge, pairs, graph, weights
         end = int(pairs.end) + 1
         self.clean, self.corrupted = pairs.clean[:, :end], pairs.corrupted[:, :end]
         self.z_names = [f"blocks.{layer}.attn.hook_z" for layer in range(graph.n_layers)]
+        self.corrupted_attention, self.corrupted_streams = {}, {}
         self.outside = {**self.embedding(self.corrupted), **self.own_run()}
         self.inside = self.embedding(self.clean)
+
+    def with_weights(self, weights: Float[Tensor, "receiver sender"]) -> OnePrompt:
+        """The same before any run, with other weights."""
+        self.weights, self.inside = weights, self.embedding(self.clean)
+        return self
 
     def embedding(self, tokens: Tensor) -> dict:
         return {Embedding(): self.bridge(tokens, stop_at_layer=0)}
@@ -52,7 +60,8 @@ class _Prompt:
         recorded = run(self.bridge, self.corrupted, self.z_names)
         for layer, name in enumerate(self.z_names):
             heads = {Head(layer, h): recorded[name][:, :, h] for h in range(self.graph.n_heads)}
-            attended = resid + self.attention(layer, heads)
+            self.corrupted_attention[layer] = self.attention(layer, heads)
+            attended = resid + self.corrupted_attention[layer]
             read = resid if self.graph.parallel_mlp else attended
             found |= {**heads, MLP(layer): self.mlp(layer, read)}
             resid = attended + found[MLP(layer)]
@@ -61,7 +70,7 @@ class _Prompt:
     def block(self, layer: int, resid: Stream, names: list[str], replace: dict) -> dict:
         """A run in which the stream in front of a layer is as given."""
         replace = {f"blocks.{layer}.hook_resid_pre": resid, **replace}
-        return run(self.bridge, self.clean, names, replace)
+        return run(self.bridge, self.clean, names, replace, stop_at_layer=layer + 1)
 
     def attention(self, layer: int, heads: dict) -> Stream:
         """What some heads' z, all of a layer's, add to the stream, through any norm behind."""
@@ -86,7 +95,14 @@ class _Prompt:
 
     def stream(self, receiver: Receiver) -> Stream:
         """Every sender gives w times its present, 1 - w times its corrupted output."""
-        row = self.weights[self.graph.row(receiver)]
+        row, below = self.weights[self.graph.row(receiver)], self.graph.below(receiver).stop
+        if row.any():
+            return self.mixed(receiver, row)
+        if below not in self.corrupted_streams:
+            self.corrupted_streams[below] = self.mixed(receiver, row)
+        return self.corrupted_streams[below]
+
+    def mixed(self, receiver: Receiver, row: Float[Tensor, " sender"]) -> Stream:
         mixed = {}
         for sender in self.graph.senders_below(receiver):
             weight = row[self.graph.column(sender)]
@@ -95,13 +111,25 @@ class _Prompt:
         total = mixed.pop(Embedding())
         for layer in sorted({sender.layer for sender in mixed}):
             heads = {s: v for s, v in mixed.items() if isinstance(s, Head) and s.layer == layer}
-            total = total + self.attention(layer, heads) + mixed.get(MLP(layer), 0)
+            is_corrupted = not any(row[self.graph.column(head)] for head in heads)
+            attended = (
+                self.corrupted_attention[layer] if is_corrupted else self.attention(layer, heads)
+            )
+            total = total + attended + mixed.get(MLP(layer), 0)
         return total
 
+    def is_read(self, node: Head | MLP) -> bool:
+        return bool(self.weights[:, self.graph.column(node)].any())
+
     def metric(self, metric: Metric) -> Float[Tensor, " prompt"]:
+        return metric(self.logits(), self.pairs)
+
+    def logits(self) -> Float[Tensor, "prompt vocab"]:
+        """Where the answer is read."""
         for layer, name in enumerate(self.z_names):
             found = {}
-            for head in (Head(layer, h) for h in range(self.graph.n_heads)):
+            heads = (Head(layer, h) for h in range(self.graph.n_heads))
+            for head in filter(self.is_read, heads):
                 inputs = {}
                 for part in HEAD_INPUTS:
                     receiver = Receiver(head, part)
@@ -110,11 +138,12 @@ class _Prompt:
                     inputs.setdefault(site, torch.zeros_like(own))[:, :, unit] = own[:, :, unit]
                 found[head] = run(self.bridge, self.clean, [name], inputs)[name][:, :, head.index]
             self.inside |= found
-            self.inside[MLP(layer)] = self.mlp(layer, self.stream(Receiver.mlp(layer)))
+            if self.is_read(MLP(layer)):
+                self.inside[MLP(layer)] = self.mlp(layer, self.stream(Receiver.mlp(layer)))
         final = {
             f"blocks.{self.graph.n_layers - 1}.hook_resid_post": self.stream(Receiver.logits())
         }
         hooks = [(name, lambda value, hook, new=new: new) for name, new in final.items()]
         with torch.no_grad():
             logits = self.bridge.run_with_hooks(self.clean, fwd_hooks=hooks)
-        return metric(at_end(logits, self.pairs), self.pairs)
+        return at_end(logits, self.pairs)

@@ -8,6 +8,7 @@ import torch
 from circuits.errors import MismatchError
 from circuits.forward import Activations
 from circuits.masking import MaskedRuns, NodeOutputs, WeightedEdges
+from circuits.masking.upward import Upward
 from circuits.metrics import prob_diff
 from tests.circuits.conftest import shared_model
 from tests.circuits.prompts import ragged_pairs
@@ -76,3 +77,34 @@ def test_the_whole_and_nothing_are_the_two_prompts() -> None:
 def test_other_weights_are_refused() -> None:
     with pytest.raises(MismatchError, match="weights of a model"):
         runs_on().metrics(torch.ones(1, 3, 3))
+
+
+def test_divergences_are_those_of_the_distributions() -> None:
+    runs = runs_on()
+    bridge = runs.activations.model.bridge
+    with torch.no_grad():
+        ends = [
+            bridge(tokens)[torch.arange(len(PAIRS)), PAIRS.end].double().softmax(-1)
+            for tokens in (PAIRS.clean, PAIRS.corrupted)
+        ]
+    expected = (ends[0] * (ends[0] / ends[1]).log()).sum(-1).float()
+    found = runs.divergences(torch.stack([0 * runs.every_edge, runs.every_edge]))
+    torch.testing.assert_close(found, torch.stack([expected, 0 * expected]), rtol=1e-4, atol=1e-6)
+    assert expected.min() > 0.01
+
+
+def test_a_run_that_others_are_like_is_run_once(monkeypatch) -> None:
+    runs, ran, real = runs_on(), [], Upward.read
+    like = weights_of(runs, 1)[0]
+    monkeypatch.setattr(Upward, "read", lambda run, *of: ran.append(run) or real(run, *of))
+    few = like.repeat(2, 1, 1)
+    few[0, -1, 3], few[1, -1, 5] = 0.0, 0.0
+    first = runs.metrics(few, like=like)
+    n_first = len(ran)
+    assert runs.metrics(few, like=like).equal(first)
+    # Nothing but the logits.
+    assert len(ran) == n_first + 1
+    other = 0.5 * like
+    torch.testing.assert_close(
+        runs.metrics(other[None], like=other), runs.metrics(other[None]), rtol=1e-4, atol=1e-6
+    )

@@ -196,3 +196,33 @@ def test_only_what_is_read_is_held() -> None:
     run = WeightedEdges(outputs, weights)
     assert run.upward_of_used.senders == (5,)
     torch.testing.assert_close(run.metric, run.upward.metric)
+
+
+@pytest.mark.parametrize("row", ["0.2.q", "m0", "1.0.k", "m1", "2.3.v", "m2", "logits"])
+@pytest.mark.parametrize("family", ["llama", "gpt-neox", "gemma3"])
+def test_what_is_like_another_from_any_receiver_on(family: str, row: str) -> None:
+    """Also where it reads what the other does not, or all where the other reads some."""
+    outputs = outputs_of(family, 3)
+    graph, everything = outputs.graph, every_edge(outputs)
+    first = graph.row(Receiver.parse(row))
+    some = drawn(outputs).round()
+    some[:, 4] = 0
+    fewer = some * (drawn(outputs, 1) > 0)
+    for base, above in ((some, everything), (some, fewer), (everything, some)):
+        weights = torch.cat([base[:first], above[first:]])
+        found = WeightedEdges(outputs, weights, like=WeightedEdges(outputs, base))
+        alone = WeightedEdges(outputs, weights)
+        torch.testing.assert_close(found.metric, alone.metric, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found.divergence, alone.divergence, rtol=1e-3, atol=1e-5)
+
+
+def test_gradients_of_a_run_that_is_like_another_are_its_own() -> None:
+    outputs = outputs_of("llama", 3)
+    base = drawn(outputs)
+    weights = base.clone()
+    weights[-1, 3:] *= 0.5
+    found = WeightedEdges(outputs, weights, like=WeightedEdges(outputs, base))
+    assert found.metric.isfinite().all()
+    torch.testing.assert_close(
+        found.gradients, WeightedEdges(outputs, weights).gradients, rtol=1e-4, atol=1e-5
+    )

@@ -61,7 +61,7 @@ def metric_gradient(bridge, pairs, name, metric):
     return kept["z"].grad, kept["z"].detach()
 
 
-def run(bridge, tokens, names, replace=None):
+def run(bridge, tokens, names, replace=None, stop_at_layer=None):
     kept = {}
     hooks = [(name, lambda value, hook, new=new: new) for name, new in (replace or {}).items()]
     hooks += [
@@ -69,5 +69,5 @@ def run(bridge, tokens, names, replace=None):
         for name in names
     ]
     with torch.no_grad():
-        bridge.run_with_hooks(tokens, fwd_hooks=hooks)
+        bridge.run_with_hooks(tokens, fwd_hooks=hooks, stop_at_layer=stop_at_layer)
     return kept
