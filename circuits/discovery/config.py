@@ -233,7 +233,7 @@ class DiscoveryConfig(Checked):
         >>> DiscoveryConfig(keep=90.0).with_method("path-patching").keep is None
         True
         """
-        if method_of(method).chooses:
+        if self.recipe_of(method).chooses:
             unused = {"selection": SelectionRule(min_effect=self.selection.min_effect)}
             names = OF_THRESHOLDS if self.keep else (*OF_THRESHOLDS, "keep")
         else:
@@ -244,7 +244,11 @@ class DiscoveryConfig(Checked):
     @property
     def recipe(self) -> Method:
         """What the method does."""
-        return (edge_method_of if self.chooses_edges else method_of)(self.method)
+        return self.recipe_of(self.method)
+
+    def recipe_of(self, method: str) -> Method:
+        """What a method does on the same graph. Raises SettingError for one that has none there."""
+        return (edge_method_of if self.chooses_edges else method_of)(method)
 
     @property
     def chooses_edges(self) -> bool:
@@ -273,6 +277,11 @@ class DiscoveryConfig(Checked):
     def patches_paths(self) -> bool:
         """Whether the method goes on to path patching; one that is unknown here may have."""
         return self.method not in any_method_names() or self.recipe.patches
+
+    @property
+    def finds_edges(self) -> bool:
+        """Whether the circuit has edges: paths that were patched, or edges that were chosen."""
+        return self.chooses_edges or self.patches_paths
 
     @property
     def score_settings(self) -> ScoreSettings:

@@ -190,6 +190,12 @@ def grid_rules(
 
 def check_search(config: DiscoveryConfig, keep: float) -> None:
     """Raise SettingError where there is nothing to search for."""
+    if config.chooses_edges:
+        raise SettingError(
+            "with mlps 'nodes' edges are chosen by what they keep, so there are no thresholds to "
+            "vary: discover with mlps 'nodes' and take other sizes of it (found.at(edges=...)), or "
+            "give mlps 'path' with method app or path-patching"
+        )
     if config.recipe.chooses:
         raise SettingError(
             f"method {config.method!r} takes the same circuit whatever the thresholds; use app or "
