@@ -306,3 +306,16 @@ def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") ->
     checked_names(DiscoveryConfig, given)
     without = given.get("keep", ...) is None and given.get("mlps") != "nodes"
     return DiscoveryConfig(**{"method": "app" if without else usual_method, **given})
+
+
+def check_has_thresholds(mlps: str | None) -> None:
+    """Raise SettingError for a search over thresholds where edges are chosen without any.
+
+    >>> check_has_thresholds("path")
+    """
+    if mlps == "nodes":
+        raise SettingError(
+            "with mlps 'nodes' edges are chosen by what they keep, so there are no thresholds to "
+            "vary: discover with mlps 'nodes' and take other sizes (found.at(edges=...)), or give "
+            "mlps 'path' with method app or path-patching"
+        )

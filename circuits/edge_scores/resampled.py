@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float
@@ -49,25 +48,19 @@ def top_edge_frequencies(
     20.0
     """
     check_prompts(scores)
-    worth_of(scores, by)
+    known = rearrange(worth_of(scores, by).isfinite(), "receiver sender -> (receiver sender)")
     if n < 1:
         raise SettingError(f"n must be at least 1 edge, got {n}")
     every = rearrange(scores.values, "receiver sender prompt -> (receiver sender) prompt")
-    known = every.isfinite().all(-1)
-    per_prompt = every[known].double().cpu()
-    draws = (bootstrap or Bootstrap()).draws(per_prompt.shape[1])
+    per_prompt = every.cpu()[known].double()
+    draws = torch.from_numpy((bootstrap or Bootstrap()).draws(per_prompt.shape[1]))
     counts = torch.zeros(len(per_prompt), dtype=torch.float64)
-    for some in _parts(draws, len(per_prompt)):
-        means = some @ per_prompt.T
-        counts += _best(means.abs() if by == "absolute" else means, n).sum(0)
+    for some in draws.split(max(1, _SCORES_TOGETHER // max(1, len(per_prompt)))):
+        sums = some.double() @ per_prompt.T
+        counts += _best(sums.abs() if by == "absolute" else sums, n).sum(0)
     shares = torch.full((len(every),), torch.nan)
-    shares[known.cpu()] = (counts / len(draws)).float()
+    shares[known] = (counts / len(draws)).float()
     return replace(scores, values=shares.reshape(scores.values.shape[:2]))
-
-
-def _parts(draws: Float[np.ndarray, "resample prompt"], n: int) -> list[Float[Tensor, "_ prompt"]]:
-    together = max(1, _SCORES_TOGETHER // max(1, n))
-    return list(torch.from_numpy(draws).split(together))
 
 
 def _best(worth: Float[Tensor, "resample edge"], n: int) -> Bool[Tensor, "resample edge"]:

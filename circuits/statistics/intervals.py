@@ -128,21 +128,21 @@ class Bootstrap:
         n_figures, n = values.shape
         if n < 2:
             return np.full(n_figures, np.nan), np.full(n_figures, np.nan)
-        shares = self.draws(n)
+        counts = self.draws(n)
         tail = (1 - self._expanded(n)) / 2
         parts = np.array_split(values, max(1, n_figures * self.n_resamples // _MEANS_TOGETHER))
-        ends = [np.quantile(part @ shares.T, (tail, 1 - tail), axis=1) for part in parts]
+        ends = [np.quantile(part @ counts.T / n, (tail, 1 - tail), axis=1) for part in parts]
         low, high = np.concatenate(ends, axis=1)
         return low, high
 
-    def draws(self, n: int) -> Float[np.ndarray, "resample prompt"]:
-        """What share of each resample every one of n prompts is.
+    def draws(self, n: int) -> Int[np.ndarray, "resample prompt"]:
+        """How often each of n prompts is in each resample.
 
         >>> Bootstrap(n_resamples=3).draws(4).sum(1).tolist()
-        [1.0, 1.0, 1.0]
+        [4, 4, 4]
         """
         draw = np.random.default_rng(self.seed)
-        return draw.multinomial(n, np.full(n, 1 / n), size=self.n_resamples) / n
+        return draw.multinomial(n, np.full(n, 1 / n), size=self.n_resamples)
 
     def _interval(
         self, prompts: list[Int[np.ndarray, " _"]], statistic: Figures

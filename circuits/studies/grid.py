@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from circuits.circuit import Circuit
-from circuits.discovery.config import DiscoveryConfig
+from circuits.discovery.config import DiscoveryConfig, check_has_thresholds
 from circuits.discovery.kept import Kept
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import GRID_FILE, RECORD
@@ -190,12 +190,7 @@ def grid_rules(
 
 def check_search(config: DiscoveryConfig, keep: float) -> None:
     """Raise SettingError where there is nothing to search for."""
-    if config.chooses_edges:
-        raise SettingError(
-            "with mlps 'nodes' edges are chosen by what they keep, so there are no thresholds to "
-            "vary: discover with mlps 'nodes' and take other sizes of it (found.at(edges=...)), or "
-            "give mlps 'path' with method app or path-patching"
-        )
+    check_has_thresholds(config.mlps)
     if config.recipe.chooses:
         raise SettingError(
             f"method {config.method!r} takes the same circuit whatever the thresholds; use app or "
