@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from circuits.discovery.config import DiscoveryConfig, read_settings
+from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.kept import Kept
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery

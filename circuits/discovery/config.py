@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
@@ -18,7 +17,7 @@ from circuits.graph import Mlps
 from circuits.metrics.registry import METRICS
 from circuits.patching.estimators import ESTIMATORS
 from circuits.pruning.rule import PruningRule
-from circuits.runtime.settings import Checked, checked_names, default_of, in_words, setting
+from circuits.runtime.settings import Checked, default_of, in_words, setting
 from circuits.runtime.sizes import LARGEST_SEED, MOST_PROMPTS, parse_bytes
 from circuits.scores.registry import SCORERS, Contrast, ScoreSettings
 from circuits.search.rules import SelectionRule
@@ -292,30 +291,3 @@ class DiscoveryConfig(Checked):
     def search_settings(self) -> SearchSettings:
         """What searches need to know."""
         return SearchSettings(self.verify, self.n_sampled_paths, self.n_edges, self.seed)
-
-
-def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:
-    """A config of the settings that were given; without `keep` (None) the method is app.
-
-    Raises:
-        SettingError: A setting is unknown or out of range, or the method has no use for it.
-
-    >>> read_settings({"keep": None}).method
-    'app'
-    """
-    checked_names(DiscoveryConfig, given)
-    without = given.get("keep", ...) is None and given.get("mlps") != "nodes"
-    return DiscoveryConfig(**{"method": "app" if without else usual_method, **given})
-
-
-def check_has_thresholds(mlps: str | None) -> None:
-    """Raise SettingError for a search over thresholds where edges are chosen without any.
-
-    >>> check_has_thresholds("path")
-    """
-    if mlps == "nodes":
-        raise SettingError(
-            "with mlps 'nodes' edges are chosen by what they keep, so there are no thresholds to "
-            "vary: discover with mlps 'nodes' and take other sizes (found.at(edges=...)), or give "
-            "mlps 'path' with method app or path-patching"
-        )

@@ -121,3 +121,16 @@ def method_of(name: str) -> Method:
             )
         raise SettingError(unknown_name("method", name, method_names()))
     return Method(name, f"prune by {name} alone", (name,), False)
+
+
+def check_has_thresholds(mlps: str | None) -> None:
+    """Raise SettingError for a search over thresholds where edges are chosen without any.
+
+    >>> check_has_thresholds("path")
+    """
+    if mlps == "nodes":
+        raise SettingError(
+            "with mlps 'nodes' edges are chosen by what they keep, so there are no thresholds to "
+            "vary: discover with mlps 'nodes' and take other sizes (found.at(edges=...)), or give "
+            "mlps 'path' with method app or path-patching"
+        )

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from circuits.discovery.config import DiscoveryConfig, read_settings
+from circuits.discovery.config import DiscoveryConfig
 from circuits.errors import SettingError, unknown_name
 from circuits.pruning.rule import PruningRule
-from circuits.runtime.settings import described
+from circuits.runtime.settings import checked_names, described
 from circuits.search.rules import SelectionRule
 
 _CONFIGS = (DiscoveryConfig, SelectionRule, PruningRule)
@@ -40,6 +40,20 @@ def checked_values(given: Mapping[str, Any]) -> dict[str, Any]:
             raise SettingError(f"{name} must be {_IN_WORDS[kind]}, got {value!r}")
         found[name] = kind(value)
     return found
+
+
+def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:
+    """A config of the settings that were given; without `keep` (None) the method is app.
+
+    Raises:
+        SettingError: A setting is unknown or out of range, or the method has no use for it.
+
+    >>> read_settings({"keep": None}).method
+    'app'
+    """
+    checked_names(DiscoveryConfig, given)
+    without = given.get("keep", ...) is None and given.get("mlps") != "nodes"
+    return DiscoveryConfig(**{"method": "app" if without else usual_method, **given})
 
 
 def config_of(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:

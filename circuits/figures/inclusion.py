@@ -10,7 +10,7 @@ from circuits.figures.style import Palette, Theme, message, palette_of, plain, s
 from circuits.statistics import Included, Inclusions
 from circuits.statistics.inclusion import Kind
 from circuits.studies import SeedRecord, SeedStudy
-from circuits.summary.inclusion import name_of_nodes
+from circuits.summary.agreement import name_of_nodes
 
 _ROW = 18
 """Pixels."""

@@ -11,7 +11,7 @@ from circuits.discovery.result import Discovery, Provenance
 from circuits.errors import TaskError
 from circuits.report.drawing import Drawing, drawings, named
 from circuits.report.saved_run import SavedRun
-from circuits.summary import certainty, choice, inclusion, settings
+from circuits.summary import agreement, certainty, choice, settings
 from circuits.summary import tables as summary
 from circuits.summary.size import counts
 from circuits.tasks import PromptPair, Task, get_task
@@ -88,9 +88,9 @@ class OverSeeds:
             return None
         agreed = run.seeds.consensus
         return cls(
-            kinds=inclusion.kinds(run.seeds),
-            parts=inclusion.parts(run.seeds),
-            consensus=None if agreed is None else inclusion.consensus(agreed),
+            kinds=agreement.kinds(run.seeds),
+            parts=agreement.parts(run.seeds),
+            consensus=None if agreed is None else agreement.consensus(agreed),
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 
@@ -42,15 +42,14 @@ def evaluate_consensus(
 ) -> Consensus:
     """Measure what many seeds agree on, on prompts that none of them has seen.
 
-    So are the circuits of several other shares, on the same prompts. None of them was chosen by
-    these, but whoever then takes the best of them does choose by them.
+    So are the circuits of several other shares. None was chosen by these prompts, but whoever then
+    takes the best of them does choose by them.
 
     Args:
         study: From `discover_seeds`.
         model: The model that it was made with.
         task: Its task.
-        least: Share of the seeds that parts of the circuit are in; that of the study's rule
-            without.
+        least: Share of the seeds that must have a part; that of the study's rule without.
         n_prompts: How many prompts; as many as a seed is reported on without. Of a task that has
             fewer others all are taken; where it has none, the consensus says why it is unmeasured.
         progress: Hears of the fraction done.
@@ -69,24 +68,28 @@ def evaluate_consensus(
     n = config.n_held_out_prompts if n_prompts is None else n_prompts
     if n < _FEWEST:
         raise SettingError(f"n_prompts must be at least {_FEWEST}, got {n}")
-    circuits = {least_count(share, n_seeds): study.consensus(share) for share in (*SHARES, least)}
-    some, layered = list(circuits.values()), LayeredModel.of(model)
+    every = {least_count(share, n_seeds): study.consensus(share) for share in (*SHARES, least)}
+    circuits, layered = dict(sorted(every.items())), LayeredModel.of(model)
+    n_measured, why = 0, None
+    kept: Sequence[Estimate | None] = [None] * len(circuits)
     try:
         sample = _unseen(study, layered, get_task(task), n)
-        kept, why = _kept(some, layered, sample, config, progress), None
+        kept = _kept(list(circuits.values()), layered, sample, config, progress)
+        n_measured = len(sample[0])
     except (TaskError, NoEffectError) as error:
-        sample, kept, why = None, [None] * len(some), str(error)
-    sizes = zip(circuits, some, kept, strict=True)
-    points = [ConsensusPoint(n, len(one.nodes), len(one.edges), part) for n, one, part in sizes]
-    return Consensus(
-        circuit=study.consensus(least),
-        least=least,
-        seeds=tuple(run.seed for run in study.runs),
-        points=tuple(sorted(points, key=lambda point: point.count)),
-        n_prompts=0 if sample is None else len(sample[0]),
-        unmeasured=why,
-        config=config,
-        provenance=study.found.provenance,
+        why = str(error)
+    seeds, source = tuple(run.seed for run in study.runs), study.found.provenance
+    points, found = _points(circuits, kept), study.consensus(least)
+    return Consensus(found, least, seeds, points, n_measured, why, config, source)
+
+
+def _points(
+    circuits: Mapping[int, Circuit], kept: Sequence[Estimate | None]
+) -> tuple[ConsensusPoint, ...]:
+    """The size of each circuit, by how many seeds agree on it, and what it keeps."""
+    return tuple(
+        ConsensusPoint(count, len(circuit.nodes), len(circuit.edges), part)
+        for (count, circuit), part in zip(circuits.items(), kept, strict=True)
     )
 
 

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter
 
 from circuits.circuit import Circuit
-from circuits.discovery.config import DiscoveryConfig, check_has_thresholds
+from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.kept import Kept
+from circuits.discovery.methods import check_has_thresholds
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import GRID_FILE, RECORD
 from circuits.discovery.result import Discovery

@@ -70,7 +70,7 @@ def discover_seeds(
         rule: What a head, node or edge is called by how many of the circuits have it.
         directory: Where each run is saved (`seed-0`, ...; what it is compared with in `against`
             below it) as soon as it is done. Runs that are there are not repeated.
-        workers: Who runs the seeds, each by itself; this process, one by one, without.
+        workers: Who runs the seeds; this process, one by one, without.
         progress: A `Progress`, or a function of the stage "seeds" and the fraction that is done.
         resume: Whether `directory` must hold a begun study of this model and these prompts.
         overwrite: Whether to replace what it holds of another task, model or prompts.
@@ -79,8 +79,7 @@ def discover_seeds(
         ResumeError, OverwriteError, BusyError: `directory` holds none, or another, or is in use.
         SettingError: A setting is not allowed, or workers have no directory.
 
-    Warns:
-        LuckySeedWarning: A figure of one seed is not what the other seeds let expect.
+    Warns LuckySeedWarning where a figure of one seed is not what the others let expect.
 
     >>> quick = DiscoveryConfig("attribution", n_prompts=4, n_mean_prompts=4)
     >>> study = discover_seeds(model, task, seeds=[3, 5], config=quick)

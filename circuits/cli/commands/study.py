@@ -13,7 +13,8 @@ from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.cli.worker_options import Executor, WorkerCount
-from circuits.discovery.config import OF_A_CHOICE, check_has_thresholds
+from circuits.discovery.config import OF_A_CHOICE
+from circuits.discovery.methods import check_has_thresholds
 
 TrialCount = Annotated[
     int, typer.Option("--trials", metavar="N", help="Combinations of settings to try.")

@@ -11,7 +11,7 @@ from circuits.cli.tables import basics as tables
 from circuits.cli.tables.discovery import method
 from circuits.statistics import Distribution
 from circuits.studies import SeedRecord, SeedStudy
-from circuits.summary import inclusion as summary
+from circuits.summary import agreement as summary
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _FORMS = {"performance": "{:.1f}%", "heads": "{:.1f}", "edges": "{:.1f}", "sparsity": "{:.1%}"}

@@ -106,7 +106,8 @@ def test_so_many_that_it_is_at_least_a_share() -> None:
 
 
 @pytest.mark.parametrize(
-    ("sets", "n_possible"), [([], 10), ([frozenset("ab")], 1), ([frozenset("a"), frozenset("b")], 1)]
+    ("sets", "n_possible"),
+    [([], 10), ([frozenset("ab")], 1), ([frozenset("a"), frozenset("b")], 1)],
 )
 def test_what_cannot_be_counted_is_refused(sets, n_possible: int) -> None:
     with pytest.raises(InputError, match="of parts that are possible; got"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 from math import ceil
 
 import pytest
@@ -105,7 +106,7 @@ class TestConsensus:
     def test_larger_shares_give_smaller_circuits_and_one_circuit_agrees_with_itself(self) -> None:
         every = [drawn(seed, 0.4) for seed in range(4)]
         found = [consensus_circuit(every, NODES, share / 4) for share in range(1, 5)]
-        for larger, smaller in zip(found, found[1:], strict=False):
+        for larger, smaller in pairwise(found):
             assert smaller.connections <= larger.connections
         whole = circuit_of_edges(NODES, every_edge(NODES))
         assert consensus_circuit([whole], NODES, 1) == whole
