@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
-from circuits.components import Connection, Head
+from circuits.components import Connection, Head, Node, parse_node
 
 
 def first_problem(error: ValidationError) -> str:
@@ -35,6 +35,12 @@ HeadName = Annotated[
     PlainSerializer(str),
 ]
 """A head; in JSON its name."""
+NodeName = Annotated[
+    Node,
+    BeforeValidator(lambda value: parse_node(value) if isinstance(value, str) else value),
+    PlainSerializer(str),
+]
+"""A head, an MLP or the embedding; in JSON its name."""
 EdgeName = Annotated[
     Connection,
     BeforeValidator(lambda value: Connection.parse(value) if isinstance(value, str) else value),

@@ -76,8 +76,10 @@ def configs() -> dict[str, type]:
     """Every class of settings by name."""
     from circuits import DiscoveryConfig, EvaluationConfig, PruningRule, SelectionRule
     from circuits.roles import RoleRule
+    from circuits.statistics import InclusionRule
 
-    every = (DiscoveryConfig, SelectionRule, PruningRule, EvaluationConfig, RoleRule)
+    discovery = DiscoveryConfig, SelectionRule, PruningRule
+    every = (*discovery, EvaluationConfig, InclusionRule, RoleRule)
     return {config.__name__: config for config in every}
 
 

@@ -119,7 +119,9 @@ def _defect(error: Exception, words: list[str]) -> str:
 
 
 def _uncapitalised(sentence: str) -> str:
-    return sentence[:1].lower() + sentence[1:]
+    # MLPs stay MLPs.
+    is_name = sentence[1:2].isupper()
+    return sentence if is_name else sentence[:1].lower() + sentence[1:]
 
 
 @contextmanager

@@ -62,12 +62,15 @@ _AROUND: tuple[tuple[str, Any, Any], ...] = (
 """What every search takes beside its settings: where the model is, and where results go."""
 
 
-def takes_search_options(*without: str, **usual: Any) -> Callable[[Command], Command]:
+def takes_search_options(
+    *without: str, beside: tuple[type, ...] = (), **usual: Any
+) -> Callable[[Command], Command]:
     """Give a command all options of a search `without` some; it gets their values as `given`.
 
-    `usual` has what the command takes, and others do not, where an option is not given.
+    `beside` are configs of the command's own. `usual` has what the command takes, and others do
+    not, where an option is not given.
     """
-    configs = DiscoveryConfig, SelectionRule, PruningRule
+    configs = *beside, DiscoveryConfig, SelectionRule, PruningRule
     settings = of_configs(*configs, without=without, usual=usual)
     return _with([*settings, *(_parameter(*one) for one in _AROUND)])
 

@@ -9,9 +9,9 @@ from circuits.discovery.methods import (
     ACDC,
     Method,
     any_method_names,
-    edge_method_of,
     method_of,
     pruning_names,
+    recipe_of,
 )
 from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC, OF_THRESHOLDS, check_used
 from circuits.edge_scores.registry import EdgeScoreSettings
@@ -183,13 +183,8 @@ class DiscoveryConfig(Checked):
         panel=_KEPT,
     )
     n_edges: int = setting(
-        100,
-        "With --search top-n, how many edges to keep.",
-        least=1,
-        metavar="N",
-        panel=_KEPT,
+        100, "With --search top-n, how many edges to keep.", least=1, metavar="N", panel=_KEPT
     )
-
     start: Start = setting(
         "all",
         "With --method acdc, the edges it begins with: all, or those among MLPs, the embedding and "
@@ -234,7 +229,7 @@ class DiscoveryConfig(Checked):
         >>> DiscoveryConfig(keep=90.0).with_method("path-patching").keep is None
         True
         """
-        if method_of(method).chooses:
+        if recipe_of(method, self.mlps).chooses:
             unused = {"selection": SelectionRule(min_effect=self.selection.min_effect)}
             names = OF_THRESHOLDS if self.keep else (*OF_THRESHOLDS, "keep")
         else:
@@ -245,7 +240,7 @@ class DiscoveryConfig(Checked):
     @property
     def recipe(self) -> Method:
         """What the method does."""
-        return (edge_method_of if self.chooses_edges else method_of)(self.method)
+        return recipe_of(self.method, self.mlps)
 
     @property
     def chooses_edges(self) -> bool:
@@ -286,6 +281,11 @@ class DiscoveryConfig(Checked):
     def patches_paths(self) -> bool:
         """Whether the method goes on to path patching; one that is unknown here may have."""
         return self.method not in any_method_names() or self.recipe.patches
+
+    @property
+    def finds_edges(self) -> bool:
+        """Whether the circuit has edges: paths that were patched, or edges that were chosen."""
+        return self.chooses_edges or self.patches_paths
 
     @property
     def score_settings(self) -> ScoreSettings:

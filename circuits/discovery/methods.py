@@ -7,6 +7,7 @@ from typing import Any
 
 from circuits.edge_scores.registry import EDGE_SCORERS
 from circuits.errors import SettingError, unknown_name
+from circuits.graph import Mlps
 from circuits.runtime.registry import Registry
 from circuits.scores.registry import SCORERS
 
@@ -131,3 +132,25 @@ def method_of(name: str) -> Method:
             )
         raise SettingError(unknown_name("method", name, method_names()))
     return Method(name, f"prune by {name} alone", (name,), False)
+
+
+def recipe_of(name: str, mlps: Mlps) -> Method:
+    """What a method does on a graph. Raises SettingError for one that is none there.
+
+    >>> recipe_of("eap-ig", "nodes").chooses
+    True
+    """
+    return (edge_method_of if mlps == "nodes" else method_of)(name)
+
+
+def check_has_thresholds(mlps: str | None) -> None:
+    """Raise SettingError for a search over thresholds where edges are chosen without any.
+
+    >>> check_has_thresholds("path")
+    """
+    if mlps == "nodes":
+        raise SettingError(
+            "with mlps 'nodes' edges are chosen by what they keep, so there are no thresholds to "
+            "vary: discover with mlps 'nodes' and take other sizes (found.at(edges=...)), or give "
+            "mlps 'path' with method app or path-patching"
+        )

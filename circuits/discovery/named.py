@@ -42,16 +42,6 @@ def checked_values(given: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
-def config_of(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:
-    """The config of flat settings; text is read as behind an option. Raises SettingError."""
-    named = dict(given)
-    named["selection"] = SelectionRule(**_fields_of(SelectionRule, named))
-    if pruning := _fields_of(PruningRule, named):
-        by_share = "score_share" in named and "cliff" not in named
-        named["pruning"] = PruningRule(**({"cliff": "share"} if by_share else {}), **pruning)
-    return read_settings(_fields_of(DiscoveryConfig, named), usual_method)
-
-
 def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:
     """A config of the settings that were given; without `keep` (None) the method is app.
 
@@ -64,6 +54,16 @@ def read_settings(given: Mapping[str, Any], usual_method: str = "in-context") ->
     checked_names(DiscoveryConfig, given)
     without = given.get("keep", ...) is None and given.get("mlps") != "nodes"
     return DiscoveryConfig(**{"method": "app" if without else usual_method, **given})
+
+
+def config_of(given: Mapping[str, Any], usual_method: str = "in-context") -> DiscoveryConfig:
+    """The config of flat settings; text is read as behind an option. Raises SettingError."""
+    named = dict(given)
+    named["selection"] = SelectionRule(**_fields_of(SelectionRule, named))
+    if pruning := _fields_of(PruningRule, named):
+        by_share = "score_share" in named and "cliff" not in named
+        named["pruning"] = PruningRule(**({"cliff": "share"} if by_share else {}), **pruning)
+    return read_settings(_fields_of(DiscoveryConfig, named), usual_method)
 
 
 def _fields_of(config: type, given: Mapping[str, Any]) -> dict[str, Any]:

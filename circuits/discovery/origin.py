@@ -129,3 +129,23 @@ def other_pairs(
     reported = torch.ones(n, dtype=torch.bool)
     reported[chosen_by] = False
     return rest[chosen_by.sort().values], rest[reported]
+
+
+def seen_texts(model: TransformerBridge, task: Task, config: DiscoveryConfig) -> frozenset[str]:
+    """The clean prompts that a discovery takes: for search and means, choice and report.
+
+    Raises:
+        TaskError: The task cannot give so many.
+
+    >>> seen_texts(model, task, found.config) >= set(pairs.clean_text)
+    True
+    """
+    _, everything = sample_pairs(model, task, config)
+    texts = frozenset(everything.clean_text)
+    if not config.recipe.chooses:
+        return texts
+    with warnings.catch_warnings():
+        # The discovery itself has said how many there are.
+        warnings.simplefilter("ignore", FewPromptsWarning)
+        others = other_pairs(model, task, config, everything)
+    return texts.union(*(pairs.clean_text for pairs in others))

@@ -38,16 +38,16 @@ def question(config: DiscoveryConfig, provenance: Provenance, *without: str) -> 
     return {name: part for name, part in parts.items() if name not in without}
 
 
-def written_with(directory: Path) -> dict[str, str]:
-    """The digests of the files that the run in a directory was written with; {} without a run."""
-    digests = _fields(directory / RUN_FILE).get(DIGESTS)
+def written_with(directory: Path, record: str = RUN_FILE) -> dict[str, str]:
+    """The digests of the files that a directory's record was written with; {} without a record."""
+    digests = _fields(directory / record).get(DIGESTS)
     return digests if isinstance(digests, dict) else {}
 
 
-def is_written(directory: Path, name: str) -> bool:
-    """Whether a file is, to the letter, what a run wrote with its `run.json`."""
+def is_written(directory: Path, name: str, record: str = RUN_FILE) -> bool:
+    """Whether a file is, to the letter, what was written with a record such as `run.json`."""
     path = directory / name
-    digest = written_with(directory).get(name)
+    digest = written_with(directory, record).get(name)
     if digest is None or not path.is_file():
         return False
     return xxh3_128_hexdigest(read_file(path, LARGEST_TENSORS)) == digest
@@ -64,10 +64,15 @@ def check_run_replaceable(directory: Path, asked: Question, beside: Iterable[str
     """
     if RUN_FILE in _names(directory) and not written_with(directory):
         raise _refused(directory, f"a {RUN_FILE} that no run wrote")
-    for name in (CIRCUIT_FILE, TENSOR_FILE, *beside):
-        if name in _names(directory) and not is_written(directory, name):
-            raise _refused(directory, f"a {name} that was not written with a {RUN_FILE} there")
+    check_written_with(directory, (CIRCUIT_FILE, TENSOR_FILE, *beside), RUN_FILE)
     check_same_question(directory, RUN_FILE, asked)
+
+
+def check_written_with(directory: Path, names: Iterable[str], record: str) -> None:
+    """Raise OverwriteError where a file that is there was not written with a record there."""
+    for name in names:
+        if name in _names(directory) and not is_written(directory, name, record):
+            raise _refused(directory, f"a {name} that was not written with a {record} there")
 
 
 def check_same_question(directory: Path, name: str, asked: Question) -> None:

@@ -1,6 +1,7 @@
 from .nodes import node_scores
 from .program import connected_edges
 from .registry import EDGE_SCORERS, EdgeScorer, EdgeScoreSettings
+from .resampled import top_edge_frequencies
 from .scorer import FunctionScorer
 from .scores import edge_scores
 from .selection import positive_edges, reliable_edges, top_edges
@@ -15,5 +16,6 @@ __all__ = [
     "node_scores",
     "positive_edges",
     "reliable_edges",
+    "top_edge_frequencies",
     "top_edges",
 ]

@@ -77,12 +77,7 @@ def reliable_edges(
     >>> bool((reliable_edges(scores, 20) & ~top_edges(scores, 200)).any())
     False
     """
-    if scores.values.ndim < 3 or scores.values.shape[2] < 2:
-        raise InputError(
-            "whether a score is reliable shows on 2 prompts or more, by prompt; got values of "
-            f"shape {' x '.join(map(str, scores.values.shape))}: score more prompts, or take "
-            "another score if this one is learned, which gives one number for all prompts"
-        )
+    check_prompts(scores)
     if least < 0:
         raise SettingError(f"least must be at least 0, got {least}")
     per_prompt = rearrange(scores.values, "receiver sender prompt -> (receiver sender) prompt")
@@ -95,6 +90,16 @@ def reliable_edges(
     chosen[known] = sure
     chosen = chosen.reshape(scores.values.shape[:2])
     return chosen & top_edges(_only(scores, chosen), n or chosen.numel(), by)
+
+
+def check_prompts(scores: EdgeValues) -> None:
+    """Raise InputError where there are not two prompts or more, each with its scores."""
+    if scores.values.ndim < 3 or scores.values.shape[2] < 2:
+        raise InputError(
+            "whether a score is reliable shows on 2 prompts or more, by prompt; got values of "
+            f"shape {' x '.join(map(str, scores.values.shape))}: score more prompts, or take "
+            "another score if this one is learned, which gives one number for all prompts"
+        )
 
 
 def positive_edges(scores: EdgeValues, share: float | int = 1.0) -> EdgeMask:

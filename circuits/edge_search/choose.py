@@ -221,7 +221,7 @@ def with_held_out(
 
     def kept(points: Sequence[SizePoint]) -> list[Estimate]:
         edges = torch.stack([chooser.edges(point) for point in points])
-        return [_percent(one) for one in on.faithfulness(edges, progress=progress)]
+        return [one.scaled(100) for one in on.faithfulness(edges, progress=progress)]
 
     return chooser.curve.with_held_out(kept, len(on.pairs), _MOST_REPORTED)
 
@@ -237,10 +237,6 @@ def _kept(*runs: Float[np.ndarray, "run _"]) -> Estimate:
 
     (kept,) = Bootstrap().estimates(percent, *runs)
     return kept
-
-
-def _percent(kept: Estimate) -> Estimate:
-    return Estimate(100 * kept.value, 100 * kept.low, 100 * kept.high)
 
 
 def _heads(ranking: EdgeValues, edges: Edges) -> frozenset[Head]:

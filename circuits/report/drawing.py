@@ -17,6 +17,7 @@ from circuits.figures import (
     cost_figure,
     faithfulness_figure,
     head_scores_figure,
+    inclusion_figure,
     pareto_figure,
     receiver_effects_figure,
     sizes_figure,
@@ -64,15 +65,17 @@ class Drawing:
 def drawings(run: SavedRun) -> dict[str, tuple[Drawing, ...]]:
     """Every figure of a run, by the section that shows it."""
     found = run.found
+    seeds = tuple(_seeds(run))
     if found.refusal:
         nothing = dict.fromkeys(("circuit", "pruning", "effects", "evaluation", "search"), ())
-        return {**nothing, "cost": (_cost(found),)}
+        return {**nothing, "seeds": seeds, "cost": (_cost(found),)}
     by_section: dict[str, Iterable[Drawing]] = {
         "circuit": [_circuit(found)],
         "pruning": _pruning(found),
         "effects": _effects(found),
         "evaluation": _evaluation(run),
         "search": _search(run),
+        "seeds": seeds,
         "cost": [_cost(found)],
     }
     return {section: tuple(drawn) for section, drawn in by_section.items()}
@@ -176,6 +179,20 @@ def _search(run: SavedRun) -> Iterable[Drawing]:
             lambda theme: pareto_figure(search, theme=theme),
             "Every circuit of the search by size and performance; on the front, no other circuit "
             "is both smaller and better.",
+        )
+
+
+def _seeds(run: SavedRun) -> Iterable[Drawing]:
+    seeds = run.seeds
+    if seeds is None or not seeds.nodes.rows:
+        return
+    every = [("nodes", True), *([] if seeds.edges is None else [("edges", False)])]
+    for name, nodes in every:
+        yield Drawing.of(
+            f"seeds-{name}",
+            lambda theme, nodes=nodes: inclusion_figure(seeds, nodes=nodes, theme=theme),
+            "In how many of the circuits of all seeds each is, with the interval of that share; "
+            "the dotted line is where core begins. All are in the table below.",
         )
 
 

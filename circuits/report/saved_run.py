@@ -13,6 +13,8 @@ from circuits.discovery.result import Discovery
 from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
 from circuits.runtime.reading import LARGEST_TENSORS, read_file
 from circuits.studies.record import SearchRecord
+from circuits.studies.repeated import seed_directory
+from circuits.studies.seed_record import SEEDS_FILE, SeedRecord
 
 _FILES = (CIRCUIT_FILE, RUN_FILE, TENSOR_FILE, *SEARCH_FILES, EVALUATION_FILE)
 
@@ -26,6 +28,8 @@ class SavedRun:
         found: The discovery.
         evaluation: That of its circuit; None where none was kept, or only one of another circuit.
         search: The grid or study that it was chosen by, if any.
+        seeds: What many seeds have in common, where the directory is a study's; the run is then
+            that of the seed that is reported.
         digests: The hash (xxh3-128) of each file.
 
     >>> saved = SavedRun.load(run)
@@ -38,17 +42,21 @@ class SavedRun:
     evaluation: SavedEvaluation | None
     search: SearchRecord | None
     digests: Mapping[str, str]
+    seeds: SeedRecord | None = None
 
     @classmethod
     def load(cls, directory: str | Path) -> SavedRun:
-        """Read a run's directory.
+        """Read a run's directory, or that of a study of seeds.
 
         Raises:
             MissingRunError: It holds no saved run.
             FormatError: A file is damaged.
 
         """
-        path = Path(directory)
+        path, seeds = Path(directory), None
+        if (path / SEEDS_FILE).is_file() and not (path / RUN_FILE).is_file():
+            seeds = SeedRecord.load(path)
+            path = seed_directory(path, seeds.reported)
         found = Discovery.load(path)
         evaluation = SavedEvaluation.load(path)
         if evaluation is not None and not evaluation.is_of(found.circuit):
@@ -56,7 +64,7 @@ class SavedRun:
         there = [name for name in _FILES if (path / name).is_file()]
         content = ((name, read_file(path / name, LARGEST_TENSORS)) for name in there)
         digests = {name: xxh3_128_hexdigest(data) for name, data in content}
-        return cls(str(directory), found, evaluation, SearchRecord.load(path), digests)
+        return cls(str(path), found, evaluation, SearchRecord.load(path), digests, seeds)
 
     @property
     def title(self) -> str:

@@ -11,7 +11,7 @@ from circuits.discovery.result import Discovery, Provenance
 from circuits.errors import TaskError
 from circuits.report.drawing import Drawing, drawings, named
 from circuits.report.saved_run import SavedRun
-from circuits.summary import certainty, choice, settings
+from circuits.summary import agreement, certainty, choice, settings
 from circuits.summary import tables as summary
 from circuits.summary.size import counts
 from circuits.tasks import PromptPair, Task, get_task
@@ -74,6 +74,27 @@ class Evaluated:
 
 
 @dataclass(frozen=True)
+class OverSeeds:
+    """What many seeds have in common."""
+
+    kinds: summary.Table
+    parts: summary.Table
+    consensus: summary.Table | None
+
+    @classmethod
+    def of(cls, run: SavedRun) -> OverSeeds | None:
+        """None where the run is not one of a study's directory."""
+        if run.seeds is None:
+            return None
+        agreed = run.seeds.consensus
+        return cls(
+            kinds=agreement.kinds(run.seeds),
+            parts=agreement.parts(run.seeds),
+            consensus=None if agreed is None else agreement.consensus(agreed),
+        )
+
+
+@dataclass(frozen=True)
 class RunSections:
     """Everything that the page shows of one run, in words, tables and drawings."""
 
@@ -88,6 +109,7 @@ class RunSections:
     strongest: summary.Table
     edges: summary.Table
     certainty: summary.NamedValues
+    seeds: OverSeeds | None
     evaluated: Evaluated | None
     how_to_evaluate: str
     sizes: summary.Table | None
@@ -113,6 +135,7 @@ class RunSections:
             strongest=summary.edges(found.circuit, _SHOWN_EDGES),
             edges=summary.edges(found.circuit),
             certainty=certainty.rows(found),
+            seeds=OverSeeds.of(run),
             evaluated=Evaluated.of(run),
             how_to_evaluate=shlex.join(["circuits", "evaluate", run.name]),
             sizes=choice.sizes(found.sizes) if found.sizes else None,

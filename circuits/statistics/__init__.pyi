@@ -1,6 +1,8 @@
 from .chance import Chance, Spread
 from .distribution import Distribution, Histogram, Outlier
-from .intervals import Bootstrap, Estimate
+from .inclusion import Included, Inclusions
+from .inclusion_rule import InclusionRule
+from .intervals import Bootstrap, Estimate, proportion
 from .roc import RocCurve, roc_curve
 from .significance import sign_flip_p_values, size_p_values
 
@@ -10,9 +12,13 @@ __all__ = [
     "Distribution",
     "Estimate",
     "Histogram",
+    "Included",
+    "InclusionRule",
+    "Inclusions",
     "Outlier",
     "RocCurve",
     "Spread",
+    "proportion",
     "roc_curve",
     "sign_flip_p_values",
     "size_p_values",

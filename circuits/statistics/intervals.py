@@ -29,8 +29,34 @@ class Estimate:
     low: float
     high: float
 
+    def scaled(self, factor: float | int) -> Estimate:
+        """The same in another unit: 100 makes percent of a share.
+
+        >>> Estimate(0.9, 0.8, 1.0).scaled(100)
+        Estimate(value=90.0, low=80.0, high=100.0)
+        """
+        return Estimate(factor * self.value, factor * self.low, factor * self.high)
+
     def __format__(self, spec: str) -> str:
         return f"{self.value:{spec}} [{self.low:{spec}}, {self.high:{spec}}]"
+
+
+def proportion(count: int, n: int, confidence: float = 0.95) -> Estimate:
+    """A share of independent draws, with the interval of Clopper and Pearson (1934).
+
+    It comes from the binomial distribution itself (Biometrika 26, 404-413): whatever the true
+    share, it holds it at least as often as it says, and with few draws more often.
+
+    Args:
+        count: How many of the draws have what is counted.
+        n: How many draws.
+        confidence: Coverage (0 to 1).
+
+    >>> f"{proportion(10, 10):.2f}", f"{proportion(5, 10):.2f}"
+    ('1.00 [0.69, 1.00]', '0.50 [0.19, 0.81]')
+    """
+    ends = stats.binomtest(count, n).proportion_ci(confidence, method="exact")
+    return Estimate(count / n, float(ends.low), float(ends.high))
 
 
 @dataclass(frozen=True)
@@ -102,13 +128,21 @@ class Bootstrap:
         n_figures, n = values.shape
         if n < 2:
             return np.full(n_figures, np.nan), np.full(n_figures, np.nan)
-        draw = np.random.default_rng(self.seed)
-        counts = draw.multinomial(n, np.full(n, 1 / n), size=self.n_resamples)
+        counts = self.draws(n)
         tail = (1 - self._expanded(n)) / 2
         parts = np.array_split(values, max(1, n_figures * self.n_resamples // _MEANS_TOGETHER))
         ends = [np.quantile(part @ counts.T / n, (tail, 1 - tail), axis=1) for part in parts]
         low, high = np.concatenate(ends, axis=1)
         return low, high
+
+    def draws(self, n: int) -> Int[np.ndarray, "resample prompt"]:
+        """How often each of n prompts is in each resample.
+
+        >>> Bootstrap(n_resamples=3).draws(4).sum(1).tolist()
+        [4, 4, 4]
+        """
+        draw = np.random.default_rng(self.seed)
+        return draw.multinomial(n, np.full(n, 1 / n), size=self.n_resamples)
 
     def _interval(
         self, prompts: list[Int[np.ndarray, " _"]], statistic: Figures

@@ -18,6 +18,7 @@ from pydantic import TypeAdapter
 from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.kept import Kept
+from circuits.discovery.methods import check_has_thresholds
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import GRID_FILE, RECORD
 from circuits.discovery.result import Discovery
@@ -190,6 +191,7 @@ def grid_rules(
 
 def check_search(config: DiscoveryConfig, keep: float) -> None:
     """Raise SettingError where there is nothing to search for."""
+    check_has_thresholds(config.mlps)
     if config.recipe.chooses:
         raise SettingError(
             f"method {config.method!r} takes the same circuit whatever the thresholds; use app or "

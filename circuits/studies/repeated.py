@@ -19,7 +19,8 @@ from circuits.references import Reference, check_same_shape
 from circuits.runtime.lock import only_user
 from circuits.runtime.progress import Progress
 from circuits.runtime.workers import Workers
-from circuits.studies.seed_result import SeedRun, check_study_replaceable
+from circuits.studies.seed_record import check_study_replaceable
+from circuits.studies.seed_result import SeedRun
 from circuits.tasks import Task
 
 AGAINST_DIRECTORY = "against"
@@ -42,10 +43,12 @@ class Repeated:
     kept: Kept
 
     def __post_init__(self) -> None:
-        """Refuse a circuit of another model's shape before any work is done."""
-        nothing = Circuit.of_heads((), self.model.n_layers, self.model.n_heads)
+        """Refuse a circuit of another model's shape, or graph, before any work is done."""
+        sizes = self.model.n_layers, self.model.n_heads
+        nothing = Circuit(frozenset(), frozenset(), *sizes, self.config.mlps)
         if isinstance(self.against, Reference):
             check_same_shape(self.against, nothing)
+            nothing.compare(self.against.circuit)
         elif isinstance(self.against, Circuit):
             nothing.compare(self.against)
 
@@ -114,7 +117,7 @@ class Repeated:
             return SeedRun(found)
         theirs = against.circuit if isinstance(against, Reference) else against
         heads, edges = found.circuit.compare(theirs), None
-        if found.config.patches_paths and self._compares_edges:
+        if found.config.finds_edges and self._compares_edges:
             edges = Overlap.of(found.circuit.connections, against.connections)
         return SeedRun(found, None, heads, edges)
 
@@ -123,7 +126,7 @@ class Repeated:
         """Whether there are edges to compare with: for every seed, or for none."""
         if isinstance(self.against, Reference | Circuit):
             return bool(self.against.connections)
-        return self.against is not None and self.config.with_method(self.against).patches_paths
+        return self.against is not None and self.config.with_method(self.against).finds_edges
 
 
 @dataclass(frozen=True)

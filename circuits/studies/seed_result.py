@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,18 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.circuit import Overlap
-from circuits.components import Connection, Head
-from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.overwriting import check_same_question, question
-from circuits.discovery.problem import Provenance
+from circuits.circuit import Circuit, Overlap
+from circuits.components import Connection, Head, Node
 from circuits.discovery.record import RECORD
 from circuits.discovery.result import Discovery
-from circuits.runtime.files import write_atomically
+from circuits.graph import ModelGraph
 from circuits.runtime.lock import only_user
+from circuits.statistics import InclusionRule, Inclusions
 from circuits.statistics.distribution import Distribution, Outlier, outliers
+from circuits.studies.agreement import consensus_circuit, edge_inclusions, node_inclusions
+from circuits.studies.consensus import Consensus
+from circuits.studies.seed_record import SeedRecord, check_study_replaceable, write_study
 
-SEEDS_FILE = "seeds.json"
 MORE_IS_BETTER = {
     "performance": True,
     "heads": False,
@@ -37,7 +36,7 @@ MORE_IS_BETTER = {
     "edge precision": True,
     "edge recall": True,
 }
-"""Every figure of a study; those of edges are there where paths were patched."""
+"""Every figure of a study; those of edges are there where circuits have edges."""
 _IMPLIED_BY_OTHERS = frozenset({"sparsity"})
 """Sparsity is the number of heads in another unit."""
 
@@ -96,16 +95,23 @@ class SeedStudy:
         runs: One for each seed.
         reported: The seed whose run one would have reported without the others.
         against: What each run is compared with: the name of a method or of a reference.
+        rule: What a head, node or edge is called by how many of the circuits have it.
+        agreed: The consensus circuit, measured on prompts that no seed has seen; None where it was
+            not measured, as where no seed has a circuit (`evaluate_consensus`).
 
     >>> study.figures["heads"].mean == sum(len(one.found.circuit) for one in study.runs) / 2
     True
     >>> study.head_frequencies.shape  # 1 for heads that are in the circuit of every seed
     torch.Size([3, 4])
+    >>> study.consensus(1.0).heads == study.nodes.at_least(1.0)  # what every circuit has
+    True
     """
 
     runs: tuple[SeedRun, ...]
     reported: int
     against: str | None = None
+    rule: InclusionRule = field(default_factory=InclusionRule)
+    agreed: Consensus | None = None
 
     @property
     def found(self) -> Discovery:
@@ -138,6 +144,41 @@ class SeedStudy:
         return shares
 
     @property
+    def graph(self) -> ModelGraph:
+        """The nodes and edges that circuits are made of."""
+        return self.found.provenance.model.graph(self.found.config.mlps)
+
+    @property
+    def circuits(self) -> tuple[Circuit, ...]:
+        """The circuit of each seed; empty where there was none to search for."""
+        return tuple(run.found.circuit for run in self.runs)
+
+    @cached_property
+    def nodes(self) -> Inclusions[Node]:
+        """How many circuits each head is in; where MLPs and the embedding are nodes, these, too."""
+        return node_inclusions(self.circuits, self.graph, self.rule)
+
+    @cached_property
+    def edges(self) -> Inclusions[Connection] | None:
+        """How many circuits each edge is in; None for methods that find no edges."""
+        if not self.found.config.finds_edges:
+            return None
+        return edge_inclusions(self.circuits, self.graph, self.rule)
+
+    def consensus(self, least: float | int | None = None) -> Circuit:
+        """The heads and edges that at least a share of the circuits has (`consensus_circuit`).
+
+        Args:
+            least: That share; the one of the rule without.
+
+        Raises:
+            InputError: It is not above 0 and at most 1.
+
+        """
+        share = self.rule.consensus if least is None else least
+        return consensus_circuit(self.circuits, self.graph, share)
+
+    @property
     def refusals(self) -> dict[int, str]:
         """By seed, why there was no circuit to search for."""
         return {run.seed: reason for run in self.runs if (reason := run.found.refusal)}
@@ -148,13 +189,18 @@ class SeedStudy:
         tested = {name: d for name, d in self.figures.items() if name not in _IMPLIED_BY_OTHERS}
         return tuple(outliers(tested, self.reported))
 
+    @cached_property
+    def record(self) -> SeedRecord:
+        """What the circuits have in common, as it is read again from `seeds.json`."""
+        seeds = tuple(run.seed for run in self.runs)
+        about = seeds, self.reported, self.against, self.graph.mlps, self.rule
+        return SeedRecord(*about, self.nodes, self.edges, self.agreed)
+
     def to_dict(self) -> dict[str, Any]:
         """Plain data, for `seeds.json`."""
         record = RECORD.dump_python(self.found.record, mode="json")
         return {
-            "seeds": [run.seed for run in self.runs],
-            "reported": self.reported,
-            "against": self.against,
+            **self.record.to_dict(),
             "figures": {name: _distribution(d) for name, d in self.figures.items()},
             "head_counts": {str(head): count for head, count in self.head_counts.items()},
             "outliers": [asdict(outlier) for outlier in self.outliers],
@@ -164,32 +210,25 @@ class SeedStudy:
         }
 
     def save(self, directory: str | Path, *, overwrite: bool = False) -> None:
-        """Write `seeds.json`; the runs themselves were saved beside it as they were done.
+        """Write `seeds.json`, `inclusion.csv` and `consensus.json`.
+
+        The runs themselves were saved beside them as they were done.
 
         Raises:
-            OverwriteError: There is one of another task or model, or one that no study wrote;
-                unless `overwrite`.
+            OverwriteError: There are such files of another task or model, or some that no study
+                wrote; unless `overwrite`.
 
         """
-        content = json.dumps(self.to_dict(), indent=1).encode()
         with only_user(directory):
             if not overwrite:
                 check_study_replaceable(directory, self.found.config, self.found.provenance)
-            write_atomically({Path(directory) / SEEDS_FILE: content})
-
-
-def check_study_replaceable(
-    directory: str | Path, config: DiscoveryConfig, provenance: Provenance
-) -> None:
-    """Raise OverwriteError where `seeds.json` is about something else, or no study wrote it."""
-    asked = question(config, provenance, "seed")
-    check_same_question(Path(directory), SEEDS_FILE, asked)
+            write_study(Path(directory), self.record, self.to_dict())
 
 
 def _own_figures(found: Discovery) -> dict[str, float]:
     circuit = found.circuit
     figures = {"performance": found.performance, "heads": float(len(circuit))}
-    if found.config.patches_paths:
+    if found.config.finds_edges:
         figures["edges"] = float(len(circuit.edges))
     figures["sparsity"] = circuit.sparsity
     return dict.fromkeys(figures, math.nan) if found.refusal else figures

@@ -8,24 +8,29 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.kept import Kept, is_begun
-from circuits.discovery.methods import method_names
-from circuits.errors import ResumeError, SettingError, unknown_name
+from circuits.discovery.methods import recipe_of
+from circuits.errors import ResumeError, SettingError
 from circuits.forward import LayeredModel, TransformerBridge
 from circuits.references import Reference
 from circuits.runtime.progress import Progress, Stage
 from circuits.runtime.sizes import MOST_REPEATS
 from circuits.runtime.workers import Workers, check_workers
+from circuits.statistics import InclusionRule
 from circuits.statistics.distribution import Outlier
+from circuits.studies.consensus_evaluation import evaluate_consensus
 from circuits.studies.repeated import Against, Repeated
-from circuits.studies.seed_result import SeedRun, SeedStudy
+from circuits.studies.seed_result import SeedStudy
 from circuits.tasks import Task, get_task
 
 SEED_STAGES = ("seeds",)
+_OF_CONSENSUS = 0.1
+"""How much of the progress of one seed the consensus takes."""
 
 
 class LuckySeedWarning(UserWarning):
@@ -45,16 +50,17 @@ def discover_seeds(
     seeds: int | Sequence[int] = 10,
     config: DiscoveryConfig | None = None,
     against: Against | None = None,
+    rule: InclusionRule | None = None,
     directory: str | Path | None = None,
     workers: Workers | None = None,
     progress: Progress | Stage | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> SeedStudy:
-    """Discover a task's circuit on the prompts of many seeds.
+    """Discover a task's circuit on the prompts of many seeds, and what the circuits agree on.
 
-    Each run is what `discover_circuit` finds with that seed. Templates take turns in every run
-    alike; `DiscoveryConfig.n_templates` lets chance choose some, in an order of its own.
+    Each run is what `discover_circuit` finds with that seed. The heads and edges that enough of
+    them have are measured on prompts that none of them has seen (`evaluate_consensus`).
 
     Args:
         model: A TransformerBridge, from `load_model` or your own.
@@ -62,20 +68,19 @@ def discover_seeds(
         seeds: Which; or how many, beginning with that of `config`.
         config: All settings of `discover_circuit`; its seed is `reported`, or else the first.
         against: A method, a reference or a circuit to measure precision and recall against.
+        rule: What a head, node or edge is called by how many of the circuits have it.
         directory: Where each run is saved (`seed-0`, ...; what it is compared with in `against`
             below it) as soon as it is done. Runs that are there are not repeated.
-        workers: Who runs the seeds, each by itself; this process, one by one, without.
+        workers: Who runs the seeds; this process, one by one, without.
         progress: A `Progress`, or a function of the stage "seeds" and the fraction that is done.
         resume: Whether `directory` must hold a begun study of this model and these prompts.
         overwrite: Whether to replace what it holds of another task, model or prompts.
 
     Raises:
         ResumeError, OverwriteError, BusyError: `directory` holds none, or another, or is in use.
-        SettingError: A seed, a setting or what to compare with is not allowed, or workers have no
-            directory.
+        SettingError: A setting is not allowed, or workers have no directory.
 
-    Warns:
-        LuckySeedWarning: A figure of one seed is not what the other seeds let expect.
+    Warns LuckySeedWarning where a figure of one seed is not what the others let expect.
 
     >>> quick = DiscoveryConfig("attribution", n_prompts=4, n_mean_prompts=4)
     >>> study = discover_seeds(model, task, seeds=[3, 5], config=quick)
@@ -86,8 +91,8 @@ def discover_seeds(
     numbers = seed_numbers(seeds, config.seed)
     _check(config, against, kept, workers)
     repeated = Repeated(LayeredModel.of(model), get_task(task), config, against, kept)
-    runs = repeated.runs(numbers, Progress.of(progress).stage(SEED_STAGES[0]), workers)
-    return _study(runs, config.seed, against)
+    part = Progress.of(progress).stage(SEED_STAGES[0])
+    return _studied(repeated, numbers, rule or InclusionRule(), part, workers)
 
 
 def _check(
@@ -99,10 +104,22 @@ def _check(
     check_workers(workers, kept.directory)
 
 
-def _study(runs: tuple[SeedRun, ...], usual: int, against: Against | None) -> SeedStudy:
-    """All runs together; warns of seeds that are out of line."""
-    numbers = [run.seed for run in runs]
-    study = SeedStudy(runs, usual if usual in numbers else numbers[0], name_of(against))
+def _studied(
+    repeated: Repeated,
+    seeds: Sequence[int],
+    rule: InclusionRule,
+    progress: Progress,
+    workers: Workers | None,
+) -> SeedStudy:
+    """All runs, and what they agree on; warns of seeds that are out of line."""
+    usual, (first, last) = repeated.config.seed, progress.parts(len(seeds), _OF_CONSENSUS)
+    runs = repeated.runs(seeds, first, workers)
+    reported = usual if usual in seeds else seeds[0]
+    study = SeedStudy(runs, reported, name_of(repeated.against), rule)
+    if len(study.refusals) < len(runs):
+        agreed = evaluate_consensus(study, repeated.model, repeated.task, progress=last)
+        study = replace(study, agreed=agreed)
+    last(1.0)
     for outlier in study.outliers:
         warnings.warn(described(outlier, study.reported), LuckySeedWarning, stacklevel=3)
     return study
@@ -126,8 +143,7 @@ def check_against(config: DiscoveryConfig, against: Against | None) -> None:
     """Raise SettingError where that is no method, or the one that is to be compared with it."""
     if not isinstance(against, str):
         return
-    if against not in method_names():
-        raise SettingError(unknown_name("method", against, method_names()))
+    recipe_of(against, config.mlps)
     if against == config.method:
         raise SettingError(f"method {against!r} cannot be compared with itself; name another")
 

@@ -14,12 +14,14 @@ from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.cli.worker_options import Executor, WorkerCount
-from circuits.discovery.methods import method_names
+from circuits.discovery.methods import any_method_names
+from circuits.statistics.inclusion_rule import InclusionRule
 
 if TYPE_CHECKING:
     from circuits.discovery.result import Discovery
     from circuits.studies.seeds import Against
 
+_OWN = "core", "consensus"
 SeedCount = Annotated[
     int, typer.Option("--seeds", metavar="N", help="Seeds to repeat the discovery over.")
 ]
@@ -34,7 +36,7 @@ ComparedWith = Annotated[
 ]
 
 
-@takes_search_options()
+@takes_search_options(beside=(InclusionRule,))
 def seeds(
     task: TaskName,
     *,
@@ -47,6 +49,8 @@ def seeds(
     """Repeat a discovery over seeds, and show how much of it depends on them.
 
     The seeds begin with --seed, which is also the one that is shown apart from the others.
+
+    What most circuits have is a circuit of its own, measured on prompts that no seed has seen.
     """
     asked = Asked(task, given)
     config, known = asked.config(), check_asked(asked)
@@ -65,10 +69,13 @@ def seeds(
 
     chosen = asked.workers(executor, workers)
     with usage_errors():
+        rule = InclusionRule(**{name: given[name] for name in _OWN if given[name] is not None})
         seed_numbers(seeds, config.seed)
         check_against(config, other)
 
-    search = partial(discover_seeds, seeds=seeds, against=other, config=config, workers=chosen)
+    search = partial(
+        discover_seeds, seeds=seeds, against=other, rule=rule, config=config, workers=chosen
+    )
     shown = Shown(SEED_STAGES, lambda found: found.found.circuit, as_json.seeds, tables.seeds)
     carry_out(asked, known, search, shown, check_study_begun, is_study_begun)
     if against is not None and not isinstance(read, str | Circuit | None):
@@ -77,12 +84,12 @@ def seeds(
 
 def _read(given: str | None) -> Against | Discovery | None:
     """A method by name, a circuit, a reference or a run. Raises UsageError."""
-    if given is None or given in method_names():
+    if given is None or given in any_method_names():
         return given
     try:
         return read_named(given)
     except UsageError as error:
-        methods = ", ".join(method_names())
+        methods = ", ".join(any_method_names())
         raise UsageError(f"{error}; methods to compare with: {methods}") from error
 
 

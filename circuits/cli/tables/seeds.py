@@ -10,15 +10,17 @@ from rich.text import Text
 from circuits.cli.tables import basics as tables
 from circuits.cli.tables.discovery import method
 from circuits.statistics import Distribution
-from circuits.studies import SeedStudy
+from circuits.studies import SeedRecord, SeedStudy
+from circuits.summary import agreement as summary
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _FORMS = {"performance": "{:.1f}%", "heads": "{:.1f}", "edges": "{:.1f}", "sparsity": "{:.1%}"}
 _SHARE = "{:.2f}"
+_SHOWN_EDGES = 15
 
 
 def seeds(study: SeedStudy) -> RenderableType:
-    """Every figure over seeds, and every head by how many circuits it is in."""
+    """Every figure over seeds, and what their circuits have in common."""
     settings, source = study.found.config, study.found.provenance
     numbers = ", ".join(str(run.seed) for run in study.runs)
     details = f"   {method(settings)}, {settings.n_prompts} prompts, seeds {numbers}"
@@ -29,7 +31,7 @@ def seeds(study: SeedStudy) -> RenderableType:
         Text(),
         *_refusals(study),
         *tables.section(f"Figures over {len(study.runs)} seeds{against}", _figures(study)),
-        *tables.section("Heads, by how many of the circuits have them", _heads(study)),
+        *_agreement(study),
     )
 
 
@@ -68,9 +70,24 @@ def _figures(study: SeedStudy) -> RenderableType:
     return rows
 
 
-def _heads(study: SeedStudy) -> RenderableType:
+def _agreement(study: SeedStudy) -> list[RenderableType]:
+    """Which nodes and edges the circuits have in common, and what these keep by themselves."""
+    record, name = study.record, summary.name_of_nodes(study.graph.mlps).capitalize()
+    sections = [tables.section(f"{name}, by how many of the circuits have them", _nodes(record))]
+    if record.nodes.rows:
+        sections.append(tables.section("Core and contingent", tables.table(summary.kinds(record))))
+    if record.edges is not None and record.edges.rows:
+        edges = tables.table(summary.parts(record, _SHOWN_EDGES))
+        sections.append(tables.section("Edges, by how many of the circuits have them", edges))
+    if record.consensus is not None:
+        found = tables.table(summary.consensus(record.consensus))
+        sections.append(tables.section("Consensus", found))
+    return [part for section in sections for part in section]
+
+
+def _nodes(record: SeedRecord) -> RenderableType:
     rows = {
-        f"{count} of {len(study.runs)}": tables.names(head for head, _ in heads)
-        for count, heads in groupby(study.head_counts.items(), key=lambda item: item[1])
+        f"{count} of {len(record.seeds)}": "  ".join(str(row.item) for row in some)
+        for count, some in groupby(record.nodes.rows, key=lambda row: row.count)
     }
     return tables.figures(rows) if rows else Text("none")

@@ -114,3 +114,12 @@ def test_json_round_trip() -> None:
     )
     adapter = TypeAdapter(DiscoveryConfig)
     assert adapter.validate_json(adapter.dump_json(config)) == config
+
+
+def test_another_method_on_the_graph_of_mlps() -> None:
+    config = DiscoveryConfig(mlps="nodes", keep=70.0)
+    other = config.with_method("eap")
+    assert (other.method, other.mlps, other.keep) == ("eap", "nodes", 70.0)
+    assert other.finds_edges
+    with pytest.raises(SettingError, match="these are the methods with mlps 'nodes'"):
+        config.with_method("path-patching")

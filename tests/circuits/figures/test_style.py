@@ -20,6 +20,7 @@ from circuits.figures import (
     cost_figure,
     faithfulness_figure,
     head_scores_figure,
+    inclusion_figure,
     overlap_figure,
     pareto_figure,
     receiver_effects_figure,
@@ -183,6 +184,7 @@ EVERY_FIGURE = {
     "receiver": lambda theme: receiver_effects_figure(EFFECTS, "logits", HEADS, TAG, theme=theme),
     "scores": lambda theme: head_scores_figure(np.eye(2), HEADS.heads, TAG, theme=theme),
     "seeds": lambda theme: seeds_figure(study_of(DISCOVERY), TAG, theme=theme),
+    "inclusion": lambda theme: inclusion_figure(study_of(DISCOVERY), TAG, nodes=True, theme=theme),
     "no seeds": lambda theme: seeds_figure(study_of(), TAG, theme=theme),
     "sizes": lambda theme: sizes_figure(SizeCurve.of([POINT], 85), TAG, theme=theme),
     "sweep": lambda theme: sparsity_curve_figure(

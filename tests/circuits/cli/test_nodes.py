@@ -1,0 +1,112 @@
+"""Every command on circuits whose nodes are MLPs, too: what works, and what is refused."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from circuits import Circuit, Discovery, Edge, Receiver
+from circuits.components import MLP, Embedding
+from tests.circuits.cli.command_line import circuits, error_of
+
+FEW = ("--n-prompts", 4, "--validation-prompts", 4, "--held-out-prompts", 4)
+NODES = ("--mlps", "nodes", "--method", "eap", "--keep", 1, *FEW)
+
+
+@pytest.fixture(scope="module")
+def study(tiny, tmp_path_factory):
+    """Two seeds of small circuits of edges, in a directory; leave it as it is."""
+    place = tmp_path_factory.mktemp("nodes")
+    directory, other = place / "study", place / "other.json"
+    edges = [Edge(Embedding(), Receiver.mlp(0), 0.0), Edge(MLP(0), Receiver.logits(), 0.0)]
+    other.write_text(Circuit(frozenset(), frozenset(edges), 2, 4, "nodes").to_json())
+    search = ("seeds", "ioi", "--model", tiny, "--seeds", 2, *NODES, "--ignore-behaviour")
+    done = circuits(*search, "--against", other, "--out", directory)
+    assert done.exit_code == 0, done.output
+    text = " ".join(done.stdout.split())
+    assert "Nodes, by how many of the circuits have them" in text
+    assert "Edges, by how many of the circuits have them" in text
+    assert "on 4 prompts that no seed has seen" in text
+    return directory
+
+
+@pytest.fixture(scope="module")
+def run(study):
+    return study / "seed-0"
+
+
+@pytest.fixture(scope="module")
+def consensus(study):
+    return study / "consensus.json"
+
+
+def test_the_study_keeps_its_consensus_and_how_often_edges_are_there(study, run) -> None:
+    saved = json.loads((study / "seeds.json").read_text())
+    assert {"edges", "edge precision", "edge recall"} <= saved["figures"].keys()
+    found = Discovery.load(run).circuit
+    assert {row["item"] for row in saved["edges"]["rows"]} >= set(map(str, found.connections))
+    assert saved["consensus"] == json.loads((study / "consensus.json").read_text())
+
+
+class TestCompare:
+    def test_runs_and_files_of_the_same_graph(self, run, consensus, no_model) -> None:
+        told = json.loads(circuits("compare", consensus, run, "--json").stdout)
+        assert told["nodes"]["recall"] == 1, "the consensus of two has what either has"
+        assert told["edges"]["recall"] == 1
+        assert 0 < told["edges"]["p_value"] <= 1
+        assert told["edges"]["chance"].keys() == told["edges"]["chance_same_heads"].keys()
+
+    def test_other_graphs_are_refused_in_one_sentence(self, run, consensus, shared_run) -> None:
+        for one in (run, consensus):
+            words = "their heads alone can be compared, as Circuit.of_heads of each"
+            assert words in error_of("compare", one, shared_run, code=1)
+
+    def test_references_of_another_model_are_refused(self, run) -> None:
+        refused = error_of("compare", run, "greater-than-gpt2-acdc-mlps", code=2)
+        assert "is a circuit of gpt2 (12 layers x 12 heads)" in refused
+
+
+@pytest.mark.parametrize("format", ["json", "networkx", "dot", "csv"])
+def test_every_format_gives_the_circuit_back(consensus, tmp_path, format, no_model) -> None:
+    file = tmp_path / "circuit"
+    assert circuits("export", consensus, "--format", format, "-o", file).exit_code == 0
+    back = circuits("import", file, "--format", format)
+    assert Circuit.from_json(back.stdout) == Circuit.from_json(consensus.read_text())
+
+
+def test_eap_ig_has_its_edges_too(run, consensus, tmp_path, no_model) -> None:
+    file = tmp_path / "graph.json"
+    wide = ("--d-model", 32, "--kv-heads", 2)
+    for source, more in ((run, ()), (consensus, wide)):
+        done = circuits("export", source, "--format", "eap-ig", "-o", file, *more)
+        assert done.exit_code == 0, done.output
+        back = circuits("import", file, "--mlps", "nodes")
+        whole = Discovery.load(run).circuit if source is run else None
+        whole = whole or Circuit.from_json(consensus.read_text())
+        assert Circuit.from_json(back.stdout).connections == whole.connections
+    refused = error_of("export", run, "--format", "eap-ig", "--without-mlps", code=2)
+    assert "MLPs are nodes of this circuit, and cannot be left out" in refused
+
+
+def test_roles_are_those_of_its_heads(tiny, consensus) -> None:
+    read = circuits("roles", consensus, "--task", "ioi", "--model", tiny, "--json")
+    assert read.exit_code == 0, read.output
+    heads = {one["head"] for one in json.loads(read.stdout)["heads"]}
+    assert heads == set(map(str, Circuit.from_json(consensus.read_text()).heads))
+
+
+def test_it_is_reported(study, run, tmp_path) -> None:
+    page = tmp_path / "report.html"
+    assert circuits("report", study, run, "--out", page).exit_code == 0
+    text = page.read_text()
+    assert text.count("What other seeds found") == 1, "a run alone knows of no other seeds"
+    assert "What so many circuits have" in text
+
+
+@pytest.mark.parametrize("command", ["grid", "study"])
+def test_what_varies_thresholds_says_what_is_allowed(no_model, command) -> None:
+    for method in ((), ("--method", "in-context"), ("--method", "app"), ("--method", "eap")):
+        refused = error_of(command, "ioi", "--mlps", "nodes", *method, code=2)
+        assert "there are no thresholds to vary: discover with mlps 'nodes'" in refused
+        assert "or give mlps 'path' with method app or path-patching" in refused
