@@ -20,14 +20,15 @@ def markdown(measured: Row) -> str:
         for number, (method, rows) in enumerate(methods.items()):
             begins = (task if number == 0 else "", method)
             lines.append((*begins, *_cells(rows)))
-            shares.append((*begins, *_at_shares(rows)))
+            if "signed" in rows[0]:
+                shares.append((*begins, *_at_shares(rows)))
     titles = (
         *("task", "method", "seeds", "edges", "nodes", "% held out", "reach 85 %"),
         *("CPR, signed", "CMD, absolute", "over log share: CPR", "CMD"),
         *("passes to find", "seconds", "GiB"),
     )
-    first = next(iter(measured["rows"].values()))
-    names = [f"{float(share):.1%}" for share in first["signed"]["faithfulness"]]
+    ranked = next(row for row in measured["rows"].values() if "signed" in row)
+    names = [f"{float(share):.1%}" for share in ranked["signed"]["faithfulness"]]
     return (
         f"{table(titles, lines, n_left=2)}\n\n{_source(measured)}\n\n"
         "Faithfulness on the held-out prompts of so many of the edges, by signed scores, as means "
@@ -64,13 +65,17 @@ def _cells(rows: Sequence[Row]) -> Iterator[str]:
     yield spread([row["nodes"] for row in rows], "{:.0f}")
     yield spread([row["held_out"][0] for row in rows], "{:.0f}")
     yield f"{fmean(row['reaches'] for row in rows):.0%}"
+    yield from _areas(rows) if "signed" in rows[0] else ("",) * 4
+    yield f"{fmean(_to_find(row) for row in rows):.0f}"
+    yield f"{fmean(row['seconds'] for row in rows):.0f}"
+    yield f"{max(row['peak_memory_bytes'] for row in rows) / 2**30:.1f}"
+
+
+def _areas(rows: Sequence[Row]) -> Iterator[str]:
     yield f"{fmean(row['cpr'][0] for row in rows):.2f}"
     yield f"{fmean(row['cmd'][0] for row in rows):.2f}"
     yield f"{fmean(row['signed']['log_cpr'][0] for row in rows):.2f}"
     yield f"{fmean(row['absolute']['log_cmd'][0] for row in rows):.2f}"
-    yield f"{fmean(_to_find(row) for row in rows):.0f}"
-    yield f"{fmean(row['seconds'] for row in rows):.0f}"
-    yield f"{max(row['peak_memory_bytes'] for row in rows) / 2**30:.1f}"
 
 
 def _at_shares(rows: Sequence[Row]) -> Iterator[str]:

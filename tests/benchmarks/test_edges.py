@@ -41,6 +41,10 @@ def test_the_tables_have_every_task_method_and_seed(row) -> None:
     assert f"| ioi | eap | 3 | {row['edges']} ± 0 |" in text
     assert f"|  | random | 3 | {row['edges']} ± 0 |" in text
     assert f" | {row['passes']['behaviour'] + row['passes']['ranking']:.0f} | " in text
+    alone = {name: row[name] for name in row if name not in ("cpr", "cmd", "signed", "absolute")}
+    unranked = markdown({"model": "toy", "rows": {"ioi 0 acdc": alone, **rows}})
+    assert f"| ioi | acdc | 1 | {row['edges']} ± 0 |" in unranked
+    assert "|  |  |  |  | " in unranked
     shown = f"{row['edges']}: {row['held_out'][0]:.0f} %"
     assert f"| random | {shown}* | {shown} |" in summary(measured)
 
