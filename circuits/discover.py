@@ -8,6 +8,7 @@ from typing import Any
 
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.kept import Kept
+from circuits.discovery.named import read_settings
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
 from circuits.discovery.session import Session

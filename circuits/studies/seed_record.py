@@ -133,8 +133,8 @@ def check_study_replaceable(
 ) -> None:
     """Raise OverwriteError where a study is about something else, or no study wrote its files."""
     asked = question(config, provenance, "seed")
-    check_written_with(Path(directory), _BESIDE, SEEDS_FILE)
     check_same_question(Path(directory), SEEDS_FILE, asked)
+    check_written_with(Path(directory), _BESIDE, SEEDS_FILE)
 
 
 def _ends(row: Included[Any]) -> tuple[str, str]:

@@ -13,7 +13,7 @@ from circuits.discovery import Kept, Session
 from circuits.discovery.overwriting import RUN_FILE, TENSOR_FILE
 from circuits.discovery.record import SEARCH_FILES
 from circuits.errors import InputError, OverwriteError
-from circuits.studies.seed_result import SEEDS_FILE
+from circuits.studies.seed_record import SEEDS_FILE
 from tests.circuits.prompts import ToyTask
 
 
