@@ -340,6 +340,7 @@ class TestTables:
             ("discover", ("DiscoveryConfig", "SelectionRule", "PruningRule")),
             ("evaluate", ("EvaluationConfig",)),
             ("roles", ("RoleRule",)),
+            ("seeds", ("InclusionRule",)),
         ],
     )
     def test_options_are_those_of_the_command(self, command, configs):

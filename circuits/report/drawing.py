@@ -192,7 +192,7 @@ def _seeds(run: SavedRun) -> Iterable[Drawing]:
             f"seeds-{name}",
             lambda theme, nodes=nodes: inclusion_figure(seeds, nodes=nodes, theme=theme),
             "In how many of the circuits of all seeds each is, with the interval of that share; "
-            "the dotted line is where core begins. All are in the table below.",
+            "the dotted line is where core begins. The study's inclusion.csv has all.",
         )
 
 

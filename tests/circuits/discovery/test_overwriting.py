@@ -126,13 +126,15 @@ def test_a_study_of_another_task_or_a_file_of_ones_own_stays(toy, found, tmp_pat
     study = discover_seeds(*toy, seeds=1, config=config)
     study.save(tmp_path)
     study.save(tmp_path)
+    beside = contents(tmp_path)
+    assert beside.keys() == {SEEDS_FILE, "inclusion.csv", "consensus.json"}
     for content in (b"my own seeds", b"{}"):
         (tmp_path / SEEDS_FILE).write_bytes(content)
         with pytest.raises(OverwriteError, match=f"a {SEEDS_FILE} that cannot be read"):
             discover_seeds(*toy, seeds=1, config=config, directory=tmp_path)
         with pytest.raises(OverwriteError, match=f"a {SEEDS_FILE} that cannot be read"):
             study.save(tmp_path)
-        assert contents(tmp_path) == {SEEDS_FILE: content}
+        assert contents(tmp_path) == {**beside, SEEDS_FILE: content}
     study.save(tmp_path, overwrite=True)
     task = ToyTask(bridge)
     task.name = "other"
