@@ -189,7 +189,6 @@ class DiscoveryConfig(Checked):
         metavar="N",
         panel=_KEPT,
     )
-
     start: Start = setting(
         "all",
         "With --method acdc, the edges it begins with: all, or those among MLPs, the embedding and "
