@@ -50,7 +50,7 @@ def proposals(
         SettingError: There are more edges than passes are allowed.
 
     Warns:
-        LossyStartWarning: The edges among the heads keep less than is asked for.
+        LossyStartWarning: The edges that pruning left keep less than is asked for.
 
     """
     graph, config = search.graph, session.config

@@ -154,7 +154,7 @@ def test_help_names_every_choice_and_default():
     defaults = {name: value for one in settings for name, value in vars(one).items()}
     assert defaults["memory_bytes"] is None
     defaults |= {"memory_bytes": "a safe share", "model": DEFAULT_MODEL, "dtype": "float32"}
-    defaults |= {"n_templates": "all"}
+    defaults |= {"n_templates": "all", "divergence_threshold": "several"}
     defaults |= {"cliff": "share for attribution, first for the others"}
     flags = {name for name, value in defaults.items() if isinstance(value, bool)}
     for name in helps.keys() & defaults.keys() - flags:
