@@ -30,7 +30,7 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/])/(work|root|home|tmp|Users|usr|opt|var)/
 # tqdm asks for ipywidgets in a notebook, which no notebook of ours needs.
 KERNEL_WARNINGS = "ignore:IProgress not found"
 
-LIGHTER = {"01_quickstart": {"n_prompts": 8}, "03_five_tasks": {"verify": False}}
+LIGHTER = {"03_five_tasks": {"verify": False}}
 """Settings of `discover_circuit` with which the same cells take half the time in a test."""
 
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

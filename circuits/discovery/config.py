@@ -204,8 +204,8 @@ class DiscoveryConfig(Checked):
     )
     most_passes: int = setting(
         default_of(EdgeScoreSettings, "most_passes"),
-        "With --method acdc, how many forward passes each threshold may take, one for each edge it "
-        "begins with; more are refused.",
+        "With --method acdc or exact, how many forward passes there may be: one for each edge (of "
+        "acdc, for each threshold); more are refused.",
         least=1,
         metavar="N",
     )

@@ -147,8 +147,8 @@ def _ranked(session: Session, runs: MaskedRuns, name: str, progress: Progress) -
         assert config.keep is not None
         return ranked_in_context(prompts, config.keep / 100, config.seed, progress)
     scorer = EDGE_SCORERS.get(name)
-    draws = "seed" in getattr(scorer, "uses", ())
-    settings = EdgeScoreSettings(seed=config.seed) if draws else EdgeScoreSettings()
+    used = {"seed", "most_passes"}.intersection(getattr(scorer, "uses", ()))
+    settings = EdgeScoreSettings(**{name: getattr(config, name) for name in used})
     scores = scorer.score(runs, settings, progress)
     mean = reduce(scores.values, "receiver sender prompt -> receiver sender", "mean")
     return replace(scores, values=mean)

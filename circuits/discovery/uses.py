@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from circuits.edge_scores.registry import EDGE_SCORERS
 from circuits.errors import SettingError
 from circuits.runtime.settings import default_of, in_words
 from circuits.search.rules import SelectionRule
@@ -39,7 +40,14 @@ def _unused(config: DiscoveryConfig) -> Iterator[str]:
     used = _OF_A_PRUNED_START if config.starts_pruned else ()
     yield from (name for name in (*paths, *of_others) if name not in used)
     if not config.removes_edges:
-        yield from OF_ACDC
+        yield from (name for name in OF_ACDC if name not in uses_of_score(config))
+
+
+def uses_of_score(config: DiscoveryConfig) -> tuple[str, ...]:
+    """The settings of the score of edges that is the method; none where it is no such score."""
+    if not config.chooses_edges or config.method not in EDGE_SCORERS:
+        return ()
+    return getattr(EDGE_SCORERS.get(config.method), "uses", ())
 
 
 def _check(config: DiscoveryConfig, name: str, value: Any, usual: Any) -> None:

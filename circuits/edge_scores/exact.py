@@ -35,7 +35,7 @@ def _exact(runs: MaskedRuns, settings: EdgeScoreSettings, progress: Progress) ->
     for (row, columns), _ in progress.each(parts, [len(columns) for _, columns in parts]):
         without = every.repeat(len(columns), 1, 1)
         without[torch.arange(len(columns)), row, columns] = 0
-        found[row, columns] = whole - runs.metrics(without)
+        found[row, columns] = whole - runs.metrics(without, like=every)
     return found
 
 

@@ -151,6 +151,11 @@ def test_what_does_not_go_together_is_refused(toy, settings, words) -> None:
         discover_circuit(*toy, **settings)
 
 
+def test_exact_scores_take_no_more_passes_than_they_may(toy) -> None:
+    with pytest.raises(SettingError, match=r"more than most_passes \(9\)"):
+        discover_circuit(*toy, **SETTINGS, method="exact", most_passes=9)
+
+
 def test_workers_have_no_part(toy, tmp_path) -> None:
     with pytest.raises(SettingError, match="one process does all: leave workers out"):
         discover_circuit(*toy, **SETTINGS, workers=Workers(count=2), directory=tmp_path / "run")
