@@ -75,7 +75,8 @@ def test_mask_attribution_is_the_slope_by_each_weight_on_the_way(family: str) ->
     bridge = tiny_model(family).to(torch.float64)
     pairs = PAIRS[:1]
     runs = MaskedRuns(Activations(bridge, pairs, prob_diff))
-    every, step = runs.every_edge.double(), 1e-4
+    # The norms of some families are float32 whatever the weights: a smaller step is lost in them.
+    every, step = runs.every_edge.double(), 1e-2
     way = every * torch.rand(every.shape, generator=torch.Generator().manual_seed(1))
     slopes = []
     for weight in (0.25, 0.75):
