@@ -13,6 +13,7 @@ from circuits.cli import inputs
 from circuits.cli.main import COMMANDS
 from circuits.cli.reproduce import command as command_of
 from circuits.cli.searching import Asked
+from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC
 from circuits.evaluation import EVALUATION_FILE, SavedEvaluation
 from circuits.report import SavedRun
 from circuits.studies.record import SearchPoint, SearchRecord
@@ -130,7 +131,7 @@ class TestCommands:
         )
         for mine, usual in ((strange, DiscoveryConfig()), (strange.selection, SelectionRule())):
             same = {n for n, value in vars(usual).items() if getattr(mine, n) == value}
-            assert same <= {"mlps", "memory_bytes", "n_validation_prompts", "n_held_out_prompts"}
+            assert same <= {"mlps", "memory_bytes", *OF_ACDC, *OF_A_CHOICE} - {"keep"}
         _, options = told(self.with_config(saved, strange))
         assert inputs.discovery_config(options) == strange
 

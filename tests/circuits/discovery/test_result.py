@@ -272,7 +272,7 @@ def discovered_on(found: Discovery, toy):
 class TestEvaluate:
     def test_a_fresh_discovery(self, found) -> None:
         figures = found.evaluate(config=ON_DISCOVERY)
-        assert figures.performance.value == found.performance
+        assert figures.performance.value == pytest.approx(found.performance, rel=1e-6)
         assert figures.sparsity == found.circuit.sparsity
         assert figures.minimality.keys() == found.circuit.heads
         assert figures.n_prompts == found.config.n_prompts
@@ -340,7 +340,7 @@ class TestEvaluate:
     def test_model_and_task_in_use_are_found_again(self, found, saved: Path) -> None:
         """Neither is one that could be loaded by its name."""
         figures = Discovery.load(saved).evaluate(config=ON_DISCOVERY)
-        assert figures.performance.value == found.performance
+        assert figures.performance.value == pytest.approx(found.performance, rel=1e-6)
 
     def test_what_is_not_in_use_and_has_no_name_must_be_given(self, found, toy) -> None:
         source = found.provenance
