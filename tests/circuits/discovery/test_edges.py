@@ -40,7 +40,7 @@ def validation(toy) -> EdgeEvaluator:
     return EdgeEvaluator(toy[0], pairs, logit_diff)
 
 
-class TestTheCircuit:
+class TestChosen:
     def test_it_keeps_what_was_asked_for_where_it_was_chosen(self, toy, chosen) -> None:
         assert chosen.circuit.mlps == "nodes"
         assert Embedding() in chosen.circuit.nodes
@@ -73,8 +73,6 @@ class TestTheCircuit:
         n_edges = chosen.rankings["eap-ig"].graph.n_edges
         assert all(ranking.n_known == n_edges for ranking in chosen.rankings.values())
 
-
-class TestTheRun:
     def test_every_stage_has_its_cost(self, chosen) -> None:
         stages = [stage.stage for stage in chosen.cost.stages]
         assert stages == ["behaviour", "ranking", "validation", "evaluation"]
@@ -97,13 +95,16 @@ class TestTheRun:
         with pytest.raises(InputError, match="or edges"):
             chosen.at(heads=3)
 
+    def test_it_says_how_many_edges_are_shown_to_be_needed(self, chosen) -> None:
+        assert "needed" in choice.rows(chosen, chosen.sizes)["single edges"]
+
     def test_all_figures_of_it(self, toy, chosen) -> None:
         evaluation = chosen.evaluate(*toy)
         assert math.isfinite(evaluation.performance.value)
 
 
 def test_a_score_of_edges_is_a_method_and_effects_in_large_circuits_are_estimates(
-    toy, chosen, monkeypatch
+    toy, monkeypatch
 ) -> None:
     monkeypatch.setattr("circuits.edge_search.choose.MOST_LEFT_OUT", 3)
     found = discover_circuit(*toy, **SETTINGS, method="eap")
@@ -118,7 +119,6 @@ def test_a_score_of_edges_is_a_method_and_effects_in_large_circuits_are_estimate
         slope = float(slopes[on.graph.row(edge.receiver), on.graph.column(edge.sender)])
         assert edge.effect == pytest.approx(-slope / scale, rel=1e-3, abs=1e-6)
     assert "estimated" in choice.rows(found, found.sizes)["single edges"]
-    assert "needed" in choice.rows(chosen, chosen.sizes)["single edges"]
 
 
 def test_scores_that_all_prompts_share_rank_every_edge(toy, monkeypatch) -> None:
