@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
-.PHONY: demo test check clusters lint format bench faults exact rivals gpu seeds executors notebooks docs browser clean
+.PHONY: demo test check clusters lint format bench faults exact rivals edges gpu seeds executors notebooks docs browser clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.
 	$(BIN)/circuits discover ioi --out runs/ioi
@@ -45,6 +45,9 @@ faults: $(VENV)/.installed-dev  ## Kill, starve and feed every command with bad 
 
 rivals: $(VENV)/.installed  ## The default against its rivals on ten seeds (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.rivals --write
+
+edges: $(VENV)/.installed  ## Every method that chooses edges on three seeds (hours; goes on where it was stopped).
+	$(BIN)/python -m benchmarks.edges
 
 gpu: $(VENV)/.installed-dev  ## What a GPU does, on a machine that has one (eight minutes).
 	$(BIN)/python -m benchmarks.gpu

@@ -71,6 +71,7 @@ def _chosen(found: Discovery) -> Row:
     assert isinstance(point, EdgePoint)
     assert point.held_out is not None
     return {
+        "method": found.config.method,
         "edges": len(point),
         "nodes": len(found.circuit.nodes),
         "ranking": point.ranking,

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import fmean
-from typing import Any
 
+from benchmarks.rivals_table import TESTS, Row, by_task
 from benchmarks.tables import spread, table
-
-Row = Mapping[str, Any]
-TESTS = ("validation", "evaluation")
-"""Stages that run circuits on prompts beside those of the search."""
 
 
 def markdown(measured: Row) -> str:
     """For each task and method: the circuit that was chosen, MIB's areas, and what it took."""
     lines, shares = [], []
-    for task, methods in by_task(measured["rows"]).items():
-        for number, (method, rows) in enumerate(methods.items()):
+    for task, of_task in by_task(measured["rows"]).items():
+        for number, (method, rows) in enumerate(by_method(of_task).items()):
             begins = (task if number == 0 else "", method)
             lines.append((*begins, *_cells(rows)))
             if "signed" in rows[0]:
@@ -38,7 +34,7 @@ def markdown(measured: Row) -> str:
 
 def summary(measured: Row) -> str:
     """For each method: how many edges it takes on each task, and what these keep elsewhere."""
-    tasks = by_task(measured["rows"])
+    tasks = {task: by_method(rows) for task, rows in by_task(measured["rows"]).items()}
     methods = dict.fromkeys(method for found in tasks.values() for method in found)
     lines = [
         (method, *(_short(found.get(method, [])) for found in tasks.values())) for method in methods
@@ -46,16 +42,11 @@ def summary(measured: Row) -> str:
     return f"{table(('method', *tasks), lines)}\n\n{_source(measured)}"
 
 
-def by_task(rows: Mapping[str, Row]) -> dict[str, dict[str, list[Row]]]:
-    """Rows of each task and method, by rising seed.
-
-    >>> by_task({"ioi 1 eap": {"n": 1}, "ioi 0 eap": {"n": 0}})
-    {'ioi': {'eap': [{'n': 0}, {'n': 1}]}}
-    """
-    found: dict[str, dict[str, list[Row]]] = {}
-    for key in sorted(rows, key=lambda key: int(key.split()[1])):
-        task, _, method = key.split()
-        found.setdefault(task, {}).setdefault(method, []).append(rows[key])
+def by_method(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Rows of each method, in order."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["method"], []).append(row)
     return found
 
 

@@ -11,10 +11,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import Any
 from unittest import mock
 
 import nbformat
@@ -30,9 +28,6 @@ MACHINE_PATH = re.compile(r"(?<![\w.:/])/(work|root|home|tmp|Users|usr|opt|var)/
 # tqdm asks for ipywidgets in a notebook, which no notebook of ours needs.
 KERNEL_WARNINGS = "ignore:IProgress not found"
 
-LIGHTER = {"03_five_tasks": {"verify": False}}
-"""Settings of `discover_circuit` with which the same cells take half the time in a test."""
-
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 
@@ -47,15 +42,6 @@ def execute(notebook: NotebookNode, directory: Path, renderer: str) -> None:
     )
     with mock.patch.dict(os.environ, settings):
         client.execute()
-
-
-def with_settings(notebook: NotebookNode, settings: Mapping[str, Any]) -> NotebookNode:
-    """The notebook behind a cell that gives `discover_circuit` other defaults."""
-    source = (
-        "import functools, circuits\n"
-        f"circuits.discover_circuit = functools.partial(circuits.discover_circuit, **{settings!r})"
-    )
-    return NotebookNode({**notebook, "cells": [nbformat.v4.new_code_cell(source), *notebook.cells]})
 
 
 def code_cells(notebook: NotebookNode) -> list[NotebookNode]:
@@ -146,8 +132,7 @@ def test_it_runs_and_gives_what_was_committed(path, tmp_path):
     fresh = nbformat.from_dict(committed)
     for cell in code_cells(fresh):
         cell.outputs = []
-    lighter = LIGHTER.get(path.stem, {})
-    execute(with_settings(fresh, lighter), tmp_path, renderer="plotly_mimetype")
+    execute(fresh, tmp_path, renderer="plotly_mimetype")
     assert kinds(fresh) == kinds(committed)
 
 
