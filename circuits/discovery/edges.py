@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import torch
 from einops import reduce
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.circuit import Circuit, circuit_of_edges
@@ -14,6 +14,7 @@ from circuits.components import Connection, Head
 from circuits.discovery.acdc import proposals
 from circuits.discovery.methods import IN_CONTEXT
 from circuits.discovery.session import Session
+from circuits.discovery.uses import uses_of_score
 from circuits.edge_scores import EDGE_SCORERS, EdgeScoreSettings
 from circuits.edge_search import (
     EdgeChooser,
@@ -101,15 +102,19 @@ def _measured(
 ) -> tuple[Circuit, dict[Connection, Estimate] | None]:
     """The chosen circuit with what each of its edges is worth in it, on validation prompts."""
     on, edges = chooser.validation, chooser.chosen
-    if chooser.is_small:
-        lost = chooser.lost(progress)
-    else:
-        lost = on.runs.slopes(edges.float(), progress=progress).gradients[edges]
+    lost = chooser.lost(progress) if chooser.is_small else _slopes(on, edges, progress)
     scale = checked_scale(float((on.baselines[1] - on.baselines[0]).mean()))
     effects = torch.zeros(edges.shape)
     effects[edges] = -lost.double().mean(-1).float() / scale
     circuit = circuit_of_edges(on.graph, edges, effects)
     return circuit, _points(chooser, lost, scale) if chooser.is_small else None
+
+
+def _slopes(
+    on: EdgeEvaluator, edges: Bool[Tensor, "receiver sender"], progress: Progress
+) -> Float[Tensor, "edge prompt"]:
+    """What is lost without each edge, to first order."""
+    return on.runs.slopes(edges.float(), progress=progress).gradients[edges]
 
 
 def _points(
@@ -146,9 +151,8 @@ def _ranked(session: Session, runs: MaskedRuns, name: str, progress: Progress) -
         prompts = PromptsInTurn(session.model, session.pairs, session.metric)
         assert config.keep is not None
         return ranked_in_context(prompts, config.keep / 100, config.seed, progress)
-    scorer = EDGE_SCORERS.get(name)
-    used = {"seed", "most_passes"}.intersection(getattr(scorer, "uses", ()))
+    used = {"seed", "most_passes"}.intersection(uses_of_score(name))
     settings = EdgeScoreSettings(**{name: getattr(config, name) for name in used})
-    scores = scorer.score(runs, settings, progress)
+    scores = EDGE_SCORERS.get(name).score(runs, settings, progress)
     mean = reduce(scores.values, "receiver sender prompt -> receiver sender", "mean")
     return replace(scores, values=mean)

@@ -40,14 +40,13 @@ def _unused(config: DiscoveryConfig) -> Iterator[str]:
     used = _OF_A_PRUNED_START if config.starts_pruned else ()
     yield from (name for name in (*paths, *of_others) if name not in used)
     if not config.removes_edges:
-        yield from (name for name in OF_ACDC if name not in uses_of_score(config))
+        used = uses_of_score(config.method) if config.chooses_edges else ()
+        yield from (name for name in OF_ACDC if name not in used)
 
 
-def uses_of_score(config: DiscoveryConfig) -> tuple[str, ...]:
-    """The settings of the score of edges that is the method; none where it is no such score."""
-    if not config.chooses_edges or config.method not in EDGE_SCORERS:
-        return ()
-    return getattr(EDGE_SCORERS.get(config.method), "uses", ())
+def uses_of_score(name: str) -> tuple[str, ...]:
+    """The settings that a score of edges has a use for; none where there is no such score."""
+    return getattr(EDGE_SCORERS.get(name), "uses", ()) if name in EDGE_SCORERS else ()
 
 
 def _check(config: DiscoveryConfig, name: str, value: Any, usual: Any) -> None:
