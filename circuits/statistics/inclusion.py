@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Generic, Literal, TypeVar
 
 import numpy as np
@@ -127,11 +126,6 @@ class Inclusions(Generic[Item]):
     def of_kind(self, kind: Kind) -> frozenset[Item]:
         """The parts of a kind."""
         return frozenset(row.item for row in self.rows if row.kind == kind)
-
-    @cached_property
-    def by_item(self) -> dict[Item, Included[Item]]:
-        """Every row by its part."""
-        return {row.item: row for row in self.rows}
 
     def at_least(self, share: float | int) -> frozenset[Item]:
         """The parts that at least a share of the circuits has."""

@@ -79,7 +79,7 @@ def evaluate_consensus(
     except (TaskError, NoEffectError) as error:
         why = str(error)
     seeds, source = tuple(run.seed for run in study.runs), study.found.provenance
-    points, found = _points(circuits, kept), study.consensus(least)
+    points, found = _points(circuits, kept), circuits[least_count(least, n_seeds)]
     return Consensus(found, least, seeds, points, n_measured, why, config, source)
 
 

@@ -54,7 +54,7 @@ class TestKinds:
         assert kinds["only 0"] == (1, "noise")
         assert found.counts == {"core": 2, "contingent": 0, "noise": 19}
         assert found.of_kind("core") == found.at_least(0.95) == {"a", "b"}
-        assert found.by_item["a"].share.value == 0.95
+        assert found.rows[1].share.value == 0.95
 
     def test_the_bound_of_core_is_a_setting(self) -> None:
         sets = [frozenset({"a"})] * 8 + [frozenset[str]()] * 2
