@@ -7,7 +7,8 @@ from typing import Any
 from circuits.graph import Mlps
 from circuits.statistics import Inclusions
 from circuits.studies import Consensus, SeedRecord
-from circuits.summary.content import Table, interval
+from circuits.summary.choice import whole
+from circuits.summary.content import Table, measured
 
 
 def kinds(record: SeedRecord) -> Table:
@@ -54,16 +55,12 @@ def consensus(found: Consensus) -> Table:
             f"{point.count} of {n}",
             f"{point.n_nodes:,}",
             f"{point.n_edges:,}",
-            "" if point.kept is None else f"{point.kept.value:.1f}",
-            "" if point.kept is None else interval(point.kept, 1),
+            *measured(point.kept, 1),
             "consensus" if point is found.point else "",
         )
         for point in found.points
     )
-    whole = "what corrupting every edge takes away"
-    if not found.config.chooses_edges:
-        whole = f"the model's {found.config.metric}"
-    legend = f"% of {whole}, on {found.n_prompts} prompts that no seed has seen"
+    legend = f"% of {whole(found.config)}, on {found.n_prompts} prompts that no seed has seen"
     if found.unmeasured is not None:
         legend = f"not measured: {found.unmeasured}"
     nodes = name_of_nodes(found.circuit.mlps)

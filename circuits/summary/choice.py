@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from math import ceil, isfinite
 
 from circuits.components import Connection
+from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.result import Discovery
 from circuits.edge_search import MOST_LEFT_OUT
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import HALF_SURE, SizeCurve
 from circuits.statistics import Estimate
-from circuits.summary.content import Table, interval
+from circuits.summary.content import Table, interval, measured
 
 _WIDE, _ENOUGH = 10.0, 5.0
 """Points: an interval that is wider than ± the one is said to be; the other is aimed at."""
@@ -22,7 +23,7 @@ def rows(found: Discovery, sizes: SizeCurve) -> dict[str, str]:
     config, point = found.config, sizes.point
     held_out = "not run" if point.held_out is None else f"{point.held_out:.1f}%"
     told = {
-        "performance": f"{held_out} of {_whole(found)} on {sizes.n_held_out} prompts that neither "
+        "performance": f"{held_out} of {whole(config)} on {sizes.n_held_out} prompts that neither "
         "search nor choice has seen",
         "elsewhere": f"{point.search:.1f}% on {config.n_prompts} prompts of the search, "
         f"{point.validation:.1f}% on {sizes.n_validation} others that the size was chosen by",
@@ -54,12 +55,11 @@ def _reason(found: Discovery, sizes: SizeCurve) -> str:
     return f"{reason} of these, with {spare:.1f} standard errors to spare"
 
 
-def _whole(found: Discovery) -> str:
+def whole(config: DiscoveryConfig) -> str:
     """What performance is a share of."""
-    metric = found.config.metric
-    if found.config.chooses_edges:
-        return f"the {metric} that corrupting every edge takes away"
-    return f"the model's {metric}"
+    if config.chooses_edges:
+        return f"the {config.metric} that corrupting every edge takes away"
+    return f"the model's {config.metric}"
 
 
 def _worth_of_edges(worth: Mapping[Connection, Estimate] | None) -> dict[str, str]:
@@ -103,17 +103,16 @@ def sizes(of: SizeCurve) -> Table:
             point.ranking,
             f"{point.search.value:.1f}",
             f"{point.validation.value:.1f}",
-            "" if point.held_out is None else f"{point.held_out.value:.1f}",
-            "" if point.held_out is None else interval(point.held_out, 1),
+            *measured(point.held_out, 1),
             "chosen" if point is of.point else "",
         )
         for point in of.points
         if point in of.front or point is of.point
     )
     unit = of.point.unit
-    whole = "what corrupting every edge takes away" if unit == "edges" else "the model's metric"
+    all_of_it = "what corrupting every edge takes away" if unit == "edges" else "the model's metric"
     legend = (
-        f"% of {whole}, with a 95 % interval on {of.n_held_out} held-out prompts, taken as "
+        f"% of {all_of_it}, with a 95 % interval on {of.n_held_out} held-out prompts, taken as "
         "independent"
     )
     return Table(

@@ -37,6 +37,11 @@ class Answer:
     is_warning: bool
 
 
+def measured(value: Estimate | None, digits: int) -> tuple[str, str]:
+    """A value and its interval, as two cells; empty where it was not measured."""
+    return ("", "") if value is None else (f"{value.value:.{digits}f}", interval(value, digits))
+
+
 def interval(value: Estimate, digits: int) -> str:
     """The ends of an interval."""
     return f"[{value.low:.{digits}f}, {value.high:.{digits}f}]"
