@@ -89,9 +89,8 @@ class TestCircuits:
             heads = {end for edge in found for end in edge.ends if isinstance(end, Head)}
             return Circuit(frozenset(heads), found, 4, 8)
 
-        p_values = [compare_circuits(drawn(), drawn(), graph).edges.p_value for _ in range(100)]
-        # With two standard errors to spare.
-        assert 0 < np.mean(np.array(p_values) <= 0.05) <= 0.05 + 0.044
+        p_values = [compare_circuits(drawn(), drawn(), graph).edges.p_value for _ in range(300)]
+        assert 0.01 < np.mean(np.array(p_values) <= 0.05) <= 0.05 + 0.02
 
     def test_without_edges_or_scores_there_is_nothing_to_say_of_them(self) -> None:
         found = compare_circuits(circuit("0.0 1.1.q"), Circuit.of_heads(["0.0"], 3, 4))

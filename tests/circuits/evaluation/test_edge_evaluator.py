@@ -122,12 +122,12 @@ class TestEvaluation:
         assert figures.edge_level.faithfulness == expected
         kept, full = both.metrics(edges).mean(), both.baselines[1].mean()
         assert figures.edge_level.performance.value == pytest.approx(
-            float(100 * kept / full), rel=1e-5
+            float(100 * kept / full), rel=3e-6
         )
         assert figures.edge_gap is not None
         assert figures.edge_gap.discovery.value == pytest.approx(
             float(100 * discovery.edge_metrics(circuit).mean() / discovery.full_metric),
-            rel=1e-5,
+            rel=3e-6,
         )
 
     def test_other_prompts_are_run_anew(self) -> None:
