@@ -21,6 +21,8 @@ _MOST_REPORTED = 8
 _RUNS = 384
 """Prompts of a set times heads that are run to see what leaving out each head costs."""
 _LEAST_IN_TURN = 4
+_MOST_GROUPS = _RUNS // _LEAST_IN_TURN
+"""Of more heads, neighbours in the ranking are left out together."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,11 +64,11 @@ class Chooser:
             best = self._smallest(name, order[: below - 1]) or best
             part(1.0)
         if best is not None:
-            self._thin(best)
+            self._thin(best, orders)
             # Most are remembered.
             small = order[: (len(self.curve.point) - 1) // 2]
             if hardly := self.along(first, small, margin=HALF_SURE):
-                self._thin(hardly, HALF_SURE)
+                self._thin(hardly, orders, HALF_SURE)
         without(1.0)
         return self.curve
 
@@ -131,36 +133,40 @@ class Chooser:
         n = bisect_left(range(len(order)), True, lo=too_few + 1, key=keeps)
         return self._tried[frozenset(order[:n])]
 
-    def _thin(self, point: SizePoint, margin: float = 1.0) -> None:
+    def _thin(
+        self, point: SizePoint, orders: Mapping[str, Sequence[Head]], margin: float = 1.0
+    ) -> None:
         """Leave out heads as long as enough is kept, in rounds: those first that cost least."""
         failures = 0
         for number in count():
-            cheapest = self._cheapest_first(point.heads, number)
+            groups = _groups(point.heads, orders[point.ranking])
+            cheapest = self._cheapest_first(point.heads, groups, number)
             n = self._n_without(point, cheapest, margin)
             point = self._without(point, cheapest[:n])
             # The next prompts in turn may see better what costs little.
             failures = 0 if n else failures + 1
-            if failures * self._n_in_turn(len(cheapest)) >= len(self.search.pairs):
+            if failures * self._n_in_turn(len(groups)) >= len(self.search.pairs):
                 return
 
-    def _n_in_turn(self, n_heads: int) -> int:
-        """On how many prompts it is found out what leaving out each of so many heads costs."""
-        return min(len(self.search.pairs), max(_LEAST_IN_TURN, _RUNS // n_heads))
+    def _n_in_turn(self, n_groups: int) -> int:
+        """On how many prompts it is found out what leaving out each of so many groups costs."""
+        return min(len(self.search.pairs), max(_LEAST_IN_TURN, _RUNS // n_groups))
 
-    def _cheapest_first(self, heads: frozenset[Head], number: int) -> list[Head]:
-        """Some heads by what leaving out each costs, on some prompts of both sets in turn.
+    def _cheapest_first(
+        self, heads: frozenset[Head], groups: Sequence[Sequence[Head]], number: int
+    ) -> list[Head]:
+        """Some heads by what leaving out their group costs, on some prompts of both sets in turn.
 
         By validation alone, the first to go would be one that is lucky there.
         """
-        order = sorted(heads)
-        without = [heads - {head} for head in order]
-        n, kept = self._n_in_turn(len(order)), np.zeros(len(order))
+        without = [heads.difference(group) for group in groups]
+        n, kept = self._n_in_turn(len(groups)), np.zeros(len(groups))
         for on in (self.search, self.validation):
             # What is run on all prompts is remembered, and asked for again when it is tried.
             is_all = n >= len(on.pairs)
             runs = on.metrics(without) if is_all else on.run(on.pairs.in_turn(n, number), without)
             kept += runs.cpu().double().mean(1).numpy() / on.full_metric
-        return [order[place] for place in kept.argsort(kind="stable")[::-1]]
+        return [head for place in kept.argsort(kind="stable")[::-1] for head in groups[place]]
 
     def _n_without(self, point: SizePoint, cheapest: Sequence[Head], margin: float) -> int:
         """How many of the first heads can be left out, as if more of them always cost more."""
@@ -230,6 +236,13 @@ def _judged(
         return 100 * (weight * found[1:] + other[1:]) / (weight * found[:1] + other[:1])
 
     return Bootstrap().estimates(figures, search, validation)
+
+
+def _groups(heads: frozenset[Head], order: Sequence[Head]) -> list[list[Head]]:
+    """Each head by itself, or where there are many with its neighbours in a ranking."""
+    ranked = [head for head in order if head in heads]
+    size = -(-len(ranked) // _MOST_GROUPS) or 1
+    return sorted(ranked[start : start + size] for start in range(0, len(ranked), size))
 
 
 def _sizes(most: int) -> list[int]:

@@ -55,6 +55,11 @@ class SizePoint:
         return "heads"
 
     @property
+    def figure(self) -> str:
+        """What is kept in percent."""
+        return "performance"
+
+    @property
     def surely(self) -> float:
         """What it keeps as far as the choice rests on it, less the errors that are to spare."""
         return self._with_to_spare(1.0)
@@ -98,6 +103,11 @@ class EdgePoint(SizePoint):
     def unit(self) -> str:
         """What its size counts."""
         return "edges"
+
+    @property
+    def figure(self) -> str:
+        """What is kept in percent."""
+        return "faithfulness"
 
 
 @dataclass(frozen=True)

@@ -40,11 +40,18 @@ def as_rings(points: go.Scatter) -> go.Scatter:
     return points.update(marker={"size": 18, "symbol": "circle-open", "line": {"width": 2.5}})
 
 
-def laid_out(figure: go.Figure, title: str, palette: Palette, keep: float | int) -> go.Figure:
-    """Axes, title, and a line at the performance that was asked for."""
+def laid_out(
+    figure: go.Figure,
+    title: str,
+    palette: Palette,
+    keep: float | int,
+    unit: str = "heads",
+    kept: str = "performance",
+) -> go.Figure:
+    """Axes, title, and a line at what was asked for; sizes count units, and these keep percents."""
     figure.add_hline(y=keep, line={"color": palette.muted, "width": 1, "dash": "dash"})
     subtitle = f"dashed: the {keep:g} % that were asked for"
     styled(figure, title, palette, height=420, subtitle=subtitle)
-    figure.update_xaxes(title_text="heads in the circuit", rangemode="tozero")
-    figure.update_yaxes(title_text="performance, % of the full model", rangemode="tozero")
+    figure.update_xaxes(title_text=f"{unit} in the circuit", rangemode="tozero")
+    figure.update_yaxes(title_text=f"{kept}, % of the full model", rangemode="tozero")
     return figure

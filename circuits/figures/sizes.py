@@ -40,8 +40,11 @@ def sizes_figure(
     figure.add_trace(_held_out(sizes, palette.series[2]))
     figure.add_trace(as_rings(_judged([sizes.point], "chosen", palette.series[1])))
     n_circuits = len(sizes.points)
-    title = title or f"Size against performance of {n_circuits} circuit{'s' * (n_circuits != 1)}"
-    return laid_out(figure, title, palette, sizes.keep)
+    title = (
+        title
+        or f"Size against {sizes.point.figure} of {n_circuits} circuit{'s' * (n_circuits != 1)}"
+    )
+    return laid_out(figure, title, palette, sizes.keep, sizes.point.unit, sizes.point.figure)
 
 
 def _judged(
@@ -78,7 +81,7 @@ def _held_out(sizes: SizeCurve, colour: str) -> go.Scatter:
 def _describe(point: SizePoint) -> str:
     held_out = "not run" if point.held_out is None else f"{point.held_out:.1f} %"
     return (
-        f"<b>{len(point)} heads</b>, ranked {plain(point.ranking)}"
+        f"<b>{len(point)} {point.unit}</b>, ranked {plain(point.ranking)}"
         f"<br>search {point.search:.1f} %<br>validation {point.validation:.1f} %"
         f"<br>held out {held_out}"
     )

@@ -177,6 +177,18 @@ def test_what_a_bad_ranking_leaves_is_thinned_in_few_passes() -> None:
     assert sum(runs) < 200 * 16
 
 
+def test_a_large_circuit_is_thinned_in_as_few() -> None:
+    """Neighbours in its ranking are left out together: one by one, a round would be 8,000 runs."""
+    heads = [Head(layer, index) for layer in range(40) for index in range(25)]
+    worth = dict.fromkeys(heads, 1.0) | dict.fromkeys(heads[300:700], 0.0)
+    runs: list[int] = []
+    sets = [Additive(worth, Prompts(n + k / 16 for k in range(16)), runs) for n in (0, 1)]
+    chosen = Chooser(95, *sets).choose({"by layer": heads}).point.heads
+    assert 570 <= len(chosen) <= 590
+    assert len(chosen.intersection(heads[300:700])) < 15
+    assert sum(runs) < 400 * 16
+
+
 class Wavering(Additive):
     """The same, but circuits of fewer than ten heads do well on every second prompt alone."""
 
