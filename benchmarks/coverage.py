@@ -3,8 +3,9 @@
 python -m benchmarks.coverage [--write]
 
 What is said of each, and how it is simulated, is told where it is measured: intervals over prompts
-in `coverage_intervals`, tests and rates in `coverage_tests`, the bound on what verification left
-out in `coverage_search`. All draws are seeded.
+in `coverage_intervals`, tests and rates in `coverage_tests`, what seeds agree on in
+`coverage_inclusion`, the bound on what verification left out in `coverage_search`. All draws are
+seeded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,12 @@ from typing import Any
 
 import typer
 
-from benchmarks import coverage_intervals, coverage_search, coverage_tests
+from benchmarks import (
+    coverage_inclusion,
+    coverage_intervals,
+    coverage_search,
+    coverage_tests,
+)
 from benchmarks.coverage_intervals import POPULATIONS
 from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, publish
@@ -28,10 +34,11 @@ def markdown(measured: dict[str, Any]) -> str:
         [
             coverage_intervals.markdown(measured["intervals"]),
             coverage_tests.markdown(measured["tests"], measured["seeds"], measured["circuits"]),
+            coverage_inclusion.markdown(measured["inclusion"]),
             coverage_search.markdown(measured["bounds"]),
-            f"{measured['runs']} draws for each row of the first two tables, ten times as many for "
-            "seeds, five times for circuits, half for the bound; commit "
-            f"{measured['machine']['commit']}.",
+            f"{measured['runs']} draws for each row of the first two tables and of what circuits "
+            "share, ten times as many for seeds, five times for circuits, half for the bound; "
+            f"commit {measured['machine']['commit']}.",
         ]
     )
 
@@ -53,6 +60,11 @@ def main(runs: int = 200, resamples: int = 500, out: Path = RESULTS, write: Writ
         ],
         "seeds": [coverage_tests.seeds(name, 10 * runs) for name in POPULATIONS],
         "circuits": coverage_tests.circuits(5 * runs),
+        "inclusion": [
+            coverage_inclusion.measure(name, n, runs)
+            for name in coverage_inclusion.WORLDS
+            for n in coverage_inclusion.N_SEEDS
+        ],
         "bounds": [coverage_search.measure(name, runs // 2) for name in coverage_search.WORLDS],
     }
     publish(measured, out, markdown(measured), "coverage table" if write else None)

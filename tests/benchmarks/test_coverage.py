@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks import coverage_intervals, coverage_search, coverage_tests
+from benchmarks import (
+    coverage_inclusion,
+    coverage_intervals,
+    coverage_search,
+    coverage_tests,
+)
 from benchmarks.coverage_intervals import MODEL, POPULATIONS, TRUE, drawn, kept
 from circuits.statistics import Bootstrap
 
@@ -59,3 +64,14 @@ def test_the_bound_on_what_is_left_out_holds(world: str) -> None:
     found = coverage_search.measure(world, 25)
     assert found["broken"] <= 0.16
     assert found["within"] >= found["claimed"] - 1e-9 > 0.5
+
+
+@pytest.mark.parametrize("world", coverage_inclusion.WORLDS)
+def test_of_what_seeds_are_said_to_agree_on_little_is_noise(world: str) -> None:
+    found = coverage_inclusion.measure(world, 10, n_runs=25)
+    assert found["false"] <= 0.12
+    assert found["covered"] >= 0.95
+    if found["found"]:
+        always, often, seldom = found["found"]
+        assert always == 1
+        assert 1 > often > 0.4 > 0.2 > seldom
