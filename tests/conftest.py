@@ -8,7 +8,10 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+# isort: off
+import tests.checked  # noqa: F401  Before anything that it checks.
 from circuits.runtime.threads import usable_cores
+# isort: on
 
 # No deadlines: a busy machine is no failure.
 settings.register_profile(

@@ -1,6 +1,5 @@
 from functools import lru_cache
 
-import jaxtyping
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
@@ -10,6 +9,7 @@ from circuits.forward import LayeredModel
 from circuits.model import load_model, load_tokenizer, tokenizer_of
 from circuits.model.tokenizers import remember_tokenizer
 from circuits.tasks import get_task
+from tests.checked import without_checks
 from tests.circuits.families import FAMILIES, tiny_model
 from tests.circuits.prompts import ToyTask, ragged_pairs, word_tokenizer
 
@@ -22,10 +22,8 @@ ON_DISCOVERY = EvaluationConfig(prompts="discovery", n_resamples=20)
 @pytest.fixture
 def without_type_checks():
     """Let wrong types and shapes reach our own checks, which are all that users have."""
-    before = jaxtyping.config.jaxtyping_disable
-    jaxtyping.config.update("jaxtyping_disable", True)
-    yield
-    jaxtyping.config.update("jaxtyping_disable", before)
+    with without_checks():
+        yield
 
 
 @lru_cache
