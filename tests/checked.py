@@ -16,11 +16,12 @@ from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
 import jaxtyping
-from beartype import beartype
+from beartype import BeartypeConf, beartype
 from beartype.door import die_if_unbearable
 from jaxtyping import AbstractArray, install_import_hook, jaxtyped
 
 _is_on = True
+_CONF = BeartypeConf(violation_type=TypeError)
 _VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
@@ -53,7 +54,7 @@ def checked(item: Any = None, *, typechecker: object = None) -> Any:
 def _checked(function: FunctionType) -> Callable[..., Any]:
     hints = _hints(function)
     is_generator = inspect.isgeneratorfunction(function)
-    strict = _checked_at_once(function, hints) if is_generator else beartype(_twin(function, hints))
+    strict = (_checked_at_once if is_generator else _checked_inside)(function, hints)
     has_axes = any(map(_has_axes, hints.values()))
 
     @wraps(function)
@@ -80,8 +81,8 @@ def _hints(function: FunctionType) -> dict[str, Any]:
     return found
 
 
-def _twin(function: FunctionType, hints: dict[str, Any]) -> FunctionType:
-    """The same function with other annotations."""
+def _checked_inside(function: FunctionType, hints: dict[str, Any]) -> Callable[..., Any]:
+    """The same function with these annotations, and what it is given and gives."""
     twin = FunctionType(
         function.__code__,
         function.__globals__,
@@ -91,7 +92,7 @@ def _twin(function: FunctionType, hints: dict[str, Any]) -> FunctionType:
     )
     twin.__kwdefaults__, twin.__qualname__ = function.__kwdefaults__, function.__qualname__
     twin.__module__, twin.__annotations__ = function.__module__, hints
-    return twin
+    return beartype(twin, conf=_CONF)
 
 
 def _checked_at_once(function: FunctionType, hints: dict[str, Any]) -> Callable[..., Any]:
@@ -102,7 +103,7 @@ def _checked_at_once(function: FunctionType, hints: dict[str, Any]) -> Callable[
     def strict(*args: Any, **kwargs: Any) -> Any:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
             if name in hints and signature.parameters[name].kind not in _VARIADIC:
-                die_if_unbearable(value, hints[name])
+                die_if_unbearable(value, hints[name], conf=_CONF)
         return function(*args, **kwargs)
 
     return strict

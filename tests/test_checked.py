@@ -54,12 +54,12 @@ class Later:
 class TestShapes:
     def test_axes_of_one_name_are_equally_long(self) -> None:
         assert product(torch.zeros(2, 3), torch.zeros(3, 4)).shape == (2, 4)
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             product(torch.zeros(2, 3), torch.zeros(4, 2))
 
     def test_also_those_of_what_is_returned(self) -> None:
         assert doubled(torch.zeros(3), times=1).shape == (3,)
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             doubled(torch.zeros(3))
 
     def test_a_call_has_names_of_its_own(self) -> None:
@@ -67,20 +67,20 @@ class TestShapes:
 
     def test_those_of_an_alias(self) -> None:
         assert len(named(torch.zeros(1, 2), torch.zeros(1, 2), scale=3)) == 2
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             named(torch.zeros(1, 2), torch.zeros(2, 2))
 
     def test_fields_of_a_dataclass(self) -> None:
         assert Later(1, torch.zeros(3), torch.zeros(3)).count == 1
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             Later(1, torch.zeros(3), torch.zeros(4))
 
 
 class TestTypes:
     def test_arguments_and_fields(self) -> None:
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             doubled(torch.zeros(3), times=1.0)
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             Later("one")
 
     def test_of_what_is_made_later_nothing_is_known(self) -> None:
@@ -88,7 +88,7 @@ class TestTypes:
 
     def test_a_generator_is_given_the_right_types_when_it_is_called(self) -> None:
         assert len(list(yielded(3, torch.zeros(2)))) == 3
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             yielded(3, "three")
 
     def test_where_it_is_run_other_axes_may_have_its_names(self) -> None:
@@ -107,17 +107,17 @@ class TestWhatIsChecked:
     """Functions, methods and dataclasses of the packages, as they are imported."""
 
     def test_functions(self) -> None:
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             checked_scale("1")
 
     def test_methods_and_dataclasses(self) -> None:
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             Estimate(1, 0.0, 2.0)
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             Estimate(1.0, 0.0, 2.0).scaled("2")
 
     def test_unless_they_are_to_be_let_through(self) -> None:
         with without_checks():
             assert Estimate(1, 0.0, 2.0).value == 1
-        with pytest.raises(Exception, match=VIOLATION):
+        with pytest.raises(TypeError, match=VIOLATION):
             Estimate(1, 0.0, 2.0)

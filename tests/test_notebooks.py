@@ -11,6 +11,7 @@ import os
 import re
 import sys
 import tempfile
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from unittest import mock
@@ -19,6 +20,8 @@ import nbformat
 import pytest
 from nbclient import NotebookClient
 from nbformat import NotebookNode
+
+from circuits import Discovery, DiscoveryConfig, Head, Receiver
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 PLOTLY, PNG = "application/vnd.plotly.v1+json", "image/png"
@@ -125,15 +128,53 @@ class TestCommitted:
         assert all(not cell.metadata for cell in notebook.cells)
 
 
+@pytest.fixture(scope="module")
+def run_again(tmp_path_factory):
+    """Runs a notebook from top to bottom, once; and where it ran."""
+
+    @cache
+    def run(path: Path) -> tuple[NotebookNode, Path]:
+        fresh, directory = nbformat.read(path, as_version=4), tmp_path_factory.mktemp(path.stem)
+        for cell in code_cells(fresh):
+            cell.outputs = []
+        execute(fresh, directory, renderer="plotly_mimetype")
+        return fresh, directory
+
+    return run
+
+
 @pytest.mark.real
 @each_notebook
-def test_it_runs_and_gives_what_was_committed(path, tmp_path):
-    committed = nbformat.read(path, as_version=4)
-    fresh = nbformat.from_dict(committed)
-    for cell in code_cells(fresh):
-        cell.outputs = []
-    execute(fresh, tmp_path, renderer="plotly_mimetype")
-    assert kinds(fresh) == kinds(committed)
+def test_it_runs_and_gives_what_was_committed(path, run_again):
+    assert kinds(run_again(path)[0]) == kinds(nbformat.read(path, as_version=4))
+
+
+@pytest.mark.real
+def test_the_quickstart_finds_the_circuit_of_the_default_run(run_again):
+    """The whole of `discover_circuit(model, "ioi")` on SmolLM2, and what is known of it."""
+    _, directory = run_again(NOTEBOOKS[0])
+    found = Discovery.load(directory / "runs" / "ioi")
+    assert found.config == DiscoveryConfig()
+    assert found.behaviour.accuracy >= 0.9
+    assert found.performance >= 85
+    assert len(found.circuit) <= 8
+    paths = {(edge.sender, edge.receiver) for edge in found.circuit.edges}
+    last = Head(23, 3)
+    assert last in found.circuit
+    assert (last, Receiver.logits()) in paths
+    assert any(receiver == Receiver(last, "q") for _, receiver in paths)
+    strongest = min(found.circuit.edges, key=lambda edge: edge.effect)
+    assert (strongest.sender, strongest.receiver) == (last, Receiver.logits())
+    assert -0.9 < strongest.effect < -0.4
+    assert found.contributions is not None
+    assert not found.contributions.not_shown
+    assert found.contributions.opposing
+    stages = ("behaviour", "means", "pruning", "patching")
+    search = sum(found.cost.of(stage).flops for stage in stages)
+    assert search <= 30 * found.cost.forward_pass_flops
+    assert found.verification is not None
+    assert found.verification.verified < 50
+    assert found.cost.peak_memory_bytes < 4e9
 
 
 def rewrite(path: Path) -> None:

@@ -125,6 +125,11 @@ class FlopCounter(TorchDispatchMode):
         super().__init__()
         self.flops = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        # Nothing is compiled here; keeping it out of that takes longer than a small operation.
+        return False
+
     # Called for every operation: checking its types in tests would take longer than most of them.
     @no_type_check
     def __torch_dispatch__(
