@@ -48,6 +48,7 @@ rivals: $(VENV)/.installed  ## The default against its rivals on ten seeds (hour
 
 edges: $(VENV)/.installed  ## Every method that chooses edges on three seeds (hours; goes on where it was stopped).
 	$(BIN)/python -m benchmarks.edges
+	$(BIN)/python -m benchmarks.edge_agreement
 
 gpu: $(VENV)/.installed-dev  ## What a GPU does, on a machine that has one (eight minutes).
 	$(BIN)/python -m benchmarks.gpu
