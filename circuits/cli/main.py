@@ -27,6 +27,7 @@ _MODULES = {
     "references": "references",
     "export": "exchange",
     "import": "exchange",
+    "submission": "submission",
     "tasks": "tasks",
     "models": "models",
     "bench": "bench",

@@ -4,11 +4,13 @@ from .eap_export import GraphConfig, to_eap_graph
 from .eap_import import GraphReading, from_eap_graph
 from .exchange import export_circuit, format_of_path, format_of_text, import_circuit
 from .messages import Exported, Imported
+from .mib import FOLDERS, importances, mib_folder
 from .networks import from_networkx, to_networkx
 from .registry import FORMATS, CircuitFormat, Known
 from .schema import circuit_schema
 
 __all__ = [
+    "FOLDERS",
     "FORMATS",
     "CircuitFormat",
     "Exported",
@@ -25,6 +27,8 @@ __all__ = [
     "from_eap_graph",
     "from_networkx",
     "import_circuit",
+    "importances",
+    "mib_folder",
     "to_csv",
     "to_dot",
     "to_eap_graph",

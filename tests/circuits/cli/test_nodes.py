@@ -110,3 +110,48 @@ def test_what_varies_thresholds_says_what_is_allowed(no_model, command) -> None:
         refused = error_of(command, "ioi", "--mlps", "nodes", *method, code=2)
         assert "there are no thresholds to vary: discover with mlps 'nodes'" in refused
         assert "or give mlps 'path' with method app or path-patching" in refused
+
+
+class TestSubmission:
+    def test_a_folder_for_each_run_with_the_scores_of_its_ranking(self, study, tmp_path) -> None:
+        runs = study / "seed-0", study / "seed-1"
+        named = ("--as", "ioi_gpt2", "--as", "mcqa_qwen2.5")
+        done = circuits("submission", *runs, *named, "--out", tmp_path / "mib")
+        assert done.exit_code == 0, done.output
+        for run, folder in zip(runs, ("ioi_gpt2", "mcqa_qwen2.5"), strict=True):
+            data = json.loads((tmp_path / "mib" / folder / "importances.json").read_text())
+            found = Discovery.load(run)
+            marked = sum(edge["in_graph"] for edge in data["edges"].values())
+            assert marked == len(found.circuit.edges)
+            scores = sorted(edge["score"] for edge in data["edges"].values())
+            ranking = found.rankings[found.sizes.point.ranking].values
+            assert scores == pytest.approx(sorted(ranking[~ranking.isnan()].tolist()))
+        assert "the track wants" not in done.output
+        alone = circuits("submission", runs[0], "--as", "ioi_gpt2", "-o", tmp_path / "one")
+        assert "1 task and 1 model: the track wants two of each or more" in alone.output
+
+    def test_another_ranking_of_the_run(self, run, tmp_path) -> None:
+        names = sorted(Discovery.load(run).rankings)
+        for name in names:
+            named = ("--as", "ioi_gpt2", "--ranking", name)
+            done = circuits("submission", run, *named, "--out", tmp_path / name)
+            assert done.exit_code == 0, done.output
+
+    def test_what_cannot_be_submitted_is_told_in_one_sentence(
+        self, run, consensus, shared_run, tmp_path
+    ) -> None:
+        out = ("--out", tmp_path / "mib")
+        named = ("--as", "ioi_gpt2")
+        assert "not in MIB's circuit localization track" in error_of(
+            "submission", run, *out, code=2
+        )
+        asked = error_of("submission", run, "--as", "ioi_gpt3", *out, code=2)
+        assert "did you mean 'ioi_gpt2'?" in asked
+        assert "once for each" in error_of("submission", run, run, *named, *out, code=2)
+        twice = error_of("submission", run, run, *named, *named, *out, code=2)
+        assert "two runs are both ioi_gpt2" in twice
+        assert "without scores" in error_of("submission", consensus, *named, *out, code=2)
+        assert "--mlps nodes" in error_of("submission", shared_run, *named, *out, code=2)
+        unknown = error_of("submission", run, *named, "--ranking", "eapp", *out, code=2)
+        assert "unknown ranking 'eapp'; did you mean 'eap'?" in unknown
+        assert not (tmp_path / "mib").exists()
