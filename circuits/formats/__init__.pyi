@@ -4,7 +4,8 @@ from .eap_export import GraphConfig, to_eap_graph
 from .eap_import import GraphReading, from_eap_graph
 from .exchange import export_circuit, format_of_path, format_of_text, import_circuit
 from .messages import Exported, Imported
-from .mib import FOLDERS, importances, mib_folder
+from .mib import importances
+from .mib_names import FOLDERS, mib_folder
 from .networks import from_networkx, to_networkx
 from .registry import FORMATS, CircuitFormat, Known
 from .schema import circuit_schema

@@ -14,7 +14,7 @@ from circuits.cli.outputs import output_directory, write_output
 from circuits.cli.terminal import print_note
 from circuits.errors import UnknownNameError
 from circuits.errors.wording import unknown_name
-from circuits.formats.mib import FILE, FOLDERS, check_mib_folder, importances, mib_folder
+from circuits.formats.mib_names import FILE, FOLDERS, check_mib_folder, mib_folder
 
 if TYPE_CHECKING:
     from circuits.discovery.result import Discovery
@@ -55,6 +55,8 @@ def submission(
     runs: Runs, out: Directory, folders: Folders = None, ranking: Ranking = None
 ) -> None:
     """Write runs as a submission to MIB's circuit localization track."""
+    from circuits.formats import importances
+
     if folders is not None and len(folders) != len(runs):
         raise UsageError(
             f"--as was given {len(folders)} times for {len(runs)} runs: give it once for each"
