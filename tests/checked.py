@@ -9,7 +9,7 @@ checked by beartype alone. Has to be imported before what it checks.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import partial, wraps
 from types import FunctionType
@@ -22,7 +22,6 @@ from jaxtyping import AbstractArray, install_import_hook, jaxtyped
 
 _is_on = True
 _CONF = BeartypeConf(violation_type=TypeError)
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 @contextmanager
@@ -102,11 +101,20 @@ def _checked_at_once(function: FunctionType, hints: dict[str, Any]) -> Callable[
     @wraps(function)
     def strict(*args: Any, **kwargs: Any) -> Any:
         for name, value in signature.bind(*args, **kwargs).arguments.items():
-            if name in hints and signature.parameters[name].kind not in _VARIADIC:
-                die_if_unbearable(value, hints[name], conf=_CONF)
-        return function(*args, **kwargs)
+            for one in _each(signature.parameters[name], value):
+                die_if_unbearable(one, hints.get(name, object), conf=_CONF)
+        generator = function(*args, **kwargs)
+        die_if_unbearable(generator, hints.get("return", object), conf=_CONF)
+        return generator
 
     return strict
+
+
+def _each(parameter: inspect.Parameter, value: Any) -> Iterable[Any]:
+    """The values that an annotation is of: several where there may be any number."""
+    if parameter.kind is parameter.VAR_POSITIONAL:
+        return value
+    return value.values() if parameter.kind is parameter.VAR_KEYWORD else (value,)
 
 
 def _has_axes(hint: Any) -> bool:

@@ -39,8 +39,15 @@ def later(other: Later) -> int:  # Not there yet when the function is made.
 
 
 @checked
-def yielded(n: int, values: Float[Tensor, " n"]) -> Iterator[Float[Tensor, " n"]]:
+def yielded(
+    n: int, values: Float[Tensor, " n"], *others: Float[Tensor, " n"], **named: Float[Tensor, " n"]
+) -> Iterator[Float[Tensor, " n"]]:
     yield from values.expand(n, *values.shape)
+
+
+@checked
+def misnamed() -> int:
+    yield 1
 
 
 @checked
@@ -90,6 +97,14 @@ class TestTypes:
         assert len(list(yielded(3, torch.zeros(2)))) == 3
         with pytest.raises(TypeError, match=VIOLATION):
             yielded(3, "three")
+        with pytest.raises(TypeError, match=VIOLATION):
+            yielded(3, torch.zeros(2), torch.zeros(2), torch.zeros(3))
+        with pytest.raises(TypeError, match=VIOLATION):
+            yielded(3, torch.zeros(2), other=torch.zeros(3))
+
+    def test_and_is_what_it_says(self) -> None:
+        with pytest.raises(TypeError, match=VIOLATION):
+            misnamed()
 
     def test_where_it_is_run_other_axes_may_have_its_names(self) -> None:
         def taken(values: Float[Tensor, " n"]) -> list[Tensor]:
