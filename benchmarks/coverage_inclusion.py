@@ -56,11 +56,15 @@ def measure(name: str, n_seeds: int, n_runs: int) -> Row:
         "seeds": n_seeds,
         "false": fmean(run["false"] for run in found),
         "found": [fmean(shares) for shares in zip(*(run["found"] for run in found), strict=True)],
-        "covered": fmean(held for run in found for held in run["covered"]) if world.shared else 1.0,
+        "covered": _mean([held for run in found for held in run["covered"]]),
     }
 
 
-def circuit(world: World, rng: np.random.Generator) -> frozenset[int]:
+def _mean(values: list[bool]) -> float | None:
+    return fmean(values) if values else None
+
+
+def _circuit(world: World, rng: np.random.Generator) -> frozenset[int]:
     """The parts of one circuit; those that circuits share are the first."""
     shared = np.flatnonzero(rng.random(len(world.shared)) < world.shared)
     others = np.arange(len(world.shared), N_POSSIBLE)
@@ -71,7 +75,7 @@ def circuit(world: World, rng: np.random.Generator) -> frozenset[int]:
 
 
 def _said(world: World, n_seeds: int, rng: np.random.Generator) -> Row:
-    said = Inclusions.of([circuit(world, rng) for _ in range(n_seeds)], N_POSSIBLE)
+    said = Inclusions.of([_circuit(world, rng) for _ in range(n_seeds)], N_POSSIBLE)
     real = range(len(world.shared))
     kept = said.of_kind("core") | said.of_kind("contingent")
     shares = {row.item: row.share for row in said.rows}

@@ -11,16 +11,18 @@ means over the same prompts. What was measured is kept, task by task.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import fmean
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import numpy as np
 import typer
 from jaxtyping import Float
 from rich.console import Console
 from scipy.stats import rankdata
+from torch import Tensor
 
 from benchmarks.machine import describe_machine
 from benchmarks.publish import Write, kept, publish
@@ -32,26 +34,27 @@ from circuits.forward import Activations, LayeredModel, TransformerBridge
 from circuits.masking import MaskedRuns
 from circuits.metrics import logit_diff
 from circuits.model import DEFAULT_MODEL, tokenizer_of
-from circuits.runtime.cost import CostMeter
+from circuits.runtime.cost import FlopCounter
 from circuits.tasks import Task, get_task, list_tasks
 
 RESULTS = Path(__file__).parent / "results" / "edge_agreement.json"
 NOT_CHEAP = ("exact", "mattr", "edge-pruning", "random")
 Row = dict[str, Any]
+Value = TypeVar("Value")
 Scores = Float[np.ndarray, " edge"]
 
 
 def measure(bridge: TransformerBridge, task: Task, n_prompts: int, n_edges: int, seed: int) -> Row:
     """Each cheap score against exact effects of the same edges, and what it takes."""
     pairs = task.sample(tokenizer_of(bridge), n=n_prompts, seed=seed)
-    meter, both = CostMeter(), Activations(LayeredModel.of(bridge), pairs, logit_diff)
-    of_two = _priced(meter, "both runs", lambda: (both.clean_metric, both.corrupted_metric))[1]
+    both = Activations(LayeredModel.of(bridge), pairs, logit_diff)
+    _, of_two = _priced(lambda: (both.clean_metric, both.corrupted_metric))
     runs = MaskedRuns(both)
     # What every score needs is run first, so that it counts for none.
     runs.metrics(runs.every_edge[None])
     names = [name for name in EDGE_SCORERS.names() if name not in NOT_CHEAP]
     every = runs.every_edge.bool()
-    found = {name: _priced(meter, name, lambda name=name: _of(runs, name)) for name in names}
+    found = {name: _priced(partial(_of, runs, name)) for name in names}
     scores = {name: values[every].numpy() for name, (values, _) in found.items()}
     drawn = draw(scores, n_edges, seed)
     places = every.nonzero()[drawn].tolist()
@@ -68,13 +71,15 @@ def measure(bridge: TransformerBridge, task: Task, n_prompts: int, n_edges: int,
     }
 
 
-def _priced(meter: CostMeter, name: str, run: Any) -> tuple[Any, int]:
-    with meter.stage(name):
+def _priced(run: Callable[[], Value]) -> tuple[Value, int]:
+    with FlopCounter() as counter:
         value = run()
-    return value, meter.stages[-1].flops
+    return value, counter.flops
 
 
-def _of(runs: MaskedRuns, name: str, edges: tuple[Connection, ...] | None = None) -> Any:
+def _of(
+    runs: MaskedRuns, name: str, edges: tuple[Connection, ...] | None = None
+) -> Float[Tensor, "receiver sender"]:
     settings = EdgeScoreSettings(edges=edges)
     return EDGE_SCORERS.get(name).score(runs, settings).values.mean(-1)
 
