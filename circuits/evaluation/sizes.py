@@ -55,7 +55,7 @@ class SizePoint:
         return "heads"
 
     @property
-    def figure(self) -> str:
+    def measure(self) -> str:
         """What is kept in percent."""
         return "performance"
 
@@ -105,7 +105,7 @@ class EdgePoint(SizePoint):
         return "edges"
 
     @property
-    def figure(self) -> str:
+    def measure(self) -> str:
         """What is kept in percent."""
         return "faithfulness"
 

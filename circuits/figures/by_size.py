@@ -45,13 +45,13 @@ def laid_out(
     title: str,
     palette: Palette,
     keep: float | int,
-    unit: str = "heads",
-    kept: str = "performance",
+    unit: str,
+    measure: str,
 ) -> go.Figure:
-    """Axes, title, and a line at what was asked for; sizes count units, and these keep percents."""
+    """Axes, title, and a line at what was asked for; `measure` is what is kept in percent."""
     figure.add_hline(y=keep, line={"color": palette.muted, "width": 1, "dash": "dash"})
     subtitle = f"dashed: the {keep:g} % that were asked for"
     styled(figure, title, palette, height=420, subtitle=subtitle)
     figure.update_xaxes(title_text=f"{unit} in the circuit", rangemode="tozero")
-    figure.update_yaxes(title_text=f"{kept}, % of the full model", rangemode="tozero")
+    figure.update_yaxes(title_text=f"{measure}, % of the full model", rangemode="tozero")
     return figure

@@ -52,7 +52,7 @@ def pareto_figure(
     chosen = [point for point in record.points if point.chosen]
     figure.add_trace(as_rings(_markers(chosen, "chosen", palette.series[1])))
     title = title or f"Size against performance of {_count(record)}"
-    return laid_out(figure, title, palette, record.keep)
+    return laid_out(figure, title, palette, record.keep, "heads", "performance")
 
 
 def _count(record: SearchRecord) -> str:

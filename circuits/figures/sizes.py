@@ -42,9 +42,9 @@ def sizes_figure(
     n_circuits = len(sizes.points)
     title = (
         title
-        or f"Size against {sizes.point.figure} of {n_circuits} circuit{'s' * (n_circuits != 1)}"
+        or f"Size against {sizes.point.measure} of {n_circuits} circuit{'s' * (n_circuits != 1)}"
     )
-    return laid_out(figure, title, palette, sizes.keep, sizes.point.unit, sizes.point.figure)
+    return laid_out(figure, title, palette, sizes.keep, sizes.point.unit, sizes.point.measure)
 
 
 def _judged(
