@@ -24,6 +24,13 @@ def scored(toy) -> EdgeValues:
     return EdgeValues(scores.graph, scores.values.mean(-1))
 
 
+@pytest.fixture(scope="module")
+def circuit(scored) -> Circuit:
+    """The best edges, with effects that say nothing of their scores."""
+    edges = top_edges(scored, 25)
+    return circuit_of_edges(scored.graph, edges, torch.ones(edges.shape))
+
+
 def test_folders_are_those_of_the_track() -> None:
     assert len(FOLDERS) == len(set(FOLDERS)) == 12
     assert mib_folder("ioi", "gpt2") == "ioi_gpt2"
@@ -41,10 +48,8 @@ def test_others_are_refused_with_those_there_are(task: str, model: str) -> None:
         mib_folder(task, model)
 
 
-def test_every_edge_has_its_score_and_those_of_the_circuit_are_marked(scored) -> None:
+def test_every_edge_has_its_score_and_those_of_the_circuit_are_marked(scored, circuit) -> None:
     graph = scored.graph
-    edges = top_edges(scored, 25)
-    circuit = circuit_of_edges(graph, edges, torch.ones(edges.shape))
     data = json.loads(importances(circuit, scored, d_model=32))
     assert data["cfg"]["d_model"] == 32
     assert len(data["edges"]) == graph.n_edges
@@ -55,9 +60,7 @@ def test_every_edge_has_its_score_and_those_of_the_circuit_are_marked(scored) ->
         assert told["in_graph"] == (edge in circuit.connections)
 
 
-def test_the_best_edges_of_the_file_are_those_of_the_scores(scored) -> None:
-    edges = top_edges(scored, 25)
-    circuit = circuit_of_edges(scored.graph, edges, torch.zeros(edges.shape))
+def test_the_best_edges_of_the_file_are_those_of_the_scores(scored, circuit) -> None:
     text = importances(circuit, scored, d_model=32)
     read = from_eap_graph(text, GraphReading(mlps="nodes")).circuit
     assert read.connections == circuit.connections
@@ -66,12 +69,10 @@ def test_the_best_edges_of_the_file_are_those_of_the_scores(scored) -> None:
     assert set(best) == {edge_name(edge) for edge in circuit.connections}
 
 
-def test_paths_and_half_a_ranking_are_refused(scored) -> None:
+def test_paths_and_half_a_ranking_are_refused(scored, circuit) -> None:
     with pytest.raises(InputError, match="--mlps nodes"):
         importances(Circuit.of_heads(["0.1"], 3, 4), scored, d_model=32)
     half = scored.values.clone()
     half[:, 0] = torch.nan
-    edges = top_edges(scored, 25)
-    circuit = circuit_of_edges(scored.graph, edges, torch.zeros(edges.shape))
     with pytest.raises(InputError, match=r"of [0-9,]+ edges have no score"):
         importances(circuit, EdgeValues(scored.graph, half), d_model=32)
