@@ -241,7 +241,7 @@ def _judged(
 def _groups(heads: frozenset[Head], order: Sequence[Head]) -> list[list[Head]]:
     """Each head by itself, or where there are many with its neighbours in a ranking."""
     ranked = [head for head in order if head in heads]
-    size = -(-len(ranked) // _MOST_GROUPS) or 1
+    size = -(-len(ranked) // _MOST_GROUPS)
     return sorted(ranked[start : start + size] for start in range(0, len(ranked), size))
 
 
