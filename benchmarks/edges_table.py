@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from statistics import fmean
 
+from benchmarks.machine import names_of
 from benchmarks.rivals_table import TESTS, Row, by_task
 from benchmarks.tables import spread, table
 
@@ -90,8 +91,9 @@ def _source(measured: Row) -> str:
     rows = measured["rows"].values()
     machines = [row["machine"] for row in rows]
     commits = ", ".join(sorted({machine["commit"] for machine in machines}))
+    torches = " and ".join(sorted({machine["torch"] for machine in machines}))
     return (
         f"{measured['model']}; means over seeds; 16 prompts to find on, 16 to choose by, 64 to "
-        f"report on. {machines[0]['processor']}, {machines[0]['threads']} threads, torch "
-        f"{machines[0]['torch']}. Written by `python -m benchmarks.edges` on commit {commits}."
+        f"report on. {names_of(machines)}, {machines[0]['threads']} threads, torch "
+        f"{torches}. Written by `python -m benchmarks.edges` on commit {commits}."
     )

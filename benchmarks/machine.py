@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+from collections.abc import Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,8 +16,10 @@ _PACKAGES = ("torch", "transformer-lens", "transformers")
 
 
 def describe_machine() -> dict[str, str | int]:
-    """Processor, threads, versions and commit: what a figure depends on."""
+    """Processor, card if any, threads, versions and commit: what a figure depends on."""
+    card = {"card": torch.cuda.get_device_name()} if torch.cuda.is_available() else {}
     return {
+        **card,
         "processor": _processor(),
         "cores": os.cpu_count() or 0,
         "threads": torch.get_num_threads(),
@@ -23,6 +27,11 @@ def describe_machine() -> dict[str, str | int]:
         **{name: metadata.version(name) for name in _PACKAGES},
         "commit": _commit(),
     }
+
+
+def names_of(machines: Iterable[Mapping[str, Any]]) -> str:
+    """The cards and processors that some rows were measured on, each named once."""
+    return " and ".join(dict.fromkeys(str(m.get("card", m["processor"])) for m in machines))
 
 
 def _processor() -> str:

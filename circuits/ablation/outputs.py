@@ -100,8 +100,9 @@ class MeanOutputs:
 
     def for_prompts(self, pairs: PromptPairs) -> Int[Tensor, " prompt"]:
         """Row of each prompt's template. Raises MismatchError for one without a mean."""
-        row = torch.searchsorted(self.templates, pairs.template).clamp(max=len(self.templates) - 1)
-        if not bool((self.templates[row] == pairs.template).all()):
+        wanted = pairs.template.to(self.templates.device)
+        row = torch.searchsorted(self.templates, wanted).clamp(max=len(self.templates) - 1)
+        if not bool((self.templates[row] == wanted).all()):
             raise MismatchError(
                 "a prompt's template has no mean head outputs: take the means over a larger sample "
                 "of the same task"

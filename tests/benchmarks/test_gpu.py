@@ -23,12 +23,14 @@ def test_a_shape_with_random_weights_is_priced() -> None:
     measured = {
         "agreement": [{"family": "gpt2", "exact": 1e-7}],
         "bfloat16": {"mean": 1e-3, "largest": 1e-2},
+        "circuits": [{"method": "app", "same": True}, {"method": "eap", "same": False}],
         "runs": [row],
         "card": "no GPU",
         "machine": describe_machine(),
     }
     text = gpu.markdown(measured)
     assert "| gpt2 | 1.0e-07 |" in text
+    assert "1 of 2 methods find on a toy" in text
     assert "random weights, 2 layers | bfloat16 | ioi |" in text
 
 

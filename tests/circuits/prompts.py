@@ -93,8 +93,9 @@ class ToyTask(Task):
         """Asked of the model once: tests draw the same prompts again and again."""
         key = *clean, *corrupted
         if key not in self._known:
+            there = next(self.bridge.parameters()).device
             with torch.no_grad():
-                before, after = self.bridge(torch.tensor([clean, corrupted]))[:, -1]
+                before, after = self.bridge(torch.tensor([clean, corrupted]).to(there))[:, -1]
             self._known[key] = int((before - after).argmax()), int(before.argmin())
         return self._known[key]
 

@@ -112,13 +112,14 @@ def spread(bridge: TransformerBridge, first: int) -> None:
     model: Any = bridge.original_model
     behind = [*bridge.blocks[first:], bridge.ln_final, bridge.unembed]
     for block in behind:
-        _move(block)
+        move(block)
         block.register_forward_pre_hook(_bring, with_kwargs=True)
     model.register_forward_hook(lambda module, given, found: tree_map(_back, found))
     bridge.unembed.register_forward_hook(lambda module, given, found: _back(found))
 
 
-def _move(module: nn.Module) -> None:
+def move(module: nn.Module) -> None:
+    """Move weights and buffers to the second device."""
     for part in module.modules():
         for name, weight in part._parameters.items():
             if weight is not None and not isinstance(weight, OnSecond):
