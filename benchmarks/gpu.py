@@ -174,13 +174,15 @@ def markdown(measured: Row) -> str:
     titles = ("model", "precision", "task", "heads", "held out", "passes", "seconds", "GiB")
     machine, error, ways = measured["machine"], measured["bfloat16"], measured["circuits"]
     agreeing = table(("largest difference from the CPU", *engines), differences)
+    same = (
+        f"{sum(way['same'] for way in ways)} of {len(ways)} methods find on a toy, to the edge, "
+        "the circuit that they find on the CPU. "
+    )
     return (
         f"{table(titles, runs, n_left=3)}\n\n"
         f"The sweep in bfloat16 is off by {error['mean']:.1e} in the mean, "
-        f"{error['largest']:.1e} at most.\n\n{agreeing}\n\n"
-        f"{sum(way['same'] for way in ways)} of {len(ways)} methods find on a toy, to the edge, "
-        f"the circuit that they find on the CPU. {measured['card']}, torch {machine['torch']}, "
-        f"commit {machine['commit']}."
+        f"{error['largest']:.1e} at most.\n\n{agreeing}\n\n{same if ways else ''}"
+        f"{measured['card']}, torch {machine['torch']}, commit {machine['commit']}."
     )
 
 

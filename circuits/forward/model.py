@@ -14,7 +14,7 @@ from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from transformer_lens.model_bridge import TransformerBridge
 
 from circuits.forward.devices import device_of, devices_of, entering
@@ -148,5 +148,9 @@ def in_float32(model: LayeredModel) -> LayeredModel:
     """
     if model.dtype.itemsize >= torch.float32.itemsize:
         return model
+    copied = deepcopy(model.bridge)
+    # TransformerLens's own `to` reads all weights again for each of them.
+    nn.Module.to(copied, torch.float32)
+    copied.cfg.dtype = torch.float32
     # The same pieces, which were checked when the model was taken apart.
-    return in_pieces(deepcopy(model.bridge).to(torch.float32, print_details=False))
+    return in_pieces(copied)
