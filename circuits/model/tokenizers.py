@@ -22,6 +22,7 @@ from circuits.runtime.told import check_regular, told_as
 
 _FILES = (CONFIG_FILE, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
+_TRIED = "The"
 _originals: WeakKeyDictionary[TransformerBridge, PreTrainedTokenizerBase] = WeakKeyDictionary()
 
 
@@ -53,7 +54,10 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase | None:
     advice = "download the model again, or remove the tokenizer's files and pass token ids"
     what, files = f"the tokenizer in {directory} cannot be read", map(directory.joinpath, _FILES)
     with told_as(ModelError, what, advice, files), quiet_transformers():
-        return _from_pretrained(directory)
+        tokenizer = _from_pretrained(directory)
+        # What is wrong in its files may show only when a text is read.
+        tokenizer([_TRIED])
+        return tokenizer
 
 
 def remember_tokenizer(bridge: TransformerBridge, tokenizer: PreTrainedTokenizerBase) -> None:

@@ -11,6 +11,9 @@ from circuits.errors import CircuitsError, ModelError, cause
 from circuits.runtime.reading import read_file
 from circuits.runtime.shortage import shortage
 
+_PANIC = "PanicException"
+"""What a library in Rust raises where it gives up; no Exception, and nothing to import."""
+
 
 @contextmanager
 def told_as(
@@ -33,7 +36,9 @@ def told_as(
     """
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != _PANIC:
+            raise
         told = shortage(error)
         if told is not None:
             raise told from error

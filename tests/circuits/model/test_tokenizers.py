@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -125,6 +126,25 @@ def test_a_broken_tokenizer(checkpoint: Path) -> None:
 
 
 @pytest.mark.real
+def test_a_tokenizer_that_loads_and_cannot_be_used(tmp_path: Path) -> None:
+    make_tokenizer(starts=True).save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text(LlamaConfig(vocab_size=len(WORDS)).to_json_string())
+    assert load_tokenizer(tmp_path)("the cat")["input_ids"] == [0, *THE_CAT]
+    second = {"Sequence": {"id": "B", "type_id": 0}}
+    changes = {
+        "tokenizer.json": lambda of: of["post_processor"]["single"].append(second),
+        "tokenizer_config.json": lambda of: of.update(model_max_length={"a": 1}),
+    }
+    for name, change in changes.items():
+        file = tmp_path / name
+        content = json.loads(before := file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
+        with pytest.raises(ModelError, match=f"{tmp_path} cannot be read .*: download the model"):
+            load_tokenizer(tmp_path)
+        file.write_text(before)
+
+
 def test_the_default_tokenizer_adds_no_start_token() -> None:
     tokenizer = load_tokenizer()
     ids = tokenizer("When Mary and John went to the store").input_ids

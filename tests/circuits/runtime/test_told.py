@@ -10,7 +10,14 @@ from circuits.errors import FormatError, ModelError, NotEnoughMemoryError, Setti
 from circuits.runtime.told import check_regular, told_as
 
 
-@pytest.mark.parametrize("error", [TypeError("an int"), RecursionError("deep"), Exception("any")])
+class PanicException(BaseException):
+    """What PyO3 raises where Rust panics; its own cannot be imported."""
+
+
+@pytest.mark.parametrize(
+    "error",
+    [TypeError("an int"), RecursionError("deep"), Exception("any"), PanicException("index")],
+)
 def test_whatever_a_library_raises_names_what_could_not_be_done(error):
     said = f"cannot read it .{error}.: do that"
     with pytest.raises(FormatError, match=said), told_as(FormatError, "cannot read it", "do that"):
