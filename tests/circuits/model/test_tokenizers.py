@@ -125,7 +125,6 @@ def test_a_broken_tokenizer(checkpoint: Path) -> None:
         load_tokenizer(checkpoint)
 
 
-@pytest.mark.real
 def test_a_tokenizer_that_loads_and_cannot_be_used(tmp_path: Path) -> None:
     make_tokenizer(starts=True).save_pretrained(tmp_path)
     (tmp_path / "config.json").write_text(LlamaConfig(vocab_size=len(WORDS)).to_json_string())
@@ -145,6 +144,7 @@ def test_a_tokenizer_that_loads_and_cannot_be_used(tmp_path: Path) -> None:
         file.write_text(before)
 
 
+@pytest.mark.real
 def test_the_default_tokenizer_adds_no_start_token() -> None:
     tokenizer = load_tokenizer()
     ids = tokenizer("When Mary and John went to the store").input_ids
