@@ -91,9 +91,9 @@ def _source(measured: Row) -> str:
     rows = measured["rows"].values()
     machines = [row["machine"] for row in rows]
     commits = ", ".join(sorted({machine["commit"] for machine in machines}))
-    torches = " and ".join(sorted({machine["torch"] for machine in machines}))
     return (
         f"{measured['model']}; means over seeds; 16 prompts to find on, 16 to choose by, 64 to "
-        f"report on. {names_of(machines)}, {machines[0]['threads']} threads, torch "
-        f"{torches}. Written by `python -m benchmarks.edges` on commit {commits}."
+        f"report on. {names_of(machines, 'card', 'processor')}, {machines[0]['threads']} threads, "
+        f"torch {names_of(machines, 'torch')}. Written by `python -m benchmarks.edges` on commit "
+        f"{commits}."
     )

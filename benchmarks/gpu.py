@@ -26,7 +26,7 @@ from rich.console import Console
 from transformer_lens.model_bridge.sources import build_bridge_from_module
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
-from benchmarks.machine import describe_machine
+from benchmarks.machine import describe_machine, names_of
 from benchmarks.publish import Write, publish
 from benchmarks.tables import table
 from circuits import Circuit, Discovery, Head, Receiver, discover_circuit, load_model
@@ -182,7 +182,8 @@ def markdown(measured: Row) -> str:
         f"{table(titles, runs, n_left=3)}\n\n"
         f"The sweep in bfloat16 is off by {error['mean']:.1e} in the mean, "
         f"{error['largest']:.1e} at most.\n\n{agreeing}\n\n{same if ways else ''}"
-        f"{measured['card']}, torch {machine['torch']}, commit {machine['commit']}."
+        f"{names_of([machine], 'card', 'processor')}, torch {machine['torch']}, commit "
+        f"{machine['commit']}."
     )
 
 
@@ -193,9 +194,7 @@ def main(
     if device == "cuda" and not torch.cuda.is_available():
         raise SystemExit("error: no GPU here; --device cpu --small tries the script without one")
     say = Console(stderr=True).print
-    card = torch.cuda.get_device_name() if device == "cuda" else "no GPU"
-    measured: Row = {"card": card, "machine": describe_machine()}
-    measured |= {"runs": [], "agreement": [], "circuits": []}
+    measured: Row = {"machine": describe_machine(), "runs": [], "agreement": [], "circuits": []}
 
     def keep() -> None:
         publish(measured, out, "", None)

@@ -29,9 +29,10 @@ def describe_machine() -> dict[str, str | int]:
     }
 
 
-def names_of(machines: Iterable[Mapping[str, Any]]) -> str:
-    """The cards and processors that some rows were measured on, each named once."""
-    return " and ".join(dict.fromkeys(str(m.get("card", m["processor"])) for m in machines))
+def names_of(machines: Iterable[Mapping[str, Any]], *keys: str) -> str:
+    """What some machines have under the first of the keys that they know, each named once."""
+    found = (next(machine[key] for key in keys if key in machine) for machine in machines)
+    return " and ".join(sorted(set(map(str, found))))
 
 
 def _processor() -> str:

@@ -42,11 +42,11 @@ def markdown(measured: Row) -> str:
     )
     machines = [row["machine"] for row in rows.values()]
     commits = ", ".join(sorted({machine["commit"] for machine in machines}))
-    torches = " and ".join(sorted({machine["torch"] for machine in machines}))
     return (
         f"{table(titles, lines, n_left=2)}\n\n"
         "Mean ± SD over seeds; 16 prompts to find on, 16 to choose by, 64 to report on. "
-        f"{names_of(machines)}, torch {torches}, commit {commits}.\n\n"
+        f"{names_of(machines, 'card', 'processor')}, torch {names_of(machines, 'torch')}, "
+        f"commit {commits}.\n\n"
         f"Where the default's forward passes go, as means over seeds:\n\n{stages(rows)}"
     )
 

@@ -22,7 +22,6 @@ from circuits.runtime.told import check_regular, told_as
 
 _FILES = (CONFIG_FILE, "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
-_TRIED = "The"
 _originals: WeakKeyDictionary[TransformerBridge, PreTrainedTokenizerBase] = WeakKeyDictionary()
 
 
@@ -56,7 +55,7 @@ def read_tokenizer(directory: Path) -> PreTrainedTokenizerBase | None:
     with told_as(ModelError, what, advice, files), quiet_transformers():
         tokenizer = _from_pretrained(directory)
         # What is wrong in its files may show only when a text is read.
-        tokenizer([_TRIED])
+        tokenizer(["The"])
         return tokenizer
 
 

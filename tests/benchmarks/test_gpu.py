@@ -25,7 +25,6 @@ def test_a_shape_with_random_weights_is_priced() -> None:
         "bfloat16": {"mean": 1e-3, "largest": 1e-2},
         "circuits": [{"method": "app", "same": True}, {"method": "eap", "same": False}],
         "runs": [row],
-        "card": "no GPU",
         "machine": describe_machine(),
     }
     text = gpu.markdown(measured)
