@@ -28,7 +28,7 @@ _FEW = 40
 """So many heads are left out one by one; among more, slopes say what leaving each out costs."""
 _RUNS = 64
 """Prompts times heads that are run in a round of those."""
-_LEAST = 3
+_LEAST = 5
 _MARGIN, _MORE = 1.1, 1.5
 """The heads to begin with: this many times those that keep so much more than is asked for."""
 

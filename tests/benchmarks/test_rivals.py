@@ -81,3 +81,6 @@ def test_what_is_known_is_not_measured_again(row, toy, tmp_path, monkeypatch) ->
     rivals.main(task=["toy"], seeds=3, rival_seeds=2, out=out)
     assert asked[3:] == ["default 2", "rivals 1"]
     assert set(json.loads(out.read_text())["rows"]) == {"toy 0", "toy 1", "toy 2"}
+    rivals.main(task=["toy"], seeds=1, rival_seeds=0, again=True, out=out)
+    assert asked[5:] == ["default 0"]
+    assert json.loads(out.read_text())["rows"]["toy 0"]["ways"].keys() == row["ways"].keys()
