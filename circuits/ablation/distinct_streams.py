@@ -2,12 +2,13 @@
 
 Circuits that keep the same heads in all layers up to some depth are one circuit up to there, and a
 head that no circuit keeps is not computed at all. So a layer computes rows, not (circuit, prompt,
-position): one row for all streams that must be equal.
+position): one row for all streams that must be equal. Which rows there are is worked out on the
+CPU, whatever device computes them, so that no layer waits for the one below it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -30,7 +31,8 @@ class Streams:
 
     Attributes:
         row: Where in `resid` each stream is; -1 where nothing above reads it.
-        resid: The distinct residual streams.
+        resid: The distinct residual streams, on the device of the layer below; all else is on the
+            CPU.
         prompt: The prompt of each row.
         position: The position of each row.
 
@@ -46,11 +48,11 @@ class Streams:
         cls, embedded: Float[Tensor, "prompt pos d_model"], end: Int[Tensor, " prompt"]
     ) -> Streams:
         """Before the first layer all circuits are one. Nothing behind the answer is needed."""
-        read = torch.arange(embedded.shape[1], device=end.device) <= end[:, None]
+        read = torch.arange(embedded.shape[1]) <= end[:, None]
         prompt, position = read.nonzero(as_tuple=True)
         row = torch.full_like(read, -1, dtype=torch.long)
-        row[read] = torch.arange(len(prompt), device=end.device)
-        return cls(row[None], embedded[read], prompt, position)
+        row[read] = torch.arange(len(prompt))
+        return cls(row[None], taken(embedded, prompt, position), prompt, position)
 
     def through(
         self,
@@ -73,24 +75,19 @@ class Streams:
             max_rows: How many rows pass the MLP at once.
 
         """
-        here = self.on(layer.device)
-        kept, acts, wanted = (mask.to(layer.device) for mask in (kept, acts, wanted))
-        split = Split.of(here.row.expand(len(kept), -1, -1), kept, acts, wanted)
+        here = replace(self, resid=self.resid.to(layer.device))
+        split = Split.of(self.row.expand(len(kept), -1, -1), kept, acts, wanted)
         added = layer.norm_output(here._attention(layer, kept, split, means))
-        before = here.resid[split.parent]
+        before = taken(here.resid, split.parent)
         pieces = zip(before.split(max_rows), added.split(max_rows), strict=True)
         resid = torch.cat([layer.finish(*piece) for piece in pieces])
-        return Streams(split.row, resid, here.prompt[split.parent], here.position[split.parent])
-
-    def on(self, device: torch.device) -> Streams:
-        """The same on another device."""
-        return Streams(*(getattr(self, field.name).to(device) for field in fields(self)))
+        return Streams(split.row, resid, self.prompt[split.parent], self.position[split.parent])
 
     def _attention(
         self, layer: Layer, kept: Bool[Tensor, "circuit head"], split: Split, means: Replacements
     ) -> Float[Tensor, "new_row d_model"]:
         """The projected outputs of all heads for each new row."""
-        output = means.output[self.prompt[split.parent], self.position[split.parent]]
+        output = taken(means.output, self.prompt[split.parent], self.position[split.parent])
         normed = layer.norm_attention(self.resid)
         some = kept.any(0).tolist()
         for kv_head in range(layer.n_kv_heads):
@@ -99,12 +96,23 @@ class Streams:
                 continue
             group = _Group.of(self, layer, kv_head, kept[:, heads].any(1), normed)
             for head in heads:
-                keeping = split.kept[:, head]
+                (keeping,) = split.kept[:, head].nonzero(as_tuple=True)
                 asking, asked = split.parent[keeping].unique(return_inverse=True)
-                z = group.z(head, asking)
-                change = z - means.z[self.prompt[asking], self.position[asking], head]
-                output[keeping] += layer.output.of_heads(change[:, None], [head])[asked]
+                mean = taken(means.z[:, :, head], self.prompt[asking], self.position[asking])
+                change = group.z(head, asking) - mean
+                added = layer.output.of_heads(change[:, None], [head])
+                output[sent(keeping, output)] += taken(added, asked)
         return output
+
+
+def taken(given: Tensor, *indices: Int[Tensor, "*index"]) -> Tensor:
+    """Rows of a tensor by indices on the CPU, without waiting for the tensor."""
+    return given[tuple(sent(index, given) for index in indices)]
+
+
+def sent(index: Int[Tensor, "*index"], given: Tensor) -> Int[Tensor, "*index"]:
+    """An index from the CPU where a tensor is."""
+    return index.to(given.device, non_blocking=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,26 +168,29 @@ class _Group:
         distinct = row.flatten(0, 1).unique(dim=0)
         stream, position = (distinct >= 0).nonzero(as_tuple=True)
         rows, local = distinct[stream, position].unique(return_inverse=True)
-        own = normed[rows]
+        own = taken(normed, rows)
         computed = (
-            layer.keys(own, streams.position[rows], [kv_head]),
+            layer.keys(own, sent(streams.position[rows], own), [kv_head]),
             layer.values(own, [kv_head]),
         )
         padded = [part.new_zeros(*distinct.shape, *part.shape[1:]) for part in computed]
         for whole, part in zip(padded, computed, strict=True):
-            whole[stream, position] = part[local]
+            whole[sent(stream, whole), sent(position, whole)] = taken(part, local)
         # A row on which heads act is in one stream only: elsewhere the last one written counts.
         stream_of = torch.zeros_like(streams.prompt)
         stream_of[distinct[stream, position]] = stream
         length = distinct.shape[1]
-        positions = torch.arange(length, device=distinct.device).expand(len(distinct), -1)
+        positions = torch.arange(length, device=normed.device).expand(len(distinct), -1)
         allowed = layer.allowed(positions, length)
         return cls(layer, normed, padded[0], padded[1], allowed, stream_of, streams.position)
 
     def z(self, head: int, asking: Int[Tensor, " asking"]) -> Float[Tensor, "asking d_head"]:
         """A query head's output at some rows."""
-        stream, position = self.stream[asking], self.position[asking]
+        stream, position = (
+            sent(places[asking], self.keys) for places in (self.stream, self.position)
+        )
         queries = torch.zeros_like(self.keys)
-        queries[stream, position] = self.layer.queries(self.normed[asking], position, [head])
+        normed = taken(self.normed, asking)
+        queries[stream, position] = self.layer.queries(normed, position, [head])
         z = self.layer.attend(queries, self.keys, self.values, self.allowed)
         return z[stream, position, 0]

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.ablation.distinct_streams import Streams
+from circuits.ablation.distinct_streams import Streams, taken
 from circuits.ablation.outputs import HeadOutputs
 from circuits.components import Head
 from circuits.errors import MismatchError
@@ -58,20 +58,20 @@ def ablated_metric(
     True
     """
     pairs = readable(model.bridge, pairs)
-    kept = kept_mask(circuits, model.n_layers, model.n_heads).to(model.device)
+    kept = kept_mask(circuits, model.n_layers, model.n_heads)
     # Sorted by layer, so that circuits that share low layers come together.
     distinct, index = kept.unique(dim=0, return_inverse=True)
 
     def run(rows: int) -> Float[Tensor, "circuit prompt"]:
         parts = distinct.split(max(1, _ROWS_OF_STATE * rows // pairs.clean.numel()))
         with torch.no_grad():
-            start = Streams.start(model.embed(pairs.clean), pairs.end)
+            start = Streams.start(model.embed(pairs.clean), pairs.end.cpu())
             chunks = []
             for part, report in progress.each(parts):
                 chunks.append(_run(model, pairs, replaced, start, part, metric, rows, report))
         return torch.cat(chunks)
 
-    found = _TOGETHER.run(max_rows, run)[index]
+    found = _TOGETHER.run(max_rows, run)[index.to(model.device)]
     check_finite(model.bridge, "the metric with heads replaced", found, [pairs.clean])
     return found
 
@@ -109,16 +109,17 @@ def _run(
     max_rows: int,
     progress: Progress,
 ) -> Float[Tensor, "circuit prompt"]:
-    positions, end = torch.arange(pairs.clean.shape[1], device=model.device), pairs.end[:, None]
-    acts = replaced.differ(pairs)
+    positions, end = torch.arange(pairs.clean.shape[1]), pairs.end.cpu()[:, None]
+    given = replaced.on(pairs)
+    acts = given.differ.cpu()
     for index, layer in enumerate(model.layers):
         read_above = kept[:, index + 1 :].flatten(1).any(1)[:, None, None]
         wanted = (positions == end) | ((positions < end) & read_above)
         streams = streams.through(
-            layer, kept[:, index], acts, wanted, replaced.replacements(index, pairs), max_rows
+            layer, kept[:, index], acts, wanted, given.of_layer(index), max_rows
         )
         progress((index + 1) / model.n_layers)
-    streams = streams.on(model.device)
-    answers = streams.row[:, torch.arange(len(pairs), device=model.device), pairs.end]
+    answers = streams.row[:, torch.arange(len(pairs)), end[:, 0]]
+    resid = streams.resid.to(model.device)
     parts = answers.split(max(1, max_rows // pairs.clean.numel()))
-    return torch.cat([metric(model.unembed(streams.resid[rows]), pairs) for rows in parts])
+    return torch.cat([metric(model.unembed(taken(resid, rows)), pairs) for rows in parts])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -23,25 +23,35 @@ _PROMPTS_TOGETHER = 32
 _TOGETHER = Shrinking("prompts")
 
 
+@dataclass(frozen=True, eq=False)
+class OutputsOnPrompts:
+    """What heads outside a circuit give on some prompts instead of their own output.
+
+    Attributes:
+        differ: Where head outputs on clean prompts can differ from that: nowhere, then everywhere.
+        of_layer: What the heads of a layer give.
+
+    >>> given = MeanOutputs.of(layered, pairs).on(pairs)
+    >>> given.of_layer(0).z.shape  # prompt, position, head, d_head
+    torch.Size([4, 8, 4, 8])
+    """
+
+    differ: Bool[Tensor, "prompt pos"]
+    of_layer: Callable[[int], Replacements]
+
+
 @runtime_checkable
 class HeadOutputs(Protocol):
     """What heads outside a circuit give instead of their own output.
 
-    `ablated_metric` takes anything that has these two methods.
+    `ablated_metric` takes anything that has this method.
 
-    >>> outputs = MeanOutputs.of(layered, pairs)
-    >>> isinstance(outputs, HeadOutputs)
+    >>> isinstance(MeanOutputs.of(layered, pairs), HeadOutputs)
     True
-    >>> outputs.replacements(0, pairs).z.shape  # prompt, position, head, d_head
-    torch.Size([4, 8, 4, 8])
     """
 
-    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
-        """What one layer's heads give on each of `pairs` where they are replaced."""
-        ...
-
-    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
-        """Where head outputs on clean prompts can differ from that: nowhere, then everywhere."""
+    def on(self, pairs: PromptPairs) -> OutputsOnPrompts:
+        """The same on some prompts. Raises MismatchError where it is not known of these."""
         ...
 
 
@@ -109,22 +119,20 @@ class MeanOutputs:
             )
         return row
 
-    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
-        """What one layer's heads give on each of `pairs` where they are replaced."""
-        template, length = self.for_prompts(pairs), pairs.clean.shape[1]
-        template = template.to(self.z[layer].device)
-        return Replacements(
-            self.z[layer][template, :length], self.outputs[layer][template, :length]
-        )
+    def on(self, pairs: PromptPairs) -> OutputsOnPrompts:
+        """The means of each prompt's template. Raises MismatchError as `for_prompts`.
 
-    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
-        """Where head outputs on clean prompts can differ from their mean.
-
-        Up to there every prompt that the mean is over begins like the clean one, so that attention,
-        which is causal, sees the same.
+        Up to where a clean prompt no longer begins like every prompt that the mean is over, heads
+        give the same: attention, which is causal, sees the same.
         """
-        opening = self.opening[self.for_prompts(pairs), : pairs.clean.shape[1]]
-        return (opening != pairs.clean).cumsum(-1) > 0
+        template, length = self.for_prompts(pairs), pairs.clean.shape[1]
+
+        def of_layer(layer: int) -> Replacements:
+            row = template.to(self.z[layer].device)
+            return Replacements(self.z[layer][row, :length], self.outputs[layer][row, :length])
+
+        opening = self.opening[template, :length]
+        return OutputsOnPrompts((opening != pairs.clean).cumsum(-1) > 0, of_layer)
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,7 +145,8 @@ class CorruptedOutputs:
         z: Of each layer: the output of every head, before the output projection.
         outputs: Of each layer: the outputs of all heads through the output projection.
 
-    >>> CorruptedOutputs.of(layered, pairs).differ(pairs)[0, :4]  # from the first changed token on
+    >>> given = CorruptedOutputs.of(layered, pairs).on(pairs)
+    >>> given.differ[0, :4]  # from the first changed token on
     tensor([False,  True,  True,  True])
     """
 
@@ -164,35 +173,34 @@ class CorruptedOutputs:
         outputs = [layer.output(own) for layer, own in zip(model.layers, z, strict=True)]
         return cls(z, tuple(outputs))
 
-    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
-        """What one layer's heads give on each of the pairs that these outputs are of."""
-        return Replacements(self.z[layer], self.outputs[layer])
-
-    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
-        """From the first token on that the corruption changes."""
-        return (pairs.clean != pairs.corrupted).cumsum(-1) > 0
+    def on(self, pairs: PromptPairs) -> OutputsOnPrompts:
+        """On the pairs that these outputs are of, all of them."""
+        return OutputsOnPrompts(
+            (pairs.clean != pairs.corrupted).cumsum(-1) > 0,
+            lambda layer: Replacements(self.z[layer], self.outputs[layer]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class ZeroOutputs:
     """No head output at all (zero ablation): what is left of attention is its output bias.
 
-    >>> bool(ZeroOutputs(layered).replacements(2, pairs).z.any())
+    >>> bool(ZeroOutputs(layered).on(pairs).of_layer(2).z.any())
     False
     """
 
     model: LayeredModel
 
-    def replacements(self, layer: int, pairs: PromptPairs) -> Replacements:
-        """Zeros for each of `pairs`."""
-        output = self.model.layers[layer].output
-        n_heads, d_head, _ = output.weight.shape
-        z = output.weight.new_zeros(*pairs.clean.shape, n_heads, d_head)
-        return Replacements(z, output(z))
+    def on(self, pairs: PromptPairs) -> OutputsOnPrompts:
+        """Zeros for each of `pairs`, everywhere."""
 
-    def differ(self, pairs: PromptPairs) -> Bool[Tensor, "prompt pos"]:
-        """Everywhere."""
-        return torch.ones_like(pairs.clean, dtype=torch.bool)
+        def of_layer(layer: int) -> Replacements:
+            output = self.model.layers[layer].output
+            n_heads, d_head, _ = output.weight.shape
+            z = output.weight.new_zeros(*pairs.clean.shape, n_heads, d_head)
+            return Replacements(z, output(z))
+
+        return OutputsOnPrompts(torch.ones_like(pairs.clean, dtype=torch.bool), of_layer)
 
 
 def _corrupted_z(

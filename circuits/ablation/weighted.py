@@ -128,10 +128,11 @@ class _Mixture:
         pairs = self.pairs[rows]
         with torch.no_grad():
             resid = self.model.embed(pairs.clean)
+        of_layer = self.replaced.on(self.pairs).of_layer
         # Nothing above the last head looks at other positions than the answers'.
         last = max(weights, default=-1)
         for index, layer in enumerate(self.model.layers):
-            given, before = self.replaced.replacements(index, self.pairs), resid
+            given, before = of_layer(index), resid
             written, replacement = (x[rows.to(x.device)] for x in (given.output, given.z))
             if index >= last:
                 written, replacement = at_end(written, pairs), at_end(replacement, pairs)

@@ -87,7 +87,7 @@ def weighted_by_hand(
         weights = (kept * weight).requires_grad_()
 
         def put(z, hook, layer, row=row, length=length, weights=weights):
-            given = replaced.replacements(layer, pairs).z[row : row + 1, :length]
+            given = replaced.on(pairs).of_layer(layer).z[row : row + 1, :length]
             return given + weights[layer][:, None] * (z - given)
 
         names = [f"blocks.{layer}.attn.hook_z" for layer in range(len(kept))]

@@ -1,11 +1,13 @@
 """A second device for a machine that has one: its tensors hold their numbers here.
 
 They say that they are on the device "meta", and an operation on tensors of both devices raises an
-error, as between a CPU and a GPU. Indices and single numbers may come from here.
+error, as between a CPU and a GPU. Indices and single numbers may come from here. What a program has
+to wait for is counted: numbers that are asked for here, and results whose size depends on numbers.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any, no_type_check
 
 import torch
@@ -16,6 +18,7 @@ from transformer_lens.model_bridge import TransformerBridge
 
 SECOND = torch.device("meta")
 _TAKES_BOTH = {"index", "index_put", "index_put_", "_to_copy", "copy_"}
+_WAITS = {"nonzero", "_unique2", "unique_dim", "unique_consecutive", "masked_select", "equal"}
 
 
 class OnSecond(Tensor):
@@ -46,6 +49,7 @@ class OnSecond(Tensor):
         super().__setitem__(_indices(index), value)
 
     def tolist(self) -> Any:
+        _wait("tolist")
         return self.here.tolist()
 
     def data_ptr(self) -> int:
@@ -58,11 +62,31 @@ class OnSecond(Tensor):
 
 
 class SecondDevice(TorchDispatchMode):
-    """While it is entered, tensors can be made on the second device and moved there."""
+    """While it is entered, tensors can be made on the second device and moved there.
+
+    `waits` counts what the program has had to wait for since, by operation.
+    """
+
+    def __enter__(self) -> Any:
+        self.waits: Counter[str] = Counter()
+        _counters.append(self.waits)
+        return super().__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        _counters.remove(self.waits)
+        super().__exit__(*error)
 
     @no_type_check
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         return _run(func, args, kwargs or {})
+
+
+_counters: list[Counter[str]] = []
+
+
+def _wait(name: str) -> None:
+    for counter in _counters:
+        counter[name] += 1
 
 
 @no_type_check
@@ -81,9 +105,21 @@ def _run(func, args, kwargs):
     if target is not None:
         is_second, kwargs = torch.device(target) == SECOND, {**kwargs, "device": "cpu"}
     found = func(*tree_map(_here, args), **tree_map(_here, kwargs))
+    if any(isinstance(one, OnSecond) for one in given) and _must_be_waited_for(name, args, found):
+        _wait(name)
     if name.endswith("_") and not name.startswith("_"):
         return args[0]
     return tree_map(_there, found) if is_second else found
+
+
+@no_type_check
+def _must_be_waited_for(name, args, found) -> bool:
+    if name.startswith("index") and any(
+        isinstance(one, OnSecond) and one.dtype in (torch.bool, torch.uint8)
+        for one in tree_flatten(args[1:])[0]
+    ):
+        return True
+    return name in _WAITS or not isinstance(found, Tensor | tuple | list | None)
 
 
 def _indices(index: Any) -> Any:
