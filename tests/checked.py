@@ -11,7 +11,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial, wraps
+from functools import cache, partial, wraps
 from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
@@ -53,17 +53,21 @@ def checked(item: Any = None, *, typechecker: object = None) -> Any:
 def _checked(function: FunctionType) -> Callable[..., Any]:
     hints = _hints(function)
     is_generator = inspect.isgeneratorfunction(function)
-    strict = (_checked_at_once if is_generator else _checked_inside)(function, hints)
     has_axes = any(map(_has_axes, hints.values()))
+
+    @cache
+    def strict() -> Callable[..., Any]:
+        # Made when it is first called: most functions are never called in one process.
+        return (_checked_at_once if is_generator else _checked_inside)(function, hints)
 
     @wraps(function)
     def either(*args: Any, **kwargs: Any) -> Any:
         if not _is_on:
             return function(*args, **kwargs)
         if not has_axes:
-            return strict(*args, **kwargs)
+            return strict()(*args, **kwargs)
         with jaxtyped("context"):
-            return strict(*args, **kwargs)
+            return strict()(*args, **kwargs)
 
     return either
 

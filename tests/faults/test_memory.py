@@ -15,8 +15,8 @@ from circuits.model.native import word_tokenizer
 from tests.faults.child import run
 from tests.faults.material import WORDS
 
-MEGABYTES = (0, 8, 16, 32, 48, 64, 96, 1024)
-_FAST = (0, 1024)
+_NONE, _PLENTY = 0, 1024
+"""Megabytes."""
 _STATUS = Path("/proc/self/status")
 
 
@@ -58,16 +58,26 @@ def test_a_batch_shrinks_or_what_lacks_is_told(wide, material, is_whole, count):
     assert whole.code == 0, whole.stderr
     expected = edges_of(whole.stdout)
     ways = {"ended": 0, "shrank": 0, "told": 0}
-    for megabytes in MEGABYTES if is_whole else _FAST:
+
+    def tried(megabytes: int) -> str:
         ended = run(command, before=starved(megabytes))
         assert ended.code == 0 or ended.is_told, (megabytes, ended)
         if ended.code:
             assert "too little memory" in ended.stderr or "fit in" in ended.stderr, ended
-            ways["told"] += 1
-            continue
-        ways["shrank" if "memory is too short" in ended.stderr else "ended"] += 1
-        assert edges_of(ended.stdout) == pytest.approx(expected, abs=1e-5)
-    assert ways["told"] and ways["ended"], ways
-    assert ways["shrank"] or not is_whole, ways
+            way = "told"
+        else:
+            assert edges_of(ended.stdout) == pytest.approx(expected, abs=1e-5)
+            way = "shrank" if "memory is too short" in ended.stderr else "ended"
+        ways[way] += 1
+        return way
+
+    assert (tried(_NONE), tried(_PLENTY)) == ("told", "ended")
+    if is_whole:
+        # Down to the least that is enough: there a batch has to shrink.
+        low, high = _NONE, _PLENTY
+        while high > low + 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if tried(middle) == "told" else (low, middle)
+        assert ways["shrank"], ways
     for way, number in ways.items():
         count(f"memory limits under which a search {way}", number)

@@ -27,7 +27,7 @@ def edge_metric_by_hand(
     That is the sender's output inside the circuit along an edge, else the corrupted one. MLPs and
     norms run as the bridge runs them.
     """
-    values = []
+    values, sites = [], {edge: receiver_site(bridge, edge.receiver) for edge in edges}
     for row in range(len(pairs)):
         one = pairs[row : row + 1]
         clean, corrupted = (t[:, : int(one.end) + 1] for t in (one.clean, one.corrupted))
@@ -36,18 +36,19 @@ def edge_metric_by_hand(
 
         def read_by(receiver: Receiver, outside=outside, inside=inside, names=names):
             z = {name: outside[name].clone() for name in names}
+            site = receiver_site(bridge, receiver)
             for edge in edges:
-                if receiver_site(bridge, edge.receiver) == receiver_site(bridge, receiver):
+                if sites[edge] == site:
                     z[names[edge.sender.layer]][:, :, edge.sender.index] = inside[edge.sender]
             return z
 
         for head in sorted({edge.sender for edge in edges}):
-            inputs = {}
+            inputs, stop = {}, head.layer + 1
             for name in HEAD_INPUTS:
                 receiver = Receiver(head, name)
                 site, _ = receiver_site(bridge, receiver)
-                inputs[site] = run(bridge, clean, [site], read_by(receiver))[site]
-            z = run(bridge, clean, [names[head.layer]], inputs)[names[head.layer]]
+                inputs[site] = run(bridge, clean, [site], read_by(receiver), stop)[site]
+            z = run(bridge, clean, [names[head.layer]], inputs, stop)[names[head.layer]]
             inside[head] = z[:, :, head.index]
         hooks = [
             (name, lambda value, hook, z=z: z) for name, z in read_by(Receiver.logits()).items()
@@ -81,13 +82,15 @@ def weighted_by_hand(
     A head outside the circuit has the weight 0.
     """
     metrics, gradients = [], []
+    of_layer = replaced.on(pairs).of_layer
+    instead = [of_layer(layer).z for layer in range(len(kept))]
     for row in range(len(pairs)):
         one = pairs[row : row + 1]
         length = int(one.end) + 1
         weights = (kept * weight).requires_grad_()
 
         def put(z, hook, layer, row=row, length=length, weights=weights):
-            given = replaced.on(pairs).of_layer(layer).z[row : row + 1, :length]
+            given = instead[layer][row : row + 1, :length]
             return given + weights[layer][:, None] * (z - given)
 
         names = [f"blocks.{layer}.attn.hook_z" for layer in range(len(kept))]

@@ -43,12 +43,12 @@ class ByHand:
         self.known: dict[Head, Stream] = {}
         self.clean, self.corrupted = self.outputs(pairs.clean), self.outputs(pairs.corrupted)
 
-    def run(self, hooks: Hooks, tokens: Tensor | None = None) -> Tensor:
+    def run(self, hooks: Hooks, tokens: Tensor | None = None, stop: int | None = None) -> Tensor:
         both = _then(self.rules, hooks)
         given = [(name, lambda value, hook, new=new: new(value)) for name, new in both.items()]
         with torch.enable_grad():
             tokens = self.pairs.clean if tokens is None else tokens
-            return self.bridge.run_with_hooks(tokens, fwd_hooks=given)
+            return self.bridge.run_with_hooks(tokens, fwd_hooks=given, stop_at_layer=stop)
 
     def outputs(self, tokens: Tensor) -> dict:
         """The embedding, z of heads, and what MLPs add."""
@@ -76,7 +76,7 @@ class ByHand:
         }
         if name in self.bridge.hook_dict:
             hooks[name] = torch.zeros_like
-        self.run(hooks)
+        self.run(hooks, stop=layer + 1)
         return kept[post] - resid
 
     def attention(self, layer: int, z: Tensor) -> Stream:
@@ -152,7 +152,7 @@ class ByHand:
         given = self.gradient(site, _then(base, {z_name: alone}))
         kept: dict[str, Tensor] = {}
         resid = self.now[pre].detach().requires_grad_()
-        self.run({pre: lambda _: resid, site: _keep(kept, site)})
+        self.run({pre: lambda _: resid, site: _keep(kept, site)}, stop=head.layer + 1)
         return torch.autograd.grad(kept[site][:, :, unit], resid, given[:, :, unit])[0]
 
     def lost(self, receiver: Receiver, sender: Node) -> Tensor:
@@ -171,14 +171,14 @@ class ByHand:
             return self.mlp(layer, read) - self.mlp(layer, read - change)
         site, unit = receiver_site(self.bridge, receiver)
         kept: dict[str, Tensor] = {}
-        self.run({pre: lambda _: resid - change, site: _keep(kept, site)})
+        self.run({pre: lambda _: resid - change, site: _keep(kept, site)}, stop=layer + 1)
 
         def put(value: Tensor) -> Tensor:
             value = value.clone()
             value[:, :, unit] = kept[site][:, :, unit]
             return value
 
-        self.run({site: put, z_name: _keep(kept, z_name)})
+        self.run({site: put, z_name: _keep(kept, z_name)}, stop=layer + 1)
         return (z - kept[z_name])[:, :, receiver.head.index]
 
     def written(self, sender: Node) -> Stream:

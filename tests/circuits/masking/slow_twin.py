@@ -136,7 +136,8 @@ class OnePrompt:
                     site, unit = receiver_site(self.bridge, receiver)
                     own = self.block(layer, self.stream(receiver), [site], {})[site]
                     inputs.setdefault(site, torch.zeros_like(own))[:, :, unit] = own[:, :, unit]
-                found[head] = run(self.bridge, self.clean, [name], inputs)[name][:, :, head.index]
+                kept = run(self.bridge, self.clean, [name], inputs, stop_at_layer=layer + 1)
+                found[head] = kept[name][:, :, head.index]
             self.inside |= found
             if self.is_read(MLP(layer)):
                 self.inside[MLP(layer)] = self.mlp(layer, self.stream(Receiver.mlp(layer)))

@@ -34,16 +34,17 @@ def first_order_changes(
         run(bridge, pairs.corrupted, names),
     )
     gradient, clean_z = metric_gradient(bridge, pairs, names[head.layer], metric)
-    changes = []
+    changes, stop = [], head.layer + 1
     for sender in senders:
         frozen = {name: clean[name].clone() for name in names}
         frozen[names[sender.layer]][:, :, sender.index] = corrupted[names[sender.layer]][
             :, :, sender.index
         ]
-        sent = run(bridge, pairs.clean, [input_name], frozen)[input_name]
+        sent = run(bridge, pairs.clean, [input_name], frozen, stop)[input_name]
         patched = clean[input_name].clone()
         patched[:, :, unit] = sent[:, :, unit]
-        z = run(bridge, pairs.clean, [names[head.layer]], {input_name: patched})[names[head.layer]]
+        given = {input_name: patched}
+        z = run(bridge, pairs.clean, [names[head.layer]], given, stop)[names[head.layer]]
         changes.append(((z - clean_z) * gradient).sum((1, 2, 3)))
     return torch.stack(changes)
 
