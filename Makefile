@@ -4,6 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --quiet -c constraints.txt
 
+# Without compiled modules every process compiles torch and all else anew: ten seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test check clusters lint format bench faults exact rivals edges gpu seeds executors notebooks docs browser clean
 
 demo: $(VENV)/.installed  ## Discover the IOI circuit of SmolLM2-135M; leaves it in runs/ioi.

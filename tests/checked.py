@@ -3,7 +3,8 @@
 jaxtyping's import hook says where: its decorator is put on everything in `circuits` and `tasks`.
 The decorator is ours. jaxtyping's own opens a scope for the names of axes at each call, which takes
 longer than most functions do; here only those open one that have axes to name, and the others are
-checked by beartype alone. Has to be imported before what it checks.
+checked by beartype alone. Has to be imported before what it checks, and imports large packages
+itself: what is imported by a module that is checked is compiled anew, and kept beside the usual.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache, partial, wraps
+from importlib import import_module
 from types import FunctionType
 from typing import Any, get_args, get_type_hints
 
@@ -127,5 +129,7 @@ def _has_axes(hint: Any) -> bool:
     return any(map(_has_axes, get_args(hint)))
 
 
+for _name in ("datasets", "plotly.graph_objects", "scipy.stats", "transformer_lens.model_bridge"):
+    import_module(_name)
 jaxtyping.jaxtyped = checked
 install_import_hook(["circuits", "tasks"], "beartype.beartype")

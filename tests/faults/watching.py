@@ -116,14 +116,19 @@ class Outcome:
 
 @contextmanager
 def watched(within: Path) -> Iterator[list[str]]:
-    """Collect what is run, reached, or changed outside a directory while the `with` runs."""
+    """Collect what is run, reached, or changed outside a directory while the `with` runs.
+
+    What Python compiles meanwhile it does not keep.
+    """
     if not _WATCH.is_installed:
         sys.addaudithook(_WATCH.hear)
         _WATCH.is_installed = True
     _WATCH.within, _WATCH.seen = Path(within), []
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         yield _WATCH.seen
     finally:
+        sys.dont_write_bytecode = before
         _WATCH.within = None
 
 
