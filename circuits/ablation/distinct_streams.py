@@ -19,7 +19,12 @@ from circuits.forward import Layer
 
 @dataclass(frozen=True, eq=False)
 class Replacements:
-    """What one layer's heads give where they are replaced: z, and all z through the projection."""
+    """What one layer's heads give where they are replaced: z, and all z through the projection.
+
+    >>> given = evaluator.means.on(pairs).of_layer(0)
+    >>> given.z.shape, given.output.shape
+    (torch.Size([4, 8, 4, 8]), torch.Size([4, 8, 32]))
+    """
 
     z: Float[Tensor, "prompt pos head d_head"]
     output: Float[Tensor, "prompt pos d_model"]
@@ -186,11 +191,9 @@ class _Group:
 
     def z(self, head: int, asking: Int[Tensor, " asking"]) -> Float[Tensor, "asking d_head"]:
         """A query head's output at some rows."""
-        stream, position = (
-            sent(places[asking], self.keys) for places in (self.stream, self.position)
-        )
-        queries = torch.zeros_like(self.keys)
-        normed = taken(self.normed, asking)
+        stream = sent(self.stream[asking], self.keys)
+        position = sent(self.position[asking], self.keys)
+        normed, queries = taken(self.normed, asking), torch.zeros_like(self.keys)
         queries[stream, position] = self.layer.queries(normed, position, [head])
         z = self.layer.attend(queries, self.keys, self.values, self.allowed)
         return z[stream, position, 0]

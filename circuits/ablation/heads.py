@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.ablation.distinct_streams import Streams, taken
-from circuits.ablation.outputs import HeadOutputs
+from circuits.ablation.outputs import HeadOutputs, OutputsOnPrompts
 from circuits.components import Head
 from circuits.errors import MismatchError
 from circuits.forward import LayeredModel
@@ -61,6 +61,7 @@ def ablated_metric(
     kept = kept_mask(circuits, model.n_layers, model.n_heads)
     # Sorted by layer, so that circuits that share low layers come together.
     distinct, index = kept.unique(dim=0, return_inverse=True)
+    given = replaced.on(pairs)
 
     def run(rows: int) -> Float[Tensor, "circuit prompt"]:
         parts = distinct.split(max(1, _ROWS_OF_STATE * rows // pairs.clean.numel()))
@@ -68,7 +69,7 @@ def ablated_metric(
             start = Streams.start(model.embed(pairs.clean), pairs.end.cpu())
             chunks = []
             for part, report in progress.each(parts):
-                chunks.append(_run(model, pairs, replaced, start, part, metric, rows, report))
+                chunks.append(_run(model, pairs, given, start, part, metric, rows, report))
         return torch.cat(chunks)
 
     found = _TOGETHER.run(max_rows, run)[index.to(model.device)]
@@ -102,7 +103,7 @@ def kept_mask(
 def _run(
     model: LayeredModel,
     pairs: PromptPairs,
-    replaced: HeadOutputs,
+    given: OutputsOnPrompts,
     streams: Streams,
     kept: Bool[Tensor, "circuit layer head"],
     metric: Metric,
@@ -110,7 +111,6 @@ def _run(
     progress: Progress,
 ) -> Float[Tensor, "circuit prompt"]:
     positions, end = torch.arange(pairs.clean.shape[1]), pairs.end.cpu()[:, None]
-    given = replaced.on(pairs)
     acts = given.differ.cpu()
     for index, layer in enumerate(model.layers):
         read_above = kept[:, index + 1 :].flatten(1).any(1)[:, None, None]

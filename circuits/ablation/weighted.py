@@ -14,7 +14,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from circuits.ablation.outputs import HeadOutputs
+from circuits.ablation.outputs import HeadOutputs, OutputsOnPrompts
 from circuits.forward import Layer, LayeredModel
 from circuits.forward.finite import check_finite
 from circuits.forward.passes import at_end
@@ -75,7 +75,7 @@ def weighted_gradients(
     True
     """
     pairs = readable(model.bridge, pairs)
-    mixture = _Mixture(model, pairs, replaced, kept, weight, metric)
+    mixture = _Mixture(model, pairs, replaced.on(pairs), kept, weight, metric)
 
     def run(size: int) -> WeightedRun:
         prompts = torch.arange(len(pairs), device=model.device).split(size)
@@ -93,11 +93,11 @@ def weighted_gradients(
 
 @dataclass(frozen=True, eq=False)
 class _Mixture:
-    """What `weighted_gradients` is given: replacements are known of all prompts together."""
+    """What `weighted_gradients` is given, with the replacements of all prompts together."""
 
     model: LayeredModel
     pairs: PromptPairs
-    replaced: HeadOutputs
+    replaced: OutputsOnPrompts
     kept: Bool[Tensor, "layer head"]
     weight: float
     metric: Metric
@@ -128,11 +128,10 @@ class _Mixture:
         pairs = self.pairs[rows]
         with torch.no_grad():
             resid = self.model.embed(pairs.clean)
-        of_layer = self.replaced.on(self.pairs).of_layer
         # Nothing above the last head looks at other positions than the answers'.
         last = max(weights, default=-1)
         for index, layer in enumerate(self.model.layers):
-            given, before = of_layer(index), resid
+            given, before = self.replaced.of_layer(index), resid
             written, replacement = (x[rows.to(x.device)] for x in (given.output, given.z))
             if index >= last:
                 written, replacement = at_end(written, pairs), at_end(replacement, pairs)

@@ -8,12 +8,13 @@ from typing import Any
 import pytest
 import torch
 
-from circuits import Head, Receiver, discover_circuit
+from circuits import Head, discover_circuit
 from circuits.ablation import MeanOutputs, ablated_metric, weighted_gradients
-from circuits.forward import LayeredModel
+from circuits.forward import Activations, LayeredModel
+from circuits.masking import MaskedRuns
 from circuits.metrics import logit_diff
 from circuits.model.tokenizers import remember_tokenizer
-from circuits.patching import path_effects
+from circuits.patching import ESTIMATORS, EdgeSums
 from circuits.tasks import PromptPairs
 from tests.circuits.families import deeper_model, tiny_model
 from tests.circuits.forward.second_device import SECOND, SecondDevice, move
@@ -47,10 +48,19 @@ def weighted(model: LayeredModel, pairs: PromptPairs) -> None:
 
 
 def swept(model: LayeredModel, pairs: PromptPairs) -> None:
-    path_effects(model, pairs, Receiver.logits(), metric=logit_diff)
+    """What it finds is fetched behind the last layer."""
+    activations = Activations(model, pairs, logit_diff)
+    graph, (batch,) = activations.graph(), activations.batches
+    sums = EdgeSums(graph, len(pairs), len(pairs))
+    ESTIMATORS.get("sweep").add(batch, graph.heads, sums, 10_000)
 
 
-@pytest.mark.parametrize("run", [ablated, weighted, swept])
+def masked(model: LayeredModel, pairs: PromptPairs) -> None:
+    runs = MaskedRuns(Activations(model, pairs, logit_diff))
+    runs.slopes(runs.every_edge / 2)
+
+
+@pytest.mark.parametrize("run", [ablated, weighted, swept, masked])
 def test_no_layer_is_waited_for(run: Callable[[LayeredModel, PromptPairs], None]) -> None:
     waits = []
     for n_layers in (2, 5):

@@ -105,7 +105,8 @@ def _run(func, args, kwargs):
     if target is not None:
         is_second, kwargs = torch.device(target) == SECOND, {**kwargs, "device": "cpu"}
     found = func(*tree_map(_here, args), **tree_map(_here, kwargs))
-    if any(isinstance(one, OnSecond) for one in given) and _must_be_waited_for(name, args, found):
+    reads_second = any(isinstance(one, OnSecond) for one in given)
+    if reads_second and (not is_second or _must_be_waited_for(name, args, found)):
         _wait(name)
     if name.endswith("_") and not name.startswith("_"):
         return args[0]
