@@ -123,7 +123,9 @@ def main(
     model: str = DEFAULT_MODEL,
     seeds: int = 10,
     rival_seeds: Annotated[int, typer.Option(help="Of how many seeds rivals are run.")] = 10,
-    again: Annotated[bool, typer.Option("--again", help="Measure the default anew.")] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Measure the default anew where it was on other code.")
+    ] = False,
     out: Path = RESULTS,
     write: Write = False,
 ) -> None:
@@ -137,8 +139,7 @@ def main(
     for rivals in (False, True):
         for seed in range(min(seeds, rival_seeds) if rivals else seeds):
             for name in task or list_tasks():
-                anew = again and not rivals
-                row = _measured(bridge, name, seed, known(), rivals=rivals, again=anew)
+                row = _measured(bridge, name, seed, known(), rivals, again)
                 # Read again: another process may have written since.
                 rows = known() | {f"{name} {seed}": row}
                 publish({**about, "rows": rows}, out, "", None)
@@ -151,24 +152,23 @@ def _measured(
     task: str,
     seed: int,
     rows: dict[str, Row],
-    *,
     rivals: bool,
     again: bool,
 ) -> Row:
-    """The row of a task and seed, with what it lacked, or the default's part of it anew."""
-    row = rows.get(f"{task} {seed}")
-    if row is not None and not again and (not rivals or len(row["ways"]) > 1):
+    """The row of a task and seed, with what it lacked."""
+    row, here = rows.get(f"{task} {seed}", {"ways": {}}), describe_machine()
+    is_known = len(row["ways"]) > rivals
+    is_old = again and not rivals and is_known and row["machine"]["commit"] != here["commit"]
+    if is_known and not is_old:
         return row
     config = DiscoveryConfig(seed=seed, keep=KEEP, n_held_out_prompts=64)
     run = Pipeline(Session.of(bridge, get_task(task), config))
-    if row is None:
-        row = measure_default(run)
-    elif again:
-        new = measure_default(run)
-        row = new | {"ways": row["ways"] | new["ways"]}
+    if rivals:
+        new: Row = {"ways": measure_rivals(run, len(row["ways"][DEFAULT]["heads"]))}
+        new["machine_of_rivals"] = here
     else:
-        n_heads = len(row["ways"][DEFAULT]["heads"])
-        row = row | {"ways": row["ways"] | measure_rivals(run, n_heads)}
+        new = measure_default(run)
+    row = row | new | {"ways": row["ways"] | new["ways"]}
     sizes = {
         way: f"{len(one['heads'])}: {one['held_out'][0]:.0f} %" for way, one in row["ways"].items()
     }

@@ -40,7 +40,8 @@ def markdown(measured: Row) -> str:
         "least",
         "reach 85 %",
     )
-    machines = [row["machine"] for row in rows.values()]
+    kinds = ("machine", "machine_of_rivals")
+    machines = [row[kind] for row in rows.values() for kind in kinds if kind in row]
     commits = ", ".join(sorted({machine["commit"] for machine in machines}))
     return (
         f"{table(titles, lines, n_left=2)}\n\n"

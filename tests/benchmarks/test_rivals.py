@@ -81,6 +81,24 @@ def test_what_is_known_is_not_measured_again(row, toy, tmp_path, monkeypatch) ->
     rivals.main(task=["toy"], seeds=3, rival_seeds=2, out=out)
     assert asked[3:] == ["default 2", "rivals 1"]
     assert set(json.loads(out.read_text())["rows"]) == {"toy 0", "toy 1", "toy 2"}
-    rivals.main(task=["toy"], seeds=1, rival_seeds=0, again=True, out=out)
-    assert asked[5:] == ["default 0"]
-    assert json.loads(out.read_text())["rows"]["toy 0"]["ways"].keys() == row["ways"].keys()
+
+
+def test_the_default_is_measured_again_on_other_code(row, toy, tmp_path, monkeypatch) -> None:
+    asked, out = [], tmp_path / "rivals.json"
+    old = row | {"machine": row["machine"] | {"commit": "0000000"}}
+    out.write_text(json.dumps({"model": "toy", "rows": {"toy 0": old, "toy 1": row}}))
+
+    def measured(run):
+        asked.append(run.session.config.seed)
+        return row | {"ways": {"default": row["ways"]["default"]}}
+
+    monkeypatch.setattr(rivals, "measure_default", measured)
+    monkeypatch.setattr(rivals, "load_model", lambda name: toy[0])
+    monkeypatch.setattr(rivals, "get_task", lambda name: toy[1])
+    monkeypatch.setattr(rivals, "Pipeline", lambda session: type("Run", (), {"session": session}))
+    for again, expected in ((False, []), (True, [0]), (True, [0])):
+        rivals.main(task=["toy"], model="toy", seeds=2, rival_seeds=0, again=again, out=out)
+        assert asked == expected
+    again_known = json.loads(out.read_text())["rows"]["toy 0"]
+    assert again_known["machine"] == row["machine"]
+    assert again_known["ways"].keys() == row["ways"].keys()
