@@ -29,6 +29,7 @@ _FEW = 40
 _RUNS = 64
 """Prompts times heads that are run in a round of those."""
 _LEAST = 5
+"""So many heads are not thinned further: it takes two passes, and few circuits are smaller."""
 _MARGIN, _MORE = 1.1, 1.5
 """The heads to begin with: this many times those that keep so much more than is asked for."""
 

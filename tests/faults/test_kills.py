@@ -95,8 +95,8 @@ def whole(material, tmp_path_factory):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("part", range(_PARTS))
 def test_killed_and_run_again_it_finds_the_same(part, material, whole, is_whole, count, tmp_path):
-    names, numbers = list(commands(material, tmp_path)), range(part, N_KILLS, _PARTS)
-    numbers = numbers if is_whole else range(part, _FAST, _PARTS)
+    names = list(commands(material, tmp_path))
+    numbers = range(part, N_KILLS if is_whole else _FAST, _PARTS)
     for number in numbers:
         name, random = names[number % len(names)], Random(number)
         seconds, found = whole(name)

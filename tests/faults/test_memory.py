@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+from bisect import bisect_left
 from collections.abc import Callable
 from pathlib import Path
 
@@ -74,10 +75,7 @@ def test_a_batch_shrinks_or_what_lacks_is_told(wide, material, is_whole, count):
     assert (tried(_NONE), tried(_PLENTY)) == ("told", "ended")
     if is_whole:
         # Down to the least that is enough: there a batch has to shrink.
-        low, high = _NONE, _PLENTY
-        while high > low + 1:
-            middle = (low + high) // 2
-            low, high = (middle, high) if tried(middle) == "told" else (low, middle)
+        bisect_left(range(_PLENTY), True, lo=1, key=lambda megabytes: tried(megabytes) != "told")
         assert ways["shrank"], ways
     for way, number in ways.items():
         count(f"memory limits under which a search {way}", number)
