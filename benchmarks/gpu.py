@@ -3,11 +3,11 @@
 python -m benchmarks.gpu [--write]
 
 1. The default on SmolLM2, all tasks, in float32 and bfloat16; a run that warms up is not told.
-2. How far the sweep is off in bfloat16 on SmolLM2.
-3. Every engine on every family (tiny random models), and every method on one of them: the same
-   effects and the same circuits as on the CPU, in float32.
-4. The default on random weights in the shape of Qwen2.5-7B, bfloat16, 32 prompts: its price alone,
+2. The default on random weights in the shape of Qwen2.5-7B, bfloat16, 32 prompts: its price alone,
    with random weights there is nothing to find.
+3. How far the sweep is off in bfloat16 on SmolLM2.
+4. Every engine on every family (tiny random models), and every method on one of them: the same
+   effects and the same circuits as on the CPU, in float32.
 
 Each part is written as soon as it is done. `--device cpu --small` tries the script where there is
 no GPU; nothing of that is published.
@@ -206,13 +206,14 @@ def main(
             say(row)
             measured["runs"].append(row)
             keep()
+    measured["runs"].append(large_shape(device, SMALL if small else QWEN_7B))
+    keep()
     measured["bfloat16"] = low_precision(device)
     for part, rows in (("agreement", agreement(device)), ("circuits", same_circuits(device))):
         for row in rows:
             say(row)
             measured[part].append(row)
             keep()
-    measured["runs"].append(large_shape(device, SMALL if small else QWEN_7B))
     publish(measured, out, markdown(measured), "GPU table" if write else None)
 
 
