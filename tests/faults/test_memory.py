@@ -23,10 +23,10 @@ _STATUS = Path("/proc/self/status")
 
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory) -> Path:
-    """A model of few weights whose layers take a hundred megabytes for a batch."""
+    """A model of few weights, whose batch needs more than a process keeps of what it freed."""
     directory = tmp_path_factory.mktemp("wide")
     torch.manual_seed(0)
-    sizes = {"hidden_size": 64, "intermediate_size": 2048, "num_attention_heads": 16}
+    sizes = {"hidden_size": 64, "intermediate_size": 8192, "num_attention_heads": 16}
     model = LlamaForCausalLM(LlamaConfig(vocab_size=len(WORDS), num_hidden_layers=4, **sizes))
     model.save_pretrained(directory)
     word_tokenizer(WORDS).save_pretrained(directory)
