@@ -172,7 +172,8 @@ def markdown(measured: Row) -> str:
         for row in measured["runs"]
     ]
     titles = ("model", "precision", "task", "heads", "held out", "passes", "seconds", "GiB")
-    machine, error, ways = measured["machine"], measured["bfloat16"], measured["circuits"]
+    error, ways = measured["bfloat16"], measured["circuits"]
+    machines = [measured[key] for key in ("machine", "machine_of_agreement") if key in measured]
     agreeing = table(("largest difference from the CPU", *engines), differences)
     same = (
         f"{sum(way['same'] for way in ways)} of {len(ways)} methods find on a toy, to the edge, "
@@ -182,8 +183,8 @@ def markdown(measured: Row) -> str:
         f"{table(titles, runs, n_left=3)}\n\n"
         f"The sweep in bfloat16 is off by {error['mean']:.1e} in the mean, "
         f"{error['largest']:.1e} at most.\n\n{agreeing}\n\n{same if ways else ''}"
-        f"{names_of([machine], 'card', 'processor')}, torch {machine['torch']}, commit "
-        f"{machine['commit']}."
+        f"{names_of(machines, 'card', 'processor')}, torch {names_of(machines, 'torch')}, commit "
+        f"{names_of(machines, 'commit')}."
     )
 
 
