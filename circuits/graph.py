@@ -126,9 +126,22 @@ class ModelGraph:
         """The senders that a receiver may read, in order."""
         return self.senders[self.below(receiver)]
 
+    def with_others(self, heads: Iterable[Head]) -> tuple[Node, ...]:
+        """Some heads, and the MLPs and the embedding where these are nodes, in order."""
+        chosen = frozenset(heads)
+        return tuple(n for n in self.senders if not isinstance(n, Head) or n in chosen)
+
     def reads(self, receiver: Receiver, sender: Node) -> bool:
         """Whether there is an edge."""
         return self.column(sender) < self.below(receiver).stop
+
+    def read_by(self, receiver: Receiver, senders: Iterable[Node]) -> tuple[Node, ...]:
+        """Some senders, in order. Raises MismatchError for one that the receiver does not read."""
+        chosen = sorted(set(senders))
+        for sender in chosen:
+            if not self.reads(receiver, sender):
+                raise MismatchError(f"{receiver} does not read {sender}, which writes later")
+        return tuple(chosen)
 
     def inputs(self, node: Node) -> tuple[Receiver, ...]:
         """What a node reads, where there is anything to read."""

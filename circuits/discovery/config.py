@@ -18,25 +18,16 @@ from circuits.edge_scores.registry import EdgeScoreSettings
 from circuits.errors import SettingError
 from circuits.graph import Mlps
 from circuits.metrics.registry import METRICS
-from circuits.patching.estimators import ESTIMATORS
+from circuits.patching.estimators import engine_names
 from circuits.pruning.rule import PruningRule
 from circuits.runtime.settings import Checked, default_of, setting
-from circuits.runtime.sizes import LARGEST_SEED, MOST_PROMPTS, parse_bytes
+from circuits.runtime.sizes import LARGEST_SEED, MOST_PROMPTS, parse_bytes, parse_percent
 from circuits.scores.registry import SCORERS, Contrast, ScoreSettings
 from circuits.search.rules import SelectionRule
 from circuits.search.source import SEARCHES, SearchSettings
 
 _KEPT = "Which heads and paths are kept"
 Start = Literal["all", "pruned"]
-
-
-def _percent(text: str) -> float | None:
-    if text == "none":
-        return None
-    try:
-        return float(text)
-    except ValueError:
-        raise SettingError(f"keep must be a percentage such as 85, or none; got {text!r}") from None
 
 
 @dataclass(frozen=True)
@@ -61,8 +52,8 @@ class DiscoveryConfig(Checked):
     mlps: Mlps = setting(
         "path",
         "Whether MLPs belong to the paths between heads (path), or MLPs and the embedding are "
-        "nodes and edges are chosen among all (nodes), as EAP-IG and MIB have it; --method is then "
-        "in-context, acdc or a score of edges such as eap-ig.",
+        "nodes and edges are found among all (nodes), as EAP-IG and MIB have it; --method is then "
+        "in-context, acdc, a score of edges such as eap-ig, app or path-patching.",
         choices=get_args(Mlps),
         metavar="MLPS",
     )
@@ -77,7 +68,7 @@ class DiscoveryConfig(Checked):
         "sweep",
         "How path effects are found: sweep (estimated all at once, then verified), exact, or "
         "reference (slow).",
-        choices=ESTIMATORS.names,
+        choices=engine_names,
         metavar="ENGINE",
     )
     verify: bool = setting(
@@ -115,7 +106,7 @@ class DiscoveryConfig(Checked):
         above=0,
         metavar="PERCENT",
         panel=_KEPT,
-        parse=_percent,
+        parse=parse_percent,
     )
     n_validation_prompts: int = setting(
         16,
@@ -244,7 +235,12 @@ class DiscoveryConfig(Checked):
 
     @property
     def chooses_edges(self) -> bool:
-        """Whether edges are chosen, among MLPs, heads and the embedding."""
+        """Whether edges among MLPs, heads and the embedding are chosen by what they keep."""
+        return self.has_mlps and self.recipe.chooses
+
+    @property
+    def has_mlps(self) -> bool:
+        """Whether MLPs and the embedding are nodes, and edges direct."""
         return self.mlps == "nodes"
 
     @property

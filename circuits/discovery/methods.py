@@ -94,9 +94,13 @@ def pruning_names() -> tuple[str, ...]:
     return tuple(name for name in method_names() if not method_of(name).patches)
 
 
+_OF_BOTH_GRAPHS = (APP.name, PATH_PATCHING.name)
+"""Methods whose paths are direct edges where MLPs and the embedding are nodes."""
+
+
 def edge_method_names() -> tuple[str, ...]:
-    """The methods that choose edges, where MLPs and the embedding are nodes."""
-    return (IN_CONTEXT.name, ACDC.name, *EDGE_SCORERS.names())
+    """The methods that find edges where MLPs and the embedding are nodes."""
+    return (IN_CONTEXT.name, ACDC.name, *EDGE_SCORERS.names(), *_OF_BOTH_GRAPHS)
 
 
 def edge_method_of(name: str) -> Method:
@@ -106,6 +110,8 @@ def edge_method_of(name: str) -> Method:
             f"{unknown_name('method', name, edge_method_names())}; these are the methods with "
             "mlps 'nodes'"
         )
+    if name in _OF_BOTH_GRAPHS:
+        return METHODS.get(name)
     if name == ACDC.name:
         return ACDC
     if name == IN_CONTEXT.name:
@@ -141,16 +147,3 @@ def recipe_of(name: str, mlps: Mlps) -> Method:
     True
     """
     return (edge_method_of if mlps == "nodes" else method_of)(name)
-
-
-def check_has_thresholds(mlps: str | None) -> None:
-    """Raise SettingError for a search over thresholds where edges are chosen without any.
-
-    >>> check_has_thresholds("path")
-    """
-    if mlps == "nodes":
-        raise SettingError(
-            "with mlps 'nodes' edges are chosen by what they keep, so there are no thresholds to "
-            "vary: discover with mlps 'nodes' and take other sizes (found.at(edges=...)), or give "
-            "mlps 'path' with method app or path-patching"
-        )

@@ -14,13 +14,14 @@ from torch import Tensor
 from circuits.components import Head, Node, Receiver
 from circuits.discovery.session import Session
 from circuits.patching import EdgeEstimates, EdgeSums, EdgeValues, MeasuredEffects, edge_sums
-from circuits.patching.edge_values import head_mask
-from circuits.patching.estimators import ESTIMATORS, EdgeEstimator
+from circuits.patching.edge_values import node_mask
+from circuits.patching.estimators import EdgeEstimator, estimators_of
 from circuits.patching.measured import Elsewhere
 from circuits.patching.paths import receiver_estimator
 from circuits.patching.plan import Plan, plan_work
 from circuits.patching.shared import OnPrompts, shared_effects, shared_sums
 from circuits.runtime.progress import SILENT, Progress
+from circuits.runtime.registry import Registry
 from circuits.search import SEARCHES, Grown, SelectionRule, Verifier
 from circuits.statistics.significance import size_p_values
 
@@ -33,6 +34,7 @@ class EdgePatcher:
 
     Attributes:
         heads: Which send and receive.
+        nodes: The same, with MLPs and the embedding where these are nodes.
 
     """
 
@@ -41,6 +43,7 @@ class EdgePatcher:
         self.session, self.candidates = session, candidates
         self.graph, self.settings = session.graph, session.config.search_settings
         self.heads = self.graph.known_heads(candidates)
+        self.nodes = self.graph.with_others(self.heads)
         self._wider: EdgePatcher | None = None
         self._sums: EdgeSums | None = None
         self._estimates: EdgeEstimates | None = None
@@ -49,7 +52,11 @@ class EdgePatcher:
     @property
     def is_exact(self) -> bool:
         """Whether every effect is measured when it is asked for."""
-        return ESTIMATORS.get(self.session.config.engine).is_exact
+        return self._engines.get(self.session.config.engine).is_exact
+
+    @property
+    def _engines(self) -> Registry[EdgeEstimator]:
+        return estimators_of(self.graph.mlps)
 
     def among(self, candidates: frozenset[Head] | None, *, verify: bool) -> EdgePatcher:
         """The same effects, computed once for both, restricted to some of the candidates."""
@@ -61,6 +68,8 @@ class EdgePatcher:
         """The plan in one line: how the work is split, and about what it will take."""
         plan, n_prompts = self._plan, len(self.session.pairs)
         what = f"path patching among {len(self.heads)} heads, {n_prompts} prompts"
+        if self.graph.has_mlps:
+            what = f"direct edges among {len(self.nodes)} nodes, {n_prompts} prompts"
         if self.is_exact:
             return f"{what}, receiver by receiver"
         batches = "1 batch" if plan.n_batches == 1 else f"{plan.n_batches} batches"
@@ -79,14 +88,14 @@ class EdgePatcher:
         if self._estimates is None:
             wider = self._wider
             whole = self.sums(progress).normalised() if wider is None else wider.estimates(progress)
-            self._estimates = whole.among(self.heads)
+            self._estimates = whole.among(self.nodes)
         return self._estimates
 
     def measured(
         self, receiver: Receiver, senders: Sequence[Node] | None = None
     ) -> Float[Tensor, " sender"]:
-        """Exact effects of some senders on a receiver (all of the heads without)."""
-        return self._measured.into(receiver, self.heads if senders is None else senders)
+        """Exact effects of some senders on a receiver (all of the nodes without)."""
+        return self._measured.into(receiver, self.nodes if senders is None else senders)
 
     def known(self) -> EdgeValues:
         """Every exact effect that was measured."""
@@ -106,7 +115,7 @@ class EdgePatcher:
                 found = size_p_values(changes, least, self.settings.seed)
             else:
                 found = self._wider.p_values(unit, min_effect)
-            outside = ~head_mask(self.heads, self.graph)[self.graph.below(unit)]
+            outside = ~node_mask(self.nodes, self.graph)[self.graph.below(unit)]
             self._p_values[unit, min_effect] = found.masked_fill(outside, torch.nan)
         return self._p_values[unit, min_effect]
 
@@ -131,7 +140,8 @@ class EdgePatcher:
         key = _key(None if self.candidates is None else self.heads)
         begun = among_all if self.candidates is None else store.estimates(estimator.name, key)
         if begun is None and self.session.sharing is not None:
-            on = OnPrompts.of(self.session.activations, estimator.name, self._memory)
+            given = estimator.name, self._memory, self.graph.mlps
+            on = OnPrompts.of(self.session.activations, *given)
             sums, parts = shared_sums(on, self.heads, self.session.sharing, progress)
             store.keep_estimates(estimator.name, key, sums)
             self.session.sharing.forget(parts)
@@ -144,17 +154,18 @@ class EdgePatcher:
             progress,
             begun=begun,
             keep=lambda sums: store.keep_estimates(estimator.name, key, sums),
+            mlps=self.graph.mlps,
         )
 
     @property
     def _estimator(self) -> EdgeEstimator:
         name = _WHERE_P_VALUES_COME_FROM if self.is_exact else self.session.config.engine
-        return ESTIMATORS.get(name)
+        return self._engines.get(name)
 
     @cached_property
     def _plan(self) -> Plan:
         session = self.session
-        return plan_work(session.model, session.pairs, self.heads, self._memory)
+        return plan_work(session.model, session.pairs, self.nodes, self._memory)
 
     @cached_property
     def _measured(self) -> MeasuredEffects:
@@ -164,7 +175,7 @@ class EdgePatcher:
         session = self.session
         return MeasuredEffects(
             session.exact_activations,
-            receiver_estimator(session.config.engine if self.is_exact else "exact"),
+            receiver_estimator(self._exact_engine, self.graph.mlps),
             session.store.known,
             self._memory,
             session.store.learn,
@@ -176,9 +187,12 @@ class EdgePatcher:
         session, sharing = self.session, self.session.sharing
         if sharing is None or session.exact_activations is not session.activations:
             return None
-        engine = session.config.engine if self.is_exact else "exact"
-        on = OnPrompts.of(session.activations, engine, self._memory)
+        on = OnPrompts.of(session.activations, self._exact_engine, self._memory, self.graph.mlps)
         return lambda receiver, groups: shared_effects(on, receiver, groups, sharing)
+
+    @property
+    def _exact_engine(self) -> str:
+        return self.session.config.engine if self.is_exact else "exact"
 
     @property
     def _memory(self) -> int | None:

@@ -6,9 +6,12 @@ import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cached_property
+
+import torch
 
 from circuits.behaviour import Verdict, WeakTaskWarning, measure_behaviour
-from circuits.circuit import Circuit
+from circuits.circuit import Circuit, edge_mask
 from circuits.components import Head
 from circuits.discovery.choose import Chooser, with_held_out
 from circuits.discovery.config import DiscoveryConfig
@@ -19,7 +22,7 @@ from circuits.discovery.rankings import ONCE, lowest, rank_heads
 from circuits.discovery.result import Discovery
 from circuits.discovery.session import Session
 from circuits.errors import InputError
-from circuits.evaluation import Evaluator
+from circuits.evaluation import EdgeEvaluator, Evaluator
 from circuits.evaluation.contributions import measure_contributions
 from circuits.pruning import merged_candidates
 from circuits.runtime.cost import Cost, CostMeter
@@ -37,9 +40,10 @@ def stages_of(config: DiscoveryConfig) -> tuple[str, ...]:
     >>> stages_of(DiscoveryConfig(method="in-context"))
     ('behaviour', 'means', 'pruning', 'validation', 'patching', 'evaluation')
     """
-    if config.chooses_edges:
-        pruning = ("means", "pruning") if config.starts_pruned else ()
-        return ("behaviour", *pruning, "ranking", "validation", "evaluation")
+    if config.has_mlps:
+        pruning = ("means", "pruning") if config.scorers else ()
+        found = ("ranking", "validation") if config.chooses_edges else ("patching",)
+        return ("behaviour", *pruning, *found, "evaluation")
     before, behind = STAGES[:3], STAGES[3:]
     return (*before, "validation", *behind) if config.recipe.chooses else STAGES
 
@@ -86,12 +90,11 @@ class Pipeline:
                 f"{self.behaviour.weakness}"
             )
             warnings.warn(message, WeakTaskWarning, stacklevel=4)
-        prunes_first = session.config.starts_pruned
-        if session.config.chooses_edges and not prunes_first:
+        if session.config.has_mlps and not session.config.scorers:
             return
         with self.meter.stage("means") as part:
             self._evaluator = session.evaluator(part)
-        if prunes_first or not session.config.recipe.chooses:
+        if session.config.has_mlps or not session.config.recipe.chooses:
             with self.meter.stage("pruning") as part:
                 self.prunings, self.scores = prune_heads(session, self.evaluator, part)
 
@@ -173,7 +176,7 @@ class Pipeline:
                 return [Grown(circuit, None) for _ in rules]
             patcher = self.patcher(candidates)
             for rule in rules:
-                check_power(rule, len(self.session.pairs), len(patcher.heads))
+                check_power(rule, len(self.session.pairs), len(patcher.nodes))
             return patcher.find(rules, part)
 
     def patcher(self, candidates: frozenset[Head] | None) -> EdgePatcher:
@@ -187,7 +190,24 @@ class Pipeline:
         if self.verdict.refuses:
             return [math.nan for _ in grown]
         with self.meter.stage("evaluation") as part:
-            return self.evaluator.performances([found.circuit.heads for found in grown], part)
+            return self.performances([found.circuit for found in grown], part)
+
+    def performances(self, circuits: Sequence[Circuit], progress: Progress = SILENT) -> list[float]:
+        """Percent that circuits keep on the discovery's prompts.
+
+        Of the metric, with all heads outside replaced by their means; where MLPs and the embedding
+        are nodes, of what corrupting every edge takes away, with all edges outside corrupted.
+        """
+        if not self.session.config.has_mlps:
+            return self.evaluator.performances([circuit.heads for circuit in circuits], progress)
+        masks = torch.stack([edge_mask(circuit, self.session.graph) for circuit in circuits])
+        return [100 * kept.value for kept in self._edges.faithfulness(masks, progress=progress)]
+
+    @cached_property
+    def _edges(self) -> EdgeEvaluator:
+        session = self.session
+        on = session.model, session.pairs, session.metric
+        return EdgeEvaluator(*on, session.activations)
 
     def discovery(self, rule: SelectionRule, grown: Grown, performance: float) -> Discovery:
         """All there is to say about one of the circuits."""

@@ -94,7 +94,7 @@ class Problem:
             "metric": self.config.metric,
             "engine": self.exact_engine,
         }
-        if self.config.chooses_edges:
+        if self.config.has_mlps:
             key["mlps"] = self.config.mlps
         # Means are over more rows of a file than the prompts are.
         return key if self.task_digest is None else {**key, "rows": self.task_digest}

@@ -14,19 +14,19 @@ from torch import Tensor
 from circuits.behaviour import Behaviour, Verdict
 from circuits.circuit import Circuit
 from circuits.components import Connection, Head, all_heads
-from circuits.discovery import legacy
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.evaluating import Evaluating, taking_part
+from circuits.discovery.legacy import read_effects
 from circuits.discovery.origin import check_rows, task_of
 from circuits.discovery.problem import Provenance
-from circuits.discovery.record import TENSOR_FILE, RunRecord, read_run, write_run
+from circuits.discovery.record import RunRecord, read_run, write_run
 from circuits.discovery.sized import circuit_at, read_rankings
-from circuits.errors import FormatError, InputError, cause
+from circuits.errors import InputError
 from circuits.evaluation import Evaluation, EvaluationConfig, choose_scores
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import SizeCurve
 from circuits.forward import TransformerBridge
-from circuits.model import ModelIdentity, check_weights, model_of
+from circuits.model import check_weights, model_of
 from circuits.patching import EdgeValues
 from circuits.pruning import Pruning, merged_candidates
 from circuits.runtime.cost import Cost
@@ -269,7 +269,7 @@ class Discovery:
             behaviour=record.behaviour,
             prunings=record.prunings,
             scores=_named(tensors, _SCORES),
-            effects=_effects(directory, tensors, record.provenance.model),
+            effects=read_effects(directory, _named(tensors, _EFFECTS), record),
             cost=record.cost,
             config=record.config,
             provenance=record.provenance,
@@ -280,20 +280,6 @@ class Discovery:
             rankings=read_rankings(directory, _named(tensors, _RANKINGS), record.provenance.model),
             edge_worth=record.edge_worth,
         )
-
-
-def _effects(
-    directory: str | Path, tensors: Mapping[str, Tensor], model: ModelIdentity
-) -> EdgeValues | None:
-    """None where there are none. Raises FormatError where they are not such a model's."""
-    effects = _named(tensors, _EFFECTS)
-    try:
-        return legacy.as_one(effects, model.graph()) if effects else None
-    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"the saved run in {directory} is damaged: its effects in {TENSOR_FILE} are not those "
-            f"of {model.name}: {cause(error)}"
-        ) from error
 
 
 def _named(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -25,7 +25,7 @@ from circuits.forward.activations import Activations
 from circuits.graph import ModelGraph
 from circuits.metrics import Metric, get_metric
 from circuits.model import identify, model_of
-from circuits.patching import ESTIMATORS
+from circuits.patching import estimators_of
 from circuits.runtime.lock import only_user
 from circuits.runtime.progress import SILENT, Progress
 from circuits.runtime.sharing import Sharing, shared
@@ -194,7 +194,7 @@ class Session:
     @cached_property
     def exact_activations(self) -> Activations:
         """What exact effects read: in float32 where they verify estimates of lower precision."""
-        estimator = ESTIMATORS.get(self.config.engine)
+        estimator = estimators_of(self.config.mlps).get(self.config.engine)
         model = self.model if estimator.is_exact else in_float32(self.model)
         if model is self.model:
             return self.activations
@@ -254,7 +254,7 @@ def _problem(
 
 def _exact_engine(config: DiscoveryConfig, model: LayeredModel) -> str:
     """What measures exact effects; a model in lower precision is verified in float32."""
-    if ESTIMATORS.get(config.engine).is_exact:
+    if estimators_of(config.mlps).get(config.engine).is_exact:
         return config.engine
     lower = model.dtype.itemsize < torch.float32.itemsize
     return "exact in float32" if lower else "exact"

@@ -37,6 +37,9 @@ def check_used(config: DiscoveryConfig) -> None:
 def _unused(config: DiscoveryConfig) -> Iterator[str]:
     of_others = OF_THRESHOLDS if config.recipe.chooses else OF_A_CHOICE
     paths = OF_PATHS if config.chooses_edges else ()
+    if config.has_mlps and not config.scorers:
+        # Means are what heads are pruned by alone: edges are corrupted.
+        paths = dict.fromkeys((*paths, "n_mean_prompts"))
     used = _OF_A_PRUNED_START if config.starts_pruned else ()
     yield from (name for name in (*paths, *of_others) if name not in used)
     if not config.removes_edges:
@@ -53,8 +56,12 @@ def _check(config: DiscoveryConfig, name: str, value: Any, usual: Any) -> None:
     if value is None or value == usual:
         return
     where, others = "", "method in-context"
-    if config.chooses_edges:
+    if config.has_mlps:
         where, others = " with mlps 'nodes'", "mlps 'path'"
+        if config.chooses_edges and name not in OF_A_CHOICE:
+            others = "method 'app' or 'path-patching'"
+        elif name in OF_A_CHOICE:
+            others = "method in-context"
     elif config.recipe.chooses:
         others = "method app or path-patching"
     if name in OF_ACDC:

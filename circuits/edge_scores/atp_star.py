@@ -29,13 +29,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Node
-from circuits.edge_scores.exact_receivers import ExactReceivers
 from circuits.edge_scores.registry import EdgeScoreSettings
 from circuits.edge_scores.scorer import FunctionScorer, PerPrompt
 from circuits.edge_scores.swept import most_rows
 from circuits.graph import ModelGraph
 from circuits.masking import MaskedRuns, NodeOutputs, WeightedEdges
 from circuits.masking.readers import Heads
+from circuits.patching.exact_receivers import ExactReceivers
 from circuits.runtime.progress import Progress
 
 _FIXED = "q", "k"

@@ -17,13 +17,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import HEAD_INPUTS
-from circuits.edge_scores.exact_receivers import ExactReceivers
 from circuits.edge_scores.gradients import n_steps_of
 from circuits.edge_scores.registry import EdgeScoreSettings
 from circuits.edge_scores.scorer import FunctionScorer, PerPrompt
 from circuits.masking import MaskedRuns, NodeOutputs, WeightedEdges
-from circuits.masking.readers import Heads, Logits, Mlp
+from circuits.patching.exact_receivers import ExactReceivers
 from circuits.patching.plan import rows_together
 from circuits.runtime.progress import Progress
 
@@ -63,15 +61,7 @@ def _on_all_receivers(
     shape = len(outputs.graph.receivers), len(outputs.graph.senders), len(outputs.paired.pairs)
     found = slopes.new_zeros(shape)
     for reader, _ in progress.each(readers, [reader.n_below for reader in readers]):
-        own = slopes[reader.columns]
-        if isinstance(reader, Heads):
-            (lost,) = receivers.of_heads(reader, HEAD_INPUTS, own[None])
-            lost = lost.flatten(0, 1)
-        elif isinstance(reader, Mlp):
-            lost = receivers.of_mlp(reader, own[0])
-        else:
-            assert isinstance(reader, Logits)
-            lost = receivers.of_logits(reader)
+        lost = receivers.of(reader, slopes[reader.columns])
         found[reader.rows, : reader.n_below] = lost.to(found.device)
     return found.cpu()
 

@@ -44,27 +44,32 @@ def pareto_figure(
     if not record.points:
         return message("The search has no circuits.", title or "Size against performance", palette)
     figure = go.Figure()
-    front = sorted((p for p in record.points if p.pareto), key=lambda p: len(p.heads))
+    front = sorted((p for p in record.points if p.pareto), key=record.size)
     others = [point for point in record.points if not point.pareto]
     if others:
-        figure.add_trace(_markers(others, "other circuits", palette.muted, "circle-open"))
-    figure.add_trace(as_front(_markers(front, "Pareto front", palette.series[0])))
+        figure.add_trace(_markers(record, others, "other circuits", palette.muted, "circle-open"))
+    figure.add_trace(as_front(_markers(record, front, "Pareto front", palette.series[0])))
     chosen = [point for point in record.points if point.chosen]
-    figure.add_trace(as_rings(_markers(chosen, "chosen", palette.series[1])))
+    figure.add_trace(as_rings(_markers(record, chosen, "chosen", palette.series[1])))
     title = title or f"Size against performance of {_count(record)}"
-    return laid_out(figure, title, palette, record.keep, "heads", "performance")
+    unit = "heads" if record.mlps == "path" else "edges"
+    return laid_out(figure, title, palette, record.keep, unit, "performance")
 
 
 def _count(record: SearchRecord) -> str:
-    n_circuits = len({point.heads for point in record.points})
+    n_circuits = len({(point.heads, record.size(point)) for point in record.points})
     tried = record.n_trials or len(record.points)
     return f"{n_circuits} circuit{'s' * (n_circuits != 1)} of {tried} setting{'s' * (tried != 1)}"
 
 
 def _markers(
-    points: list[SearchPoint], name: str, colour: str, symbol: str = "circle"
+    record: SearchRecord,
+    points: list[SearchPoint],
+    name: str,
+    colour: str,
+    symbol: str = "circle",
 ) -> go.Scatter:
-    sizes, values = [len(p.heads) for p in points], [p.performance for p in points]
+    sizes, values = list(map(record.size, points)), [p.performance for p in points]
     return markers(sizes, values, list(map(_describe, points)), name, colour, symbol)
 
 

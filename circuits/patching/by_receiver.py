@@ -35,7 +35,7 @@ class ByReceiver(ABC):
     ) -> None:
         """Measure every receiver, from the top down: what is kept serves the next."""
         changes_into, graph = self.open(batch, max_rows, 0), sums.changes.graph
-        among = frozenset(heads)
+        among = frozenset(graph.with_others(heads))
         reading = [
             receiver
             for receiver in reversed(graph.receivers)

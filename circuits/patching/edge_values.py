@@ -10,7 +10,7 @@ from einops import rearrange
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.components import Head, Node, Receiver
+from circuits.components import Node, Receiver
 from circuits.errors import MismatchError, NoEffectError
 from circuits.graph import ModelGraph
 
@@ -104,10 +104,8 @@ class EdgeValues:
 
         """
         senders = list(senders)
+        self.graph.read_by(receiver, senders)
         columns = [self.graph.column(sender) for sender in senders]
-        for sender, column in zip(senders, columns, strict=True):
-            if column >= self.graph.below(receiver).stop:
-                raise MismatchError(f"{receiver} does not read {sender}, which writes later")
         row = self.values[self.graph.row(receiver)]
         row[columns] = torch.tensor(list(values), dtype=row.dtype)
 
@@ -152,7 +150,7 @@ def checked_scale(scale: float) -> float:
     return scale
 
 
-def head_mask(heads: Iterable[Head], graph: ModelGraph) -> Bool[Tensor, " sender"]:
-    """Which senders are among some heads."""
-    chosen = frozenset(heads)
+def node_mask(nodes: Iterable[Node], graph: ModelGraph) -> Bool[Tensor, " sender"]:
+    """Which senders are among some nodes."""
+    chosen = frozenset(nodes)
     return torch.tensor([sender in chosen for sender in graph.senders])

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from circuits.components import Head, Node, Receiver
     from circuits.forward.activations import Batch
+    from circuits.graph import Mlps
     from circuits.patching.sums import EdgeSums
     from circuits.runtime.progress import Progress
 
@@ -52,7 +53,8 @@ class EdgeEstimator(Protocol):
 
         Args:
             batch: Activations of some prompts.
-            heads: The heads whose edges are wanted.
+            heads: The heads whose edges are wanted; where MLPs and the embedding are nodes, theirs
+                are wanted, too.
             sums: Takes changes by prompt (`EdgeSums.add`).
             max_rows: How many (sender, token) rows may pass through an MLP at once.
             progress: Hears of the fraction done.
@@ -96,4 +98,29 @@ ESTIMATORS: Registry[EdgeEstimator] = Registry(
     },
     _flaw,
 )
-"""Every way of finding the effects of edges."""
+"""Every way of finding the effects of paths between heads, with the MLPs in them."""
+
+DIRECT_ESTIMATORS: Registry[EdgeEstimator] = Registry(
+    "direct engine",
+    {
+        "reference": "circuits.patching.direct_reference:REFERENCE",
+        "exact": "circuits.patching.direct_exact:EXACT",
+        "sweep": "circuits.patching.direct_sweep:SWEEP",
+    },
+    _flaw,
+)
+"""Every way of finding the effects of direct edges, where MLPs and the embedding are nodes."""
+
+
+def engine_names() -> tuple[str, ...]:
+    """The engines of both graphs."""
+    return tuple(dict.fromkeys((*ESTIMATORS.names(), *DIRECT_ESTIMATORS.names())))
+
+
+def estimators_of(mlps: Mlps) -> Registry[EdgeEstimator]:
+    """The engines of a graph.
+
+    >>> estimators_of("nodes").names()
+    ('reference', 'exact', 'sweep')
+    """
+    return DIRECT_ESTIMATORS if mlps == "nodes" else ESTIMATORS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from circuits.components import Head
+from circuits.components import Node
 from circuits.errors import SettingError
 from circuits.forward import Layer, LayeredModel
 from circuits.forward.activations import PROMPTS_TOGETHER
@@ -48,7 +48,7 @@ class Plan:
 def plan_work(
     model: LayeredModel,
     pairs: PromptPairs,
-    senders: tuple[Head, ...],
+    senders: tuple[Node, ...],
     memory_bytes: int | None = None,
     together: int | None = None,
 ) -> Plan:
@@ -108,7 +108,7 @@ def row_bytes(d_model: int, d_mlp: int, n_scores: int, item: int) -> int:
     return item * per_row
 
 
-def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Head, ...]) -> int:
+def sweep_flops(model: LayeredModel, n_tokens: int, senders: tuple[Node, ...]) -> int:
     """About what one upward sweep takes: each sender passes every projection and MLP above it."""
     carried, total = 0, 0
     for index, layer in enumerate(model.layers):

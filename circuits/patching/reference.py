@@ -54,8 +54,8 @@ def metric_changes(
     z_names = [f"blocks.{layer}.attn.hook_z" for layer in range(n_layers)]
     input_name, unit = receiver_site(bridge, receiver)
     with torch.no_grad():
-        clean_logits, clean = _record(bridge, pairs.clean, [*z_names, input_name])
-        _, corrupted = _record(bridge, pairs.corrupted, z_names)
+        clean_logits, clean = record(bridge, pairs.clean, [*z_names, input_name])
+        _, corrupted = record(bridge, pairs.corrupted, z_names)
         clean_metric = metric(at_end(clean_logits, pairs), pairs)
         changes = []
         for sender in senders:
@@ -64,12 +64,12 @@ def metric_changes(
             frozen = {name: clean[name].clone() for name in z_names}
             name = z_names[sender.layer]
             frozen[name][:, :, sender.index] = corrupted[name][:, :, sender.index]
-            _, recorded = _record(bridge, pairs.clean, [input_name], replace=frozen)
+            _, recorded = record(bridge, pairs.clean, [input_name], replace=frozen)
             patched = recorded[input_name]
             if unit is not None:
                 patched = clean[input_name].clone()
                 patched[:, :, unit] = recorded[input_name][:, :, unit]
-            logits, _ = _record(bridge, pairs.clean, [], replace={input_name: patched})
+            logits, _ = record(bridge, pairs.clean, [], replace={input_name: patched})
             changes.append(metric(at_end(logits, pairs), pairs) - clean_metric)
     return torch.stack(changes)
 
@@ -85,7 +85,7 @@ def receiver_site(bridge: TransformerBridge, receiver: Receiver) -> tuple[str, i
     return head_columns(bridge, head.layer, head_input, index)
 
 
-def _record(
+def record(
     bridge: TransformerBridge,
     tokens: Tensor,
     names: list[str],

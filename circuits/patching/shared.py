@@ -11,10 +11,11 @@ from torch import Tensor
 
 from circuits.components import Head, Node, Receiver
 from circuits.forward import Activations
+from circuits.graph import Mlps
 from circuits.metrics import get_metric, metric_name
 from circuits.model import ModelIdentity, identify, model_of
 from circuits.patching.edge_values import EdgeValues
-from circuits.patching.estimators import ESTIMATORS
+from circuits.patching.estimators import estimators_of
 from circuits.patching.measured import MeasuredEffects
 from circuits.patching.paths import edge_sums, receiver_estimator
 from circuits.patching.plan import plan_work
@@ -37,6 +38,7 @@ class OnPrompts:
         metric: Name of the metric.
         engine: Name of the estimator.
         memory_bytes: About how much memory to use; a safe share of what is free without.
+        mlps: Whether MLPs belong to the paths, or are nodes.
 
     """
 
@@ -45,22 +47,30 @@ class OnPrompts:
     metric: str
     engine: str
     memory_bytes: int | None
+    mlps: Mlps = "path"
 
     @classmethod
-    def of(cls, activations: Activations, engine: str, memory_bytes: int | None) -> OnPrompts:
+    def of(
+        cls,
+        activations: Activations,
+        engine: str,
+        memory_bytes: int | None,
+        mlps: Mlps = "path",
+    ) -> OnPrompts:
         """The model and the prompts that activations are of."""
         model, metric = identify(activations.model.bridge), metric_name(activations.metric)
-        return cls(model, activations.pairs.to("cpu"), metric, engine, memory_bytes)
+        return cls(model, activations.pairs.to("cpu"), metric, engine, memory_bytes, mlps)
 
     @property
     def key(self) -> dict[str, Any]:
         """All that effects depend on."""
-        return {
+        key = {
             "model": self.model.weight_hash,
             "prompts": self.pairs.digest,
             "metric": self.metric,
             "engine": self.engine,
         }
+        return key if self.mlps == "path" else {**key, "mlps": self.mlps}
 
     def activations(self) -> Activations:
         """Load the model. Raises ModelError, and MismatchError for other weights."""
@@ -82,9 +92,11 @@ class SweepPart:
     def __call__(self, progress: Progress) -> dict[str, Tensor]:
         """The tensors of the sums."""
         on, activations = self.on, self.on.activations()
-        plan = plan_work(activations.model, on.pairs, self.heads, on.memory_bytes)
-        estimator = ESTIMATORS.get(on.engine)
-        return edge_sums(activations, estimator, self.heads, plan, progress).tensors()
+        nodes = activations.graph(on.mlps).with_others(self.heads)
+        plan = plan_work(activations.model, on.pairs, nodes, on.memory_bytes)
+        estimator = estimators_of(on.mlps).get(on.engine)
+        found = edge_sums(activations, estimator, self.heads, plan, progress, mlps=on.mlps)
+        return found.tensors()
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +120,9 @@ class ExactPart:
 
     def _measured(self) -> MeasuredEffects:
         on, activations = self.on, self.on.activations()
-        unknown = EdgeValues.unknown(activations.graph())
-        return MeasuredEffects(activations, receiver_estimator(on.engine), unknown, on.memory_bytes)
+        unknown = EdgeValues.unknown(activations.graph(on.mlps))
+        estimator = receiver_estimator(on.engine, on.mlps)
+        return MeasuredEffects(activations, estimator, unknown, on.memory_bytes)
 
 
 def shared_sums(
@@ -121,7 +134,7 @@ def shared_sums(
     """
     order = torch.argsort(on.pairs.end, stable=True).split(PROMPTS_EACH)
     parts = [SweepPart(replace(on, pairs=on.pairs[rows]), heads) for rows in order]
-    found, graph = sharing.run(parts, progress), on.model.graph()
+    found, graph = sharing.run(parts, progress), on.model.graph(on.mlps)
     sums = [EdgeSums.of_tensors(graph, tensors) for tensors in found]
     return EdgeSums.joined(list(zip(order, sums, strict=True))), parts
 

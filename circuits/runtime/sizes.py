@@ -31,6 +31,20 @@ def parse_bytes(size: str) -> int:
         ) from error
 
 
+def parse_percent(text: str) -> float | None:
+    """Read 85, or none. Raises SettingError on any other form.
+
+    >>> parse_percent("85"), parse_percent("none")
+    (85.0, None)
+    """
+    if text == "none":
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingError(f"keep must be a percentage such as 85, or none; got {text!r}") from None
+
+
 def check_sizes(n_layers: int, n_heads: int) -> None:
     """Raise InputError where no model has so many layers, and heads in each.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from jaxtyping import Float
 from torch import Tensor
@@ -13,7 +13,7 @@ from circuits.components import Edge, Node, Receiver
 from circuits.graph import ModelGraph
 from circuits.runtime.progress import Progress
 from circuits.search.at_rest import verified
-from circuits.search.grow import EffectsOf, Selector, chosen, receivers_of
+from circuits.search.grow import EffectsOf, Selector, chosen, inputs_of
 from circuits.search.rules import SelectionRule
 from circuits.search.source import EdgeSource, Grown
 from circuits.search.threshold import known_effects
@@ -93,14 +93,13 @@ class AboveLeast:
 
 
 def _connected(source: EdgeSource, selector: Selector, effects_of: EffectsOf) -> Circuit:
-    graph = source.graph
-    circuit = Circuit.of_heads(source.heads, graph.n_layers, graph.n_heads)
+    graph, nodes = source.graph, source.graph.with_others(source.heads)
     edges: list[Edge] = []
     strongest: dict[Node, Edge] = {}
-    for receiver in receivers_of(circuit, graph):
+    for receiver in inputs_of(nodes, graph):
         effects = effects_of(receiver)
         kept = set(selector.select(effects, receiver))
-        for sender in source.heads:
+        for sender in nodes:
             if not graph.reads(receiver, sender):
                 continue
             edge = Edge(sender, receiver, float(effects[graph.column(sender)]))
@@ -113,4 +112,5 @@ def _connected(source: EdgeSource, selector: Selector, effects_of: EffectsOf) ->
         if sender not in connected:
             exact = source.measured(edge.receiver, [sender])[graph.column(sender)]
             edges.append(Edge(sender, edge.receiver, float(exact)))
-    return replace(circuit, edges=frozenset(edges))
+    heads = frozenset(source.heads)
+    return Circuit(heads, frozenset(edges), graph.n_layers, graph.n_heads, graph.mlps)

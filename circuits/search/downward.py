@@ -57,7 +57,7 @@ def _on_measured(
         return source.measured(receiver)
 
     circuits = [grow(effects_of, selector, source.graph) for selector in selectors]
-    effects = source.known().among(source.heads)
+    effects = source.known().among(source.graph.with_others(source.heads))
     return [Grown(circuit, effects) for circuit in circuits]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, runtime_checkable
 
 from jaxtyping import Bool, Float
@@ -74,10 +74,12 @@ def grow(effects_of: EffectsOf, selector: Selector, graph: ModelGraph) -> Circui
 
 def receivers_of(circuit: Circuit, graph: ModelGraph) -> tuple[Receiver, ...]:
     """The receivers that a search which found this circuit has looked at."""
-    return (
-        Receiver.logits(),
-        *(receiver for head in sorted(circuit.heads) for receiver in graph.inputs(head)),
-    )
+    return inputs_of(sorted(circuit.nodes), graph)
+
+
+def inputs_of(nodes: Iterable[Node], graph: ModelGraph) -> tuple[Receiver, ...]:
+    """The logits, and what some nodes read."""
+    return (Receiver.logits(), *(receiver for node in nodes for receiver in graph.inputs(node)))
 
 
 def chosen(mask: Bool[Tensor, " sender"], graph: ModelGraph) -> tuple[Node, ...]:

@@ -25,6 +25,8 @@ class SelectionRule(Checked):
     sender's layer). Nothing is kept where the largest |effect| is at most `min_effect`. Published
     rule: APP (arXiv 2511.05442) and its code; there `threshold` is searched over {1, 1.5, 2, 2.5},
     `min_effect` over {0.001, 0.002, 0.01, 0.02}, and the logits receiver always takes threshold 2.
+    Where MLPs and the embedding are nodes, heads of the first layer may read the embedding alone,
+    which stands out among nothing: it is kept where its |effect| is above `min_effect`.
 
     Kind "significance": because the prompts show that its |effect| is above `min_effect`. That
     takes `min_effect` and `false_discovery_rate` alone, and p-values (`search.significant`).

@@ -49,7 +49,7 @@ class EdgeSource(Protocol):
 
     Attributes:
         graph: The model's.
-        heads: Which send and receive.
+        heads: Which send and receive; where MLPs and the embedding are nodes, these do, too.
         settings: How the search is to be run.
 
     >>> from circuits.discovery.patcher import EdgePatcher

@@ -36,8 +36,10 @@ class ThresholdSelector:
     def select(self, effects: Float[Tensor, " sender"], receiver: Receiver) -> tuple[Node, ...]:
         """The senders kept for one receiver, of those that it may read."""
         known = known_effects(effects)
-        if known.numel() < 2 or not known.abs().max() > self.rule.min_effect:
+        if known.numel() == 0 or not known.abs().max() > self.rule.min_effect:
             return ()
+        if known.numel() == 1:
+            return chosen(torch.tensor([self.graph.has_mlps]), self.graph)
         return chosen(known.abs() > self.limits(effects, receiver), self.graph)
 
     def limits(
@@ -66,7 +68,9 @@ class ThresholdSelector:
         known, error = known_effects(effects), known_effects(errors)
         least, most = (known.abs() + sign * _LARGEST_OF_MANY * error for sign in (-1, 1))
         if known.numel() < 2 or not most.max() > self.rule.min_effect:
-            return ()
+            alone = self.graph.has_mlps and known.numel() == 1
+            unsure = (known.abs() - self.rule.min_effect).abs() <= error
+            return chosen(unsure & (error > 0), self.graph) if alone else ()
         limit, moves = self._limits(known, error, receiver)
         distance = known.abs() - limit
         reach = error + moves.square().sum(-1).sqrt()

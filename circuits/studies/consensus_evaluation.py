@@ -106,7 +106,7 @@ def _unseen(study: SeedStudy, model: LayeredModel, task: Task, n: int) -> Sample
                 f"seen {len(seen)}: {_OTHERWISE}, or add rows"
             )
     n_all = n
-    if not config.chooses_edges:
+    if not config.has_mlps:
         n_all = sample_size(task, n, config.n_mean_prompts, len(seen))
     # The seed after a run's own draws what that run is reported on.
     seed = 2 + max(run.seed for run in study.runs)
@@ -124,7 +124,7 @@ def _kept(
 ) -> list[Estimate]:
     """Percent that circuits keep of what a discovery's performance is a share of."""
     (pairs, mean_pairs), metric = sample, get_metric(config.metric)
-    if not config.chooses_edges:
+    if not config.has_mlps:
         on = Evaluator(model, pairs, mean_pairs, metric)
         return kept_on([circuit.heads for circuit in circuits], on, progress)
     edges = EdgeEvaluator(model, pairs, metric)

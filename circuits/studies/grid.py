@@ -18,7 +18,6 @@ from pydantic import TypeAdapter
 from circuits.circuit import Circuit
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.kept import Kept
-from circuits.discovery.methods import check_has_thresholds
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.record import GRID_FILE, RECORD
 from circuits.discovery.result import Discovery
@@ -42,7 +41,8 @@ class GridPoint:
     Attributes:
         selection: The rule.
         circuit: The circuit.
-        performance: Percent of the full model's metric that its heads keep alone.
+        performance: Percent of the full model's metric that its heads keep alone; where MLPs are
+            nodes, of what corrupting every edge takes away, that its edges keep.
 
     >>> point = GridPoint(SelectionRule(threshold=2.0), circuit, performance=80.0)
     >>> point.to_dict()["heads"] == sorted(map(str, circuit.heads))
@@ -52,6 +52,11 @@ class GridPoint:
     selection: SelectionRule
     circuit: Circuit
     performance: float
+
+    @property
+    def size(self) -> int:
+        """How many heads the circuit has; edges where MLPs are nodes."""
+        return len(self.circuit if self.circuit.mlps == "path" else self.circuit.edges)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: the rule, names of heads, number of edges, performance."""
@@ -191,7 +196,6 @@ def grid_rules(
 
 def check_search(config: DiscoveryConfig, keep: float) -> None:
     """Raise SettingError where there is nothing to search for."""
-    check_has_thresholds(config.mlps)
     if config.recipe.chooses:
         raise SettingError(
             f"method {config.method!r} takes the same circuit whatever the thresholds; use app or "
@@ -209,12 +213,12 @@ def check_search(config: DiscoveryConfig, keep: float) -> None:
 def choose(points: Sequence[Point], keep: float) -> Point | None:
     """The smallest circuit that keeps enough performance, of those the best."""
     enough = [point for point in points if point.performance >= keep]
-    return min(enough, key=lambda p: (len(p.circuit), -p.performance)) if enough else None
+    return min(enough, key=lambda p: (p.size, -p.performance)) if enough else None
 
 
 def best(points: Sequence[Point], keep: float) -> Point:
     """The point that `choose` names; where none keeps enough, the one that keeps most."""
-    return choose(points, keep) or max(points, key=lambda p: (p.performance, -len(p.circuit)))
+    return choose(points, keep) or max(points, key=lambda p: (p.performance, -p.size))
 
 
 def pareto(points: Sequence[Point]) -> tuple[Point, ...]:
@@ -228,7 +232,9 @@ def search_dict(
     """A search and its choice as plain data."""
     front = pareto(points)
     record = RECORD.dump_python(found.record, mode="json")
+    mlps = found.config.mlps
     return {
+        **({} if mlps == "path" else {"mlps": mlps}),
         "keep": keep,
         "keeps_enough": found.performance >= keep,
         "points": [
@@ -242,6 +248,6 @@ def search_dict(
 
 
 def _is_beaten(point: GridPoint, points: Sequence[GridPoint]) -> bool:
-    mine = (len(point.circuit), -point.performance)
-    others = ((len(other.circuit), -other.performance) for other in points)
+    mine = (point.size, -point.performance)
+    others = ((other.size, -other.performance) for other in points)
     return any(a <= mine[0] and b <= mine[1] and (a, b) != mine for a, b in others)

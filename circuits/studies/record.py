@@ -13,6 +13,7 @@ from circuits.discovery.overwriting import RUN_FILE, is_written, written_with
 from circuits.discovery.record import SEARCH_FILES
 from circuits.errors import FormatError
 from circuits.fields import HeadSet, first_problem
+from circuits.graph import Mlps
 from circuits.pruning.rule import PruningRule
 from circuits.runtime.reading import read_file
 from circuits.search.rules import SelectionRule
@@ -56,6 +57,7 @@ class SearchRecord:
         points: The circuits.
         keep: Percent of performance that a circuit was asked to keep.
         n_trials: How many combinations a study tried; None for a grid.
+        mlps: Whether circuits are of heads, "path", or of edges among MLPs, too, "nodes".
 
     >>> SearchRecord.load(run) is None  # the run was not chosen by a grid or a study
     True
@@ -64,6 +66,11 @@ class SearchRecord:
     points: tuple[SearchPoint, ...]
     keep: float
     n_trials: int | None = None
+    mlps: Mlps = "path"
+
+    def size(self, point: SearchPoint) -> int:
+        """How many heads a circuit has; edges where MLPs are nodes."""
+        return len(point.heads) if self.mlps == "path" else point.n_edges
 
     @classmethod
     def of(cls, data: Any) -> SearchRecord:

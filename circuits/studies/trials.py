@@ -9,7 +9,6 @@ from typing import Any, get_args
 
 import optuna
 
-from circuits.components import Head
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.patcher import EdgePatcher
 from circuits.discovery.pipeline import Pipeline
@@ -62,14 +61,17 @@ class Trials:
 
     def _swept(self, progress: Progress) -> EdgePatcher:
         patcher = self.run.patcher(self.widest)
-        check_power(self.config.selection, len(self.run.session.pairs), len(patcher.heads))
+        check_power(self.config.selection, len(self.run.session.pairs), len(patcher.nodes))
         if not patcher.is_exact:
             patcher.estimates(progress)
         return patcher
 
     def tried(self, n_trials: int, progress: Progress) -> tuple[Trial, ...]:
-        """The first trial of every distinct set of heads, in the order of the trials."""
-        found: dict[frozenset[Head], Trial] = {}
+        """The first trial of every distinct circuit, in the order of the trials.
+
+        Circuits are sets of heads; of edges where MLPs are nodes.
+        """
+        found: dict[frozenset[Any], Trial] = {}
         with _quiet():
             study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=self.config.seed))
             if own := _own_settings(self.config, prunes=self.widest is not None):
@@ -77,9 +79,11 @@ class Trials:
             for number in range(n_trials):
                 asked = study.ask()
                 trial = self._trial(*_suggested(asked, self.config, self.cuts))
-                size = len(trial.circuit) / trial.circuit.n_layers / trial.circuit.n_heads
-                study.tell(asked, _loss(size, trial.performance, self.keep))
-                found.setdefault(trial.circuit.heads, trial)
+                circuit, graph = trial.circuit, self.patcher.graph
+                every = graph.n_edges if graph.has_mlps else len(graph.heads)
+                study.tell(asked, _loss(trial.size / every, trial.performance, self.keep))
+                distinct = circuit.connections if graph.has_mlps else circuit.heads
+                found.setdefault(distinct, trial)
                 progress((number + 1) / n_trials)
         return tuple(found.values())
 
@@ -88,7 +92,7 @@ class Trials:
         (grown,) = self.patcher.among(candidates, verify=False).find([rule])
         circuit = grown.circuit
         size = circuit.n_layers * circuit.n_heads if candidates is None else len(candidates)
-        performance = self.run.evaluator.performance(circuit.heads)
+        (performance,) = self.run.performances([circuit])
         return Trial(rule, circuit, performance, pruning, size)
 
     def verified(self, trials: Sequence[Trial], progress: Progress) -> tuple[Trial, Grown]:
@@ -99,7 +103,7 @@ class Trials:
             among = self.patcher.among(candidates, verify=self.config.verify)
             (grown,) = among.find([trial.selection], SILENT if tried else progress)
             tried.append((trial, grown))
-            if self.run.evaluator.performance(grown.circuit.heads) >= self.keep:
+            if self.run.performances([grown.circuit])[0] >= self.keep:
                 break
         else:
             return tried[0]

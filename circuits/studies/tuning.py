@@ -152,8 +152,12 @@ def _evaluated(trials: Trials, chosen: Trial, grown: Grown) -> Discovery:
     """The chosen circuit as a discovery, with the settings that lead to it."""
     run, config = trials.run, trials.config
     with run.meter.stage("evaluation") as progress:
-        performance = run.evaluator.performances([grown.circuit.heads], progress)[0]
-        prunings = trials.cuts.prunings(chosen.pruning, run.evaluator.performances)
+        (performance,) = run.performances([grown.circuit], progress)
+        prunings = (
+            trials.cuts.prunings(chosen.pruning, run.evaluator.performances)
+            if chosen.pruning
+            else {}
+        )
     pruning = chosen.pruning or config.pruning
     settings = replace(config, selection=chosen.selection, pruning=pruning)
     found = run.discovery(chosen.selection, grown, performance)

@@ -57,7 +57,7 @@ def _reason(found: Discovery, sizes: SizeCurve) -> str:
 
 def whole(config: DiscoveryConfig) -> str:
     """What performance is a share of."""
-    if config.chooses_edges:
+    if config.has_mlps:
         return f"the {config.metric} that corrupting every edge takes away"
     return f"the model's {config.metric}"
 

@@ -73,7 +73,7 @@ def circuit(found: Discovery) -> NamedValues:
     nodes = (f"{n} of {most} {name}" for name, (n, most) in counts(found_circuit).items())
     prunings = ", ".join(f"{name} {len(p.candidates)}" for name, p in found.prunings.items())
     kept = f"{len(found.candidates)} heads left by pruning ({prunings})"
-    performance = f"{found.performance:.1f}% of the model's {found.config.metric}"
+    performance = f"{found.performance:.1f}% of {choice.whole(found.config)}"
     rows: dict[str, str] = {
         "size": ", ".join((*nodes, f"{len(found_circuit.edges)} edges")),
         "sparsity": sparsity(found_circuit),
@@ -81,6 +81,8 @@ def circuit(found: Discovery) -> NamedValues:
     if found.sizes is not None:
         return rows | choice.rows(found, found.sizes)
     candidates = kept if prunings else f"all {every} heads (nothing pruned)"
+    if found.config.has_mlps:
+        candidates += ", all MLPs and the embedding"
     return rows | {"performance": performance, "candidates": candidates}
 
 

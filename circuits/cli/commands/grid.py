@@ -12,7 +12,6 @@ from circuits.cli.options import TaskName, command
 from circuits.cli.searching import Asked, Shown, carry_out_one, check_asked
 from circuits.cli.setting_options import takes_search_options
 from circuits.cli.worker_options import Executor, WorkerCount
-from circuits.discovery.methods import check_has_thresholds
 from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC
 
 PANEL = "Which heads and paths are kept"
@@ -54,8 +53,6 @@ def grid(
     given: dict[str, Any],
 ) -> None:
     """Find a circuit for every combination of thresholds, and choose the smallest good one."""
-    with usage_errors():
-        check_has_thresholds(given["mlps"])
     asked = Asked(task, given, "app")
     config, known = asked.config(), check_asked(asked)
     chosen = asked.workers(executor, workers)

@@ -61,9 +61,8 @@ def where_saved(directory: Path | None, task: str) -> Text:
 
 def method(settings: DiscoveryConfig) -> str:
     """Its name, and the engine that patches paths, or which nodes there are."""
-    if settings.chooses_edges:
-        return f"{settings.method}, MLPs as nodes"
-    return f"{settings.method}, {settings.engine}" if settings.patches_paths else settings.method
+    words = f"{settings.method}, {settings.engine}" if settings.patches_paths else settings.method
+    return f"{words}, MLPs as nodes" if settings.has_mlps else words
 
 
 def _heads_by_layer(circuit: Circuit) -> RenderableType:

@@ -68,12 +68,13 @@ def study(found: Study) -> RenderableType:
     """The Pareto front of a study, and then the chosen circuit."""
     if found.found.refusal:
         return discovery(found.found)
+    unit = "heads" if found.found.circuit.mlps == "path" else "edges"
     rows = tables.plain_table(
-        ">threshold", ">logits", ">min effect", "cut", ">left", ">heads", ">keeps", ">IoU"
+        ">threshold", ">logits", ">min effect", "cut", ">left", f">{unit}", ">keeps", ">IoU"
     )
     rows.add_column()
     shown = {id(point): point for point in (*found.pareto, found.best)}.values()
-    for trial in sorted(shown, key=lambda t: (len(t.circuit), -t.performance)):
+    for trial in sorted(shown, key=lambda t: (t.size, -t.performance)):
         rule, circuit = trial.selection, trial.circuit
         rows.add_row(
             threshold(rule, f"{rule.threshold:.2f}"),
@@ -81,7 +82,7 @@ def study(found: Study) -> RenderableType:
             f"{rule.min_effect:.2g}",
             _cut(trial),
             str(trial.n_candidates),
-            str(len(circuit)),
+            str(trial.size),
             f"{trial.performance:.1f}%",
             overlap(circuit, found.found.circuit),
             CHOSEN if trial == found.best else "",

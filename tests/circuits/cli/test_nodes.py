@@ -105,11 +105,20 @@ def test_it_is_reported(study, run, tmp_path) -> None:
 
 
 @pytest.mark.parametrize("command", ["grid", "study"])
-def test_what_varies_thresholds_says_what_is_allowed(no_model, command) -> None:
-    for method in ((), ("--method", "in-context"), ("--method", "app"), ("--method", "eap")):
-        refused = error_of(command, "ioi", "--mlps", "nodes", *method, code=2)
-        assert "there are no thresholds to vary: discover with mlps 'nodes'" in refused
-        assert "or give mlps 'path' with method app or path-patching" in refused
+@pytest.mark.parametrize("method", ["in-context", "eap"])
+def test_what_chooses_by_what_it_keeps_has_no_thresholds(no_model, command, method) -> None:
+    refused = error_of(command, "ioi", "--mlps", "nodes", "--method", method, code=2)
+    assert "takes the same circuit whatever the thresholds; use app or path-patching" in refused
+
+
+def test_a_grid_of_direct_edges(tiny, tmp_path) -> None:
+    few = ("--n-prompts", 4, "--ignore-behaviour", "--method", "path-patching", "--no-verify")
+    varied = ("--thresholds", "0.1,0.6", "--min-effects", 0)
+    done = circuits("grid", "ioi", "--model", tiny, "--mlps", "nodes", *few, *varied, "--json")
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["mlps"] == "nodes"
+    assert len(told["points"]) == 2
 
 
 class TestSubmission:

@@ -122,4 +122,4 @@ def test_another_method_on_the_graph_of_mlps() -> None:
     assert (other.method, other.mlps, other.keep) == ("eap", "nodes", 70.0)
     assert other.finds_edges
     with pytest.raises(SettingError, match="these are the methods with mlps 'nodes'"):
-        config.with_method("path-patching")
+        config.with_method("merged-flap")

@@ -140,7 +140,7 @@ def test_random_scores_are_of_the_seed(toy) -> None:
     ("settings", "words"),
     [
         ({"method": "eap"}, "needs mlps 'nodes'"),
-        ({"mlps": "nodes", "method": "app"}, "these are the methods with mlps 'nodes'"),
+        ({"mlps": "nodes", "method": "merged-flap"}, "these are the methods with mlps 'nodes'"),
         ({"mlps": "nodes", "engine": "exact"}, "has no use for engine"),
         ({"mlps": "nodes", "search": "top-n"}, "has no use for search"),
         ({"mlps": "nodes", "keep": None}, "needs keep"),

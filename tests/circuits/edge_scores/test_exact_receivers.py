@@ -9,11 +9,11 @@ import torch
 
 from circuits.components import Connection, Head, Node, Receiver
 from circuits.edge_scores import EDGE_SCORERS, EdgeScoreSettings, edge_scores
-from circuits.edge_scores.exact_receivers import ExactReceivers
 from circuits.forward import Activations
 from circuits.masking import MaskedRuns, NodeOutputs, WeightedEdges
 from circuits.masking.readers import Heads
 from circuits.metrics import prob_diff
+from circuits.patching.exact_receivers import ExactReceivers
 from tests.circuits.conftest import shared_model
 from tests.circuits.edge_scores.slow_twin import ByHand, Hooks
 from tests.circuits.families import FAMILIES, deeper_model

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from circuits.components import MLP, Head, Receiver, all_heads
+from circuits.components import MLP, Embedding, Head, Receiver, all_heads
 from circuits.graph import ModelGraph
 from circuits.search import SelectionRule, ThresholdSelector
 from tests.circuits.search.effects import LOGITS, NAN, deciding, layers_above, select, tables
@@ -244,3 +244,21 @@ class TestDeciding:
         errors = torch.full((4, 3), size)
         less, more = (deciding(rule, effects, e) for e in (errors, factor * errors))
         assert more or not less
+
+
+@pytest.mark.parametrize(("effect", "is_kept"), [(-0.5, True), (0.02, True), (0.005, False)])
+def test_a_single_sender_is_kept_where_its_effect_counts(effect: float, is_kept: bool) -> None:
+    """Heads of the first layer read the embedding alone, where it is a node."""
+    graph, receiver = ModelGraph(2, 2, 2, mlps="nodes"), Receiver.parse("0.1.k")
+    selector = ThresholdSelector(SelectionRule(min_effect=0.01), graph)
+    effects = torch.tensor([effect])
+    assert selector.select(effects, receiver) == ((Embedding(),) if is_kept else ())
+    for error, is_open in ((0.0, False), (0.5, True), (0.004, False)):
+        named = selector.deciding(effects, torch.tensor([error]), receiver)
+        unsure = is_open and abs(abs(effect) - 0.01) <= error
+        assert named == ((Embedding(),) if unsure else ())
+
+
+def test_a_single_head_stands_out_among_nothing() -> None:
+    selector = ThresholdSelector(SelectionRule(), ModelGraph(2, 1, 1))
+    assert selector.select(torch.tensor([-0.5]), Receiver.parse("1.0.k")) == ()

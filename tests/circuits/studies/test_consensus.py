@@ -201,7 +201,7 @@ class TestKept:
 @pytest.mark.parametrize(
     ("config", "against", "words"),
     [
-        (NODES, "app", "these are the methods with mlps 'nodes'"),
+        (NODES, "merged-flap", "these are the methods with mlps 'nodes'"),
         (NODES, of_heads("0.1"), "different graphs"),
         (HEADS, "eap", "needs mlps 'nodes'"),
         (HEADS, drawn(0), "different graphs"),

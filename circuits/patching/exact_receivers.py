@@ -14,8 +14,8 @@ from einops import einsum, rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.components import HeadInput
-from circuits.masking.readers import Heads, Logits, Mlp
+from circuits.components import HEAD_INPUTS, HeadInput
+from circuits.masking.readers import Heads, Logits, Mlp, Reader
 from circuits.masking.upward import Upward
 from circuits.patching.receivers import patched_z
 
@@ -32,6 +32,21 @@ class ExactReceivers:
 
     run: Upward
     max_rows: int
+
+    def of(
+        self, reader: Reader, slopes: Float[Tensor, "node token d_model"]
+    ) -> Float[Tensor, "receiver sender prompt"]:
+        """What each receiver of a reader loses, times slopes at what its nodes give.
+
+        Of the logits, which give nothing, the metric is lost.
+        """
+        if isinstance(reader, Heads):
+            (lost,) = self.of_heads(reader, HEAD_INPUTS, slopes[None])
+            return rearrange(lost, "name head sender prompt -> (name head) sender prompt")
+        if isinstance(reader, Mlp):
+            return self.of_mlp(reader, slopes[0])[None]
+        assert isinstance(reader, Logits)
+        return self.of_logits(reader)[None]
 
     def of_heads(
         self,
