@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.problem import installed_versions
 from circuits.discovery.session import Session
-from circuits.errors import OverwriteError
+from circuits.errors import OverwriteError, UnsupportedModelError
 from circuits.runtime.files import write_atomically
 from circuits.runtime.journal import Journal
 from circuits.runtime.lock import only_user
@@ -52,7 +52,8 @@ def run_truth(
         workers: Who runs them; this process, one by one, without.
 
     Returns:
-        One row for each model and method, in this order.
+        One row for each model and method, in this order; none where a method is not defined for
+        such a model.
 
     Raises:
         UnknownNameError: There is no model of a name.
@@ -95,10 +96,23 @@ def _rows(
                 truth = truth or load_truth(name, data)
                 progress(len(rows) / (len(names) * len(methods)))
                 progress.note(f"{contestant.name} on {name}")
-                row = row_of(truth, contestant.name, run_of(truth, contestant, seed))
-                _keep(journal, key, row)
-            rows.append(row)
+                row = _measured(truth, contestant, seed, progress)
+                if row is not None:
+                    _keep(journal, key, row)
+            if row is not None:
+                rows.append(row)
     return rows
+
+
+def _measured(
+    truth: GroundTruth, contestant: Contestant, seed: int, progress: Progress
+) -> TruthRow | None:
+    """A row; None where the method is not defined for such a model."""
+    try:
+        return row_of(truth, contestant.name, run_of(truth, contestant, seed))
+    except UnsupportedModelError as error:
+        progress.note(f"no row of {contestant.name} on {truth.name}: {error}")
+        return None
 
 
 @dataclass(frozen=True)
@@ -110,10 +124,10 @@ class TruthJob:
     seed: int
     data: Path
 
-    def __call__(self, progress: Progress) -> TruthRow:
+    def __call__(self, progress: Progress) -> TruthRow | None:
         """Load the model, run the method, and compare."""
         truth = _loaded(self.name, self.data)
-        return row_of(truth, self.contestant.name, run_of(truth, self.contestant, self.seed))
+        return _measured(truth, self.contestant, self.seed, progress)
 
 
 @lru_cache(maxsize=1)
@@ -139,8 +153,9 @@ def _spread(
 ) -> None:
     for ended in workers.run(jobs, journal.path.parent, progress):
         job = jobs[ended.name]
-        key = _key(job.name, job.contestant, job.seed, job.data)
-        _keep(journal, key, ended.value)
+        if ended.value is not None:
+            key = _key(job.name, job.contestant, job.seed, job.data)
+            _keep(journal, key, ended.value)
         progress.note(ended.name)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -101,6 +102,7 @@ class GroundTruth:
         model: The model.
         task: The task that the circuit carries out, in the model's own words.
         record: The true heads, the true paths where they are known, and where all that is from.
+        weights: By the names of the model's parameters.
 
     >>> truth = load_truth("hand-induction")
     >>> truth.task.name, sorted(map(str, truth.heads))
@@ -110,6 +112,7 @@ class GroundTruth:
     model: TransformerBridge
     task: SmallTask
     record: TruthRecord
+    weights: Mapping[str, Tensor]
 
     @property
     def name(self) -> str:
@@ -158,7 +161,8 @@ def load_truth(name: str, directory: Path = DATA) -> GroundTruth:
     record = truth_record(name, directory)
     task = small_task(record.task)
     weights = load((directory / f"{name}.safetensors").read_bytes())
-    return GroundTruth(native_model(record.shape, weights, task.words, name), task, record)
+    model = native_model(record.shape, weights, task.words, name)
+    return GroundTruth(model, task, record, weights)
 
 
 def truth_record(name: str, directory: Path = DATA) -> TruthRecord:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from circuits.discovery.config import DiscoveryConfig
-from circuits.discovery.methods import METHODS, pruning_names
+from circuits.discovery.methods import METHODS, edge_method_names, pruning_names, recipe_of
+from circuits.graph import Mlps
 from circuits.model.native import NativeShape
-from circuits.patching.estimators import ESTIMATORS
+from circuits.patching.estimators import DIRECT_ESTIMATORS, ESTIMATORS
 from circuits.pruning.rule import PruningRule
 from circuits.search.rules import SelectionRule
 
@@ -24,6 +25,7 @@ class Contestant:
         engine: How it measures path effects, if it does.
         prune_by: Which scores "app" prunes by.
         default_rules: Take the rules for models of hundreds of heads, not those for small ones.
+        mlps: Whether MLPs belong to the paths, or are nodes and edges direct.
 
     >>> from circuits.truth import truth_record
     >>> exact = Contestant("exact", method="path-patching", engine="exact")
@@ -36,11 +38,16 @@ class Contestant:
     engine: str = "exact"
     prune_by: str = "attribution"
     default_rules: bool = False
+    mlps: Mlps = "path"
 
     def config(self, shape: NativeShape, seed: int) -> DiscoveryConfig:
         """The settings on a model of this shape: they look at its sizes, never at its truth."""
         config = DiscoveryConfig(
-            method=self.method, prune_by=self.prune_by, engine=self.engine, seed=seed
+            method=self.method,
+            prune_by=self.prune_by,
+            engine=self.engine,
+            seed=seed,
+            mlps=self.mlps,
         )
         if self.default_rules or config.recipe.chooses:
             return config
@@ -71,6 +78,25 @@ def contestants() -> tuple[Contestant, ...]:
         *(Contestant(f"path-patching-{e}", "path-patching", e) for e in engines),
         *(Contestant(name, name) for name in (*alone, *merged)),
         Contestant("path-patching-exact-default", "path-patching", default_rules=True),
+    )
+
+
+def edge_contestants() -> tuple[Contestant, ...]:
+    """The same where MLPs and the embedding are nodes: every method that finds direct edges.
+
+    >>> [one.name for one in edge_contestants() if one.method == "app"]
+    ['app-exact', 'app-sweep']
+    """
+    engines = [name for name in DIRECT_ESTIMATORS.names() if name != _SLOW]
+    recipes = [recipe_of(name, "nodes") for name in edge_method_names()]
+    return (
+        *(Contestant(one.name, one.name, "sweep", mlps="nodes") for one in recipes if one.chooses),
+        *(
+            Contestant(f"{one.name}-{engine}", one.name, engine, mlps="nodes")
+            for one in recipes
+            if one.patches
+            for engine in engines
+        ),
     )
 
 

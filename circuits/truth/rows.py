@@ -8,12 +8,15 @@ from math import nan
 from jaxtyping import Float
 from torch import Tensor, stack
 
-from circuits.circuit import Overlap
+from circuits.circuit import Circuit, Overlap
 from circuits.comparison import head_roc_curve, head_strengths
 from circuits.components import Head
 from circuits.discovery.pipeline import Pipeline
 from circuits.discovery.result import Discovery
+from circuits.evaluation import EdgeEvaluator
 from circuits.fields import ConnectionSet, HeadSet
+from circuits.truth.direct import DirectTruth
+from circuits.truth.direct_scores import SetScore, edge_score, node_score
 from circuits.truth.ground import GroundTruth, Kind
 from circuits.truth.reasons import reasons
 
@@ -60,6 +63,8 @@ class TruthRow:
         found: The heads that were found.
         paths: The same for paths; None where none was sought, or the construction fixes none.
         reasons: For every head that a search of paths missed or wrongly found: by which path.
+        nodes: Where MLPs and the embedding are nodes: the same figures of all nodes.
+        edges: And of direct edges; None where the construction fixes none.
 
     >>> from circuits.truth import Contestant, run_truth
     >>> exact = Contestant("path-patching-exact", method="path-patching", engine="exact")
@@ -81,6 +86,8 @@ class TruthRow:
     found: HeadSet
     paths: PathScore | None
     reasons: tuple[str, ...]
+    nodes: SetScore | None = None
+    edges: SetScore | None = None
 
     @property
     def missed(self) -> frozenset[Head]:
@@ -95,8 +102,9 @@ class TruthRow:
 
 def row_of(truth: GroundTruth, method: str, run: Pipeline) -> TruthRow:
     """Let a run find a circuit, and compare it with the truth."""
-    found = run.discover()
-    overlap = found.circuit.compare(truth.circuit)
+    found, direct = run.discover(), _direct(truth, run)
+    circuit = Circuit.of_heads(found.circuit.heads, found.circuit.n_layers, found.circuit.n_heads)
+    overlap = circuit.compare(truth.circuit)
     return TruthRow(
         model=truth.name,
         kind=truth.record.kind,
@@ -105,18 +113,29 @@ def row_of(truth: GroundTruth, method: str, run: Pipeline) -> TruthRow:
         recall=overlap.recall,
         auc=head_roc_curve(_scores(found), truth.heads).auc,
         performance=found.performance,
-        true_performance=_performance(run, truth.heads),
+        true_performance=_performance(run, truth.circuit if direct is None else direct.circuit),
         candidates=len(found.candidates),
         true_heads=truth.heads,
         found=found.circuit.heads,
         paths=_paths(truth, found),
-        reasons=reasons(truth, found, run.session),
+        reasons=reasons(truth, found, run.session) if direct is None else (),
+        nodes=None if direct is None else node_score(found, direct),
+        edges=None if direct is None else edge_score(found, direct),
     )
 
 
-def _performance(run: Pipeline, heads: frozenset[Head]) -> float:
+def _direct(truth: GroundTruth, run: Pipeline) -> DirectTruth | None:
+    """What is true where MLPs and the embedding are nodes; None where they are not."""
+    session = run.session
+    if not session.config.has_mlps:
+        return None
+    on = EdgeEvaluator(session.model, session.pairs, session.metric, session.activations)
+    return DirectTruth(truth, on)
+
+
+def _performance(run: Pipeline, circuit: Circuit) -> float:
     """NaN where the model does not do the task."""
-    return nan if run.verdict.refuses else run.evaluator.performance(heads)
+    return nan if run.verdict.refuses else run.performances([circuit])[0]
 
 
 def _scores(found: Discovery) -> Float[Tensor, "layer head"]:
@@ -131,7 +150,7 @@ def _scores(found: Discovery) -> Float[Tensor, "layer head"]:
 
 
 def _paths(truth: GroundTruth, found: Discovery) -> PathScore | None:
-    if found.effects is None or truth.connections is None:
+    if found.effects is None or truth.connections is None or found.config.has_mlps:
         return None
     overlap = Overlap.of(found.circuit.connections, truth.connections)
     return PathScore(

@@ -14,7 +14,8 @@ from circuits.truth.methods import by_default_rules
 
 _LEGEND = (
     "keeps: performance of the found heads alone; paths: precision and recall of the found paths, "
-    "where the true ones are known; default: by the rules for models of hundreds of heads"
+    "where the true ones are known; nodes, edges: precision, recall and AUC; default: by the "
+    "rules for models of hundreds of heads"
 )
 
 
@@ -23,11 +24,13 @@ def truth(rows: Sequence[TruthRow]) -> RenderableType:
     parts: list[RenderableType] = []
     for _, group in groupby(rows, key=lambda row: row.model):
         of_model = list(group)
+        has_nodes = of_model[0].nodes is not None
+        more = (">nodes", ">edges") if has_nodes else (">paths",)
         lines = tables.plain_table(
-            "method", ">precision", ">recall", ">AUC", ">heads", ">keeps", ">paths"
+            "method", ">precision", ">recall", ">AUC", ">heads", ">keeps", *more
         )
         for row in of_model:
-            lines.add_row(*_cells(row))
+            lines.add_row(*_cells(row), *(_of_nodes(row) if has_nodes else _of_paths(row)))
         notes = [
             Text(f"{row.method}: {why}", "dim")
             for row in of_model
@@ -46,7 +49,18 @@ def _cells(row: TruthRow) -> tuple[str, ...]:
         share(row.auc),
         f"{len(row.found)}",
         f"{row.performance:.0f}%",
-        f"{share(row.paths.precision)} {share(row.paths.recall)}" if row.paths else "",
+    )
+
+
+def _of_paths(row: TruthRow) -> tuple[str, ...]:
+    return (f"{share(row.paths.precision)} {share(row.paths.recall)}" if row.paths else "",)
+
+
+def _of_nodes(row: TruthRow) -> tuple[str, ...]:
+    """Precision, recall and AUC of nodes and of direct edges."""
+    return tuple(
+        f"{share(one.precision)} {share(one.recall)} {share(one.auc)}" if one else ""
+        for one in (row.nodes, row.edges)
     )
 
 
