@@ -152,7 +152,7 @@ class Evaluator:
         """
         if circuit.mlps == "nodes":
             edges = edge_mask(circuit, self.model.graph("nodes"))
-            return self._on_edges.metrics(edges[None], progress)[0]
+            return self.on_edges.metrics(edges[None], progress)[0]
         found = edge_ablated_metric(
             self.model, self.pairs, circuit.edges, self.metric, progress=progress
         )
@@ -166,11 +166,12 @@ class Evaluator:
 
         """
         if mlps == "nodes":
-            return self._on_edges.baselines
+            return self.on_edges.baselines
         return self.metrics([frozenset(), self.everything], "resample")
 
     @property
-    def _on_edges(self) -> EdgeEvaluator:
+    def on_edges(self) -> EdgeEvaluator:
+        """The test of direct edges on the same prompts, where MLPs are nodes."""
         if self._edges is None or self._edges.pairs is not self.pairs:
             self._edges = EdgeEvaluator(self.model, self.pairs, self.metric)
         return self._edges

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Float
 
 from circuits.circuit import Circuit
-from circuits.components import Head
+from circuits.components import Head, Node
 from circuits.errors import MismatchError
 from circuits.evaluation.areas import faithfulness
 from circuits.evaluation.config import Ablation, EvaluationConfig, Ranking
@@ -17,6 +17,7 @@ from circuits.evaluation.curve import Curve, faithfulness_curve
 from circuits.evaluation.evaluator import Evaluator
 from circuits.evaluation.ordering import HeadScores
 from circuits.evaluation.result import Evaluation, Gap, Kept
+from circuits.evaluation.without import without_nodes
 from circuits.runtime.progress import SILENT, Progress
 from circuits.statistics.intervals import Bootstrap, Estimate
 
@@ -53,7 +54,7 @@ def evaluate_circuit(
     _check_sizes(circuit, evaluator)
     taking = _Taking(circuit, evaluator, discovery, scores, config or EvaluationConfig(), progress)
     # First of all, because what it runs serves the others.
-    completeness, minimality = taking.without_heads()
+    completeness, minimality = taking.without_nodes()
     return Evaluation(
         prompts="discovery" if discovery is None else "held-out",
         n_prompts=len(evaluator.pairs),
@@ -87,8 +88,11 @@ class _Taking:
     progress: Progress
     steps_done: int = 0
 
-    def without_heads(self) -> tuple[Estimate, dict[Head, Estimate]]:
-        """Completeness, and what removing each head costs."""
+    def without_nodes(self) -> tuple[Estimate, dict[Node, Estimate]]:
+        """Completeness, and what removing each node costs: heads, unless MLPs are nodes, too."""
+        if self.circuit.mlps == "nodes":
+            on = self.evaluator.on_edges
+            return without_nodes(self.circuit, on, self.bootstrap, self._step())
         heads = sorted(self.circuit.heads)
         kept = self.circuit.heads
         others = [self.evaluator.everything - kept, *(kept - {head} for head in heads)]

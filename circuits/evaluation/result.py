@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from circuits.components import Head
+from circuits.components import Node
 from circuits.evaluation.config import Ablation, Prompts, Ranking
 from circuits.evaluation.curve import Curve
 from circuits.statistics.intervals import Estimate
@@ -63,8 +63,10 @@ class Evaluation:
         edge_level: What is kept when every path outside the circuit is corrupted; None for a
             circuit of heads alone, as pruning gives.
         completeness: Percent of the metric with the circuit's own heads replaced by their means:
-            near 0 for a complete circuit.
+            near 0 for a complete circuit. Where MLPs are nodes, percent of what corrupting every
+            edge takes away, with the circuit's own edges corrupted.
         minimality: What replacing each head by its mean costs, in percentage points of performance.
+            Where MLPs are nodes, what corrupting the edges of each node costs in the strict test.
         curves: By ranking, faithfulness against circuit size.
         gap: Performance on held-out prompts against that on the discovery's; None where these
             are the discovery's own.
@@ -86,7 +88,7 @@ class Evaluation:
     node_level: dict[Ablation, Kept]
     edge_level: Kept | None
     completeness: Estimate
-    minimality: dict[Head, Estimate]
+    minimality: dict[Node, Estimate]
     curves: dict[Ranking, Curve]
     gap: Gap | None
     edge_gap: Gap | None
@@ -98,7 +100,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """As plain lists and numbers, fit for JSON; NaN where something is undefined."""
-        minimality = {str(head): asdict(cost) for head, cost in sorted(self.minimality.items())}
+        minimality = {str(node): asdict(cost) for node, cost in sorted(self.minimality.items())}
         return {
             "performance": asdict(self.performance),
             **asdict(replace(self, minimality={})),

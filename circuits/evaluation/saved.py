@@ -11,7 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 from xxhash import xxh3_128_hexdigest
 
 from circuits.circuit import Circuit
-from circuits.components import Head
+from circuits.components import parse_node
 from circuits.errors import FormatError
 from circuits.evaluation.config import EvaluationConfig
 from circuits.evaluation.result import Evaluation
@@ -85,10 +85,10 @@ class SavedEvaluation:
 
 
 def _parsed(content: bytes) -> Any:
-    """The JSON, names of heads as heads."""
+    """The JSON, names of nodes as nodes."""
     data = json.loads(content)
     figures = data["evaluation"]
-    figures["minimality"] = {Head.parse(k): cost for k, cost in figures["minimality"].items()}
+    figures["minimality"] = {parse_node(k): cost for k, cost in figures["minimality"].items()}
     return data
 
 

@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from circuits.behaviour import VerdictKind
 from circuits.circuit import Circuit
 from circuits.comparison import Agreement
+from circuits.components import Head
 from circuits.discovery.result import Discovery
 from circuits.evaluation import Curve, Evaluation, Gap, Kept
 from circuits.evaluation.config import Prompts
@@ -159,9 +160,9 @@ def kept(evaluation: Evaluation, metric: str) -> Table:
 
 def evaluated(evaluation: Evaluation, of: Circuit) -> NamedValues:
     """Completeness, sparsity, and the gap to the discovery's prompts."""
-    kind = "edges" if of.mlps == "nodes" else "paths"
+    kind, own = ("edges", "edges") if of.mlps == "nodes" else ("paths", "heads")
     rows = {
-        "completeness": f"{evaluation.completeness:.1f} % left without its heads (0 is complete)",
+        "completeness": f"{evaluation.completeness:.1f} % left without its {own} (0 is complete)",
         "sparsity": sparsity(of),
     }
     if evaluation.edge_sparsity is not None:
@@ -191,10 +192,11 @@ def curve(curve: Curve) -> Table:
 
 
 def minimality(evaluation: Evaluation) -> Table:
-    """What each head's removal costs, the largest loss first."""
+    """What each node's removal costs, the largest loss first."""
     costs = sorted(evaluation.minimality.items(), key=lambda item: -item[1].value)
-    rows = tuple((str(head), f"{lost.value:.2f}", interval(lost, 2)) for head, lost in costs)
-    return Table(("head", ">points lost", ""), rows)
+    rows = tuple((str(node), f"{lost.value:.2f}", interval(lost, 2)) for node, lost in costs)
+    is_head = all(isinstance(node, Head) for node in evaluation.minimality)
+    return Table(("head" if is_head else "node", ">points lost", ""), rows)
 
 
 def agreement(found: Agreement, by_heads: Chance | None = None) -> Table:

@@ -44,7 +44,7 @@ def evaluation(evaluation: Evaluation, found: Subject) -> RenderableType:
                 summary.curve_title(curve), tables.table(summary.curve(curve))
             )
         ),
-        *tables.section("Minimality: what each head's removal costs", _minimality(evaluation)),
+        *tables.section("Minimality: what each one's removal costs", _minimality(evaluation)),
     )
 
 
