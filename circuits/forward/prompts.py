@@ -56,7 +56,10 @@ def check_any(pairs: PromptPairs) -> None:
 def trim(pairs: PromptPairs) -> PromptPairs:
     """Drop the columns behind the last answer position: causal attention never sees them."""
     length = int(pairs.end.max()) + 1
-    return replace(pairs, clean=pairs.clean[:, :length], corrupted=pairs.corrupted[:, :length])
+    kept = {"clean": pairs.clean, "corrupted": pairs.corrupted, "span": pairs.span}
+    return replace(
+        pairs, **{name: None if each is None else each[:, :length] for name, each in kept.items()}
+    )
 
 
 def check_prompt(bridge: TransformerBridge, text: str, tokens: Sequence[int]) -> None:

@@ -10,7 +10,8 @@ from .pairs import PromptPairs
 from .registry import get_task, list_tasks, register_task
 from .rows import Columns, RowProblem, RowsError
 from .sources import open_task
-from .text import PromptPair
+from .spans import Spans
+from .text import Piece, PromptPair
 from .tokenization import Tokenizer
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "GenderedPronouns",
     "GreaterThan",
     "Induction",
+    "Piece",
     "PromptPair",
     "PromptPairs",
     "PromptWarning",
@@ -27,6 +29,7 @@ __all__ = [
     "RowReport",
     "RowTask",
     "RowsError",
+    "Spans",
     "Task",
     "Tokenizer",
     "Words",

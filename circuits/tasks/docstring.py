@@ -7,7 +7,7 @@ from random import Random
 from typing import ClassVar
 
 from circuits.tasks.base import Task, Words
-from circuits.tasks.text import PromptPair
+from circuits.tasks.text import Piece, PromptPair, joined
 from circuits.tasks.words import word_list
 
 INDENT = "\n    "
@@ -24,6 +24,10 @@ SHAPES = (
     ("self", 6, 3, 1),
     ("cls", 6, 2, 1),
 )
+
+EARLIER, NEXT, LATER = "earlier parameters", "next parameter", "later parameters"
+DOCUMENTED, DESCRIPTION = "documented parameters", "descriptions"
+"""What the pieces of a prompt are called: parameters of the signature, and of the docstring."""
 
 PARAMETERS = word_list(
     """
@@ -89,23 +93,27 @@ class Docstring(Task):
         texts = [
             " ".join(rng.sample(words["description"], n_words)) for _ in range(n_documented + 1)
         ]
+        text, pieces = _prompt(function, [first, *clean], clean[:n_documented], texts)
         return PromptPair(
-            clean=_prompt(function, [first, *clean], clean[:n_documented], texts),
-            corrupted=_prompt(function, [first, *corrupted], documented, texts),
+            clean=text,
+            corrupted=_prompt(function, [first, *corrupted], documented, texts)[0],
             correct=(f" {clean[n_documented]}",),
             wrong=tuple(f" {n}" for n in (*clean, *corrupted) if n != clean[n_documented]),
             template=variant,
+            pieces=pieces,
         )
 
 
 def _prompt(
     function: str, signature: Sequence[str], documented: Sequence[str], texts: Sequence[str]
-) -> str:
-    title, *descriptions = texts
-    lines = [
-        f"def {function}({', '.join(signature)}):",
-        f'""" {title}',
-        *(f":param {name}: {text}" for name, text in zip(documented, descriptions, strict=True)),
-        ":param",
-    ]
-    return INDENT.join(lines)
+) -> tuple[str, tuple[Piece, ...]]:
+    """The prompt, and where the pieces of it are that have names."""
+    (first, *parameters), (title, *descriptions), n = signature, texts, len(documented)
+    labels = [EARLIER] * n + [NEXT] + [LATER] * (len(parameters) - n - 1)
+    parts = [(f"def {function}({first}", "")]
+    for name, label in zip(parameters, labels, strict=True):
+        parts += [(", ", ""), (name, label)]
+    parts += [(f'):{INDENT}""" ', ""), (title, DESCRIPTION)]
+    for name, text in zip(documented, descriptions, strict=True):
+        parts += [(f"{INDENT}:param ", ""), (name, DOCUMENTED), (": ", ""), (text, DESCRIPTION)]
+    return joined([*parts, (f"{INDENT}:param", "")])

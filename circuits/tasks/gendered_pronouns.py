@@ -6,7 +6,7 @@ from random import Random
 from typing import ClassVar
 
 from circuits.tasks.base import Task, Words
-from circuits.tasks.text import PromptPair
+from circuits.tasks.text import PromptPair, filled
 from circuits.tasks.words import FEMALE_NAMES, MALE_NAMES, word_list
 
 SENTENCES = (
@@ -19,6 +19,8 @@ SENTENCES = (
     "Now {name} has become a {adjective} {noun}, hasn't",
     "And {name} will be a {adjective} {noun} soon, won't",
 )
+LABELS = {field: field for field in ("name", "adjective", "noun")}
+"""What the pieces of a sentence are called."""
 FEMALE, MALE = " she", " he"
 # Names of women and men alike: SmolLM2-135M prefers neither pronoun by more than 1.5 logits.
 NEUTRAL_NAMES = word_list(
@@ -75,10 +77,12 @@ class GenderedPronouns(Task):
         name = rng.choice(words["female" if is_female else "male"])
         rest = {"adjective": rng.choice(words["adjective"]), "noun": rng.choice(words["noun"])}
         body = SENTENCES[sentence]
+        clean, pieces = filled(body, {"name": name, **rest}, LABELS)
         return PromptPair(
-            clean=body.format(name=name, **rest),
+            clean=clean,
             corrupted=body.format(name=rng.choice(words["neutral"]), **rest),
             correct=(FEMALE if is_female else MALE,),
             wrong=(MALE if is_female else FEMALE,),
             template=sentence,
+            pieces=pieces,
         )

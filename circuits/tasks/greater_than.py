@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from circuits.errors import TaskError
 from circuits.tasks.base import Task, Words
-from circuits.tasks.text import PromptPair
+from circuits.tasks.text import PromptPair, filled
 from circuits.tasks.tokenization import Tokenizer, single_token_words, token_ids
 from circuits.tasks.words import word_list
 
@@ -24,6 +24,9 @@ SENTENCES = (
     "After it began in the year {start}, the {noun} lasted until the year {century}",
     "The whole {noun} took place from the year {start} to the year {century}",
 )
+
+LABELS = {"noun": "noun", "start": "start year", "century": "end century"}
+"""What the pieces of a sentence are called."""
 
 NOUNS = word_list(
     """
@@ -89,12 +92,15 @@ class GreaterThan(Task):
         century = start[:2]
         correct, wrong = _answers(start, words["end"])
         body = SENTENCES[variant]
+        values = {"noun": noun, "start": start, "century": century}
+        clean, pieces = filled(body, values, LABELS)
         return PromptPair(
-            clean=body.format(noun=noun, start=start, century=century),
+            clean=clean,
             corrupted=body.format(noun=noun, start=century + CORRUPTED_YEAR, century=century),
             correct=correct,
             wrong=wrong,
             template=variant,
+            pieces=pieces,
         )
 
 

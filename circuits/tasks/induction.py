@@ -6,7 +6,7 @@ from random import Random
 from typing import ClassVar
 
 from circuits.tasks.base import Task, Words
-from circuits.tasks.text import PromptPair
+from circuits.tasks.text import PromptPair, joined
 from circuits.tasks.words import word_list
 
 # Without some text before them, a model takes the first word as a place to rest its attention.
@@ -14,6 +14,9 @@ OPENING = "Read this:"
 
 # (words in the sequence, place in it of the cue, counted from 0)
 SHAPES = ((9, 7), (10, 7), (10, 8), (11, 7), (11, 8), (11, 9), (12, 8), (12, 9))
+
+CUE, NEXT, SEQUENCE, REPETITION = "A", "B", "sequence", "repetition"
+"""What the pieces of a prompt are called: "... A B ... A" in the words of Olsson et al."""
 
 WORDS = word_list(
     """
@@ -57,10 +60,15 @@ class Induction(Task):
         replaced = [*sequence[:place], replacement, *sequence[place + 1 :]]
         repeated = sequence[: place + 1]
         distractors = [*sequence[:place], *sequence[place + 2 :]]
+        labels = {place: CUE, place + 1: NEXT}
+        parts = [(f" {word}", labels.get(at, SEQUENCE)) for at, word in enumerate(sequence)]
+        parts += [(f" {word}", REPETITION) for word in repeated]
+        clean, pieces = joined([(OPENING, ""), *parts])
         return PromptPair(
-            clean=" ".join([OPENING, *sequence, *repeated]),
+            clean=clean,
             corrupted=" ".join([OPENING, *replaced, *repeated]),
             correct=(f" {sequence[place + 1]}",),
             wrong=(f" {rng.choice(distractors)}",),
             template=variant,
+            pieces=pieces,
         )

@@ -6,7 +6,7 @@ from random import Random
 from typing import ClassVar
 
 from circuits.tasks.base import Task, Words
-from circuits.tasks.text import PromptPair
+from circuits.tasks.text import PromptPair, filled
 from circuits.tasks.words import FEMALE_NAMES, MALE_NAMES, word_list
 
 SENTENCES = (
@@ -19,6 +19,15 @@ SENTENCES = (
     "At the {place}, {first} and {second} played a game, and {subject} gave a {object} to",
     "Then {first} and {second} had a long talk at the {place}, and {subject} gave a {object} to",
 )
+
+LABELS = {
+    "first": "name 1",
+    "second": "name 2",
+    "subject": "subject",
+    "place": "place",
+    "object": "object",
+}
+"""What the pieces of a sentence are called; "subject" is the name that is said again."""
 
 PLACES = word_list(
     """
@@ -67,10 +76,13 @@ class IOI(Task):
         first, second = (subject, receiver) if subject_first else (receiver, subject)
         body = SENTENCES[sentence]
         where = {"place": rng.choice(words["place"]), "object": rng.choice(words["object"])}
+        names = {"first": first, "second": second, "subject": subject}
+        clean, pieces = filled(body, names | where, LABELS)
         return PromptPair(
-            clean=body.format(first=first, second=second, subject=subject, **where),
+            clean=clean,
             corrupted=body.format(first=others[0], second=others[1], subject=others[2], **where),
             correct=(f" {receiver}",),
             wrong=(f" {subject}",),
             template=2 * sentence + subject_first,
+            pieces=pieces,
         )

@@ -11,7 +11,8 @@ from torch import Tensor
 from xxhash import xxh3_128
 
 from circuits.errors import TaskError
-from circuits.tasks.text import NO_ANSWER
+from circuits.tasks.spans import Spans, token_labels
+from circuits.tasks.text import NO_ANSWER, Piece
 from circuits.tasks.tokenization import EncodedPair, Tokenizer
 
 
@@ -32,6 +33,10 @@ class PromptPairs:
         template: Label of the pairs whose positions line up, for means over prompts.
         clean_text: The clean prompts as text.
         corrupted_text: The corrupted prompts as text.
+        pieces: The named parts of each clean prompt; of a task that names none, nothing.
+        span: The span of each token by its place among `spans`, -1 before the first difference and
+            behind the end; None without spans.
+        spans: The spans that there are; None without.
 
     Raises:
         TaskError: The parts do not fit together, the two prompts of some pairs, and not of others,
@@ -54,6 +59,9 @@ class PromptPairs:
     template: Int[Tensor, " prompt"]
     clean_text: tuple[str, ...]
     corrupted_text: tuple[str, ...]
+    pieces: tuple[tuple[Piece, ...], ...] = ()
+    span: Int[Tensor, "prompt pos"] | None = None
+    spans: Spans | None = None
 
     def __post_init__(self) -> None:
         self._check_shapes()
@@ -77,7 +85,56 @@ class PromptPairs:
             template=torch.tensor([pair.text.template for pair in encoded]),
             clean_text=tuple(pair.text.clean for pair in encoded),
             corrupted_text=tuple(pair.text.corrupted for pair in encoded),
+            pieces=tuple(pair.text.pieces for pair in encoded),
         )
+
+    def with_spans(self, tokenizer: Tokenizer, spans: Spans | None = None) -> PromptPairs:
+        """The same with every token's span, by the pieces that the task names.
+
+        Args:
+            tokenizer: The one that they were tokenized with.
+            spans: Those of other prompts, to which these are to belong; their own without.
+
+        Raises:
+            TaskError: The task names no pieces, the tokenizer does not say where tokens stand, or
+                the prompts have a span that is none of these.
+
+        """
+        if not any(self.pieces):
+            raise TaskError(
+                f"task {self.task!r} names no pieces of its prompts, so that there are no spans: "
+                "give it pieces (PromptPair.pieces), or leave spans out (positions 'all')"
+            )
+        texts = zip(self.clean_text, self.pieces, strict=True)
+        return self.labelled([token_labels(tokenizer, *prompt) for prompt in texts], spans)
+
+    def labelled(self, labels: Sequence[Sequence[str]], spans: Spans | None = None) -> PromptPairs:
+        """The same with spans by the label of every token of each prompt.
+
+        Labels before the first difference and behind the end are not looked at; that of the end
+        must be "end".
+
+        Raises:
+            TaskError: A prompt has a span that is none of `spans`.
+            InputError: A label cannot name a span.
+
+        >>> named = pairs.labelled([["other"] * int(end) + ["end"] for end in pairs.end])
+        >>> named.spans.names, named.span[0].tolist()
+        (('other', 'end'), [-1, 0, 0, 0, 0, 1, -1, -1])
+        """
+        ends = zip(self.first_difference.tolist(), (self.end + 1).tolist(), strict=True)
+        own = [list(of[first:last]) for of, (first, last) in zip(labels, ends, strict=True)]
+        spans = spans or Spans.of(own)
+        places = {name: place for place, name in enumerate(spans.names)}
+        if unknown := sorted({label for of in own for label in of} - places.keys()):
+            raise TaskError(
+                f"prompts of task {self.task!r} have a span {unknown[0]!r}, which is none of those "
+                f"of the prompts that the graph was made of: {', '.join(spans.names)}"
+            )
+        span = torch.full(self.clean.shape, -1)
+        for row, (first, of) in enumerate(zip(self.first_difference.tolist(), own, strict=True)):
+            span[row, first : first + len(of)] = torch.tensor([places[label] for label in of])
+        return replace(self, span=span.to(self.clean.device), spans=spans)
 
     def __len__(self) -> int:
         return len(self.clean_text)
@@ -103,6 +160,7 @@ class PromptPairs:
             **{name: tensor[here] for name, tensor in self._tensors.items()},
             clean_text=tuple(self.clean_text[row] for row in rows.tolist()),
             corrupted_text=tuple(self.corrupted_text[row] for row in rows.tolist()),
+            pieces=tuple(self.pieces[row] for row in rows.tolist()) if self.pieces else (),
         )
 
     def to(self, device: torch.device | str) -> PromptPairs:
@@ -126,6 +184,9 @@ class PromptPairs:
             found.update(repr(tuple(tensor.shape)).encode())
             found.update(tensor.cpu().contiguous().numpy().tobytes())
         found.update(self.template.cpu().contiguous().numpy().tobytes())
+        if self.span is not None:
+            found.update(repr(self.spans).encode())
+            found.update(self.span.cpu().contiguous().numpy().tobytes())
         return found.hexdigest()
 
     @property
@@ -147,6 +208,8 @@ class PromptPairs:
             "template": self.template,
             "clean_text": self.clean_text,
             "corrupted_text": self.corrupted_text,
+            **({"pieces": self.pieces} if self.pieces else {}),
+            **({} if self.span is None else {"span": self.span}),
         }
         counts = {name: len(value) for name, value in prompts.items()}
         if len(set(counts.values())) > 1:
