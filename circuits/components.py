@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import total_ordering
-from math import isfinite, nan
 from typing import Any, Literal
 
 from circuits.errors import InputError, quoted
+from circuits.tasks.spans import check_label
 
 HeadInput = Literal["q", "k", "v"]
 ReceiverInput = Literal["q", "k", "v", "mlp", "logits"]
 HEAD_INPUTS: tuple[HeadInput, ...] = ("q", "k", "v")
-_LOGITS, _MLP, _EMBEDDING = "logits", "mlp", "embed"
+_LOGITS, _MLP, _EMBEDDING, _AT = "logits", "mlp", "embed", "@"
 Place = tuple[int, int, int]
 
 
@@ -135,18 +135,24 @@ class Receiver:
     Attributes:
         node: The head or MLP that reads; None for the logits.
         input: "q", "k" or "v" of a head, "mlp", or "logits".
+        span: At which token positions, by the name of their span; None: at all.
 
     Raises:
-        InputError: The node has no such input.
+        InputError: The node has no such input, or nothing can be the name of such a span.
 
     >>> print(Receiver(Head(9, 6), "q"), Receiver.parse("m9"), Receiver.logits())
     9.6.q m9 logits
+    >>> Receiver.parse("9.6.q@name 1").span
+    'name 1'
     """
 
     node: Head | MLP | None
     input: ReceiverInput
+    span: str | None = None
 
     def __post_init__(self) -> None:
+        if self.span is not None:
+            check_label(self.span)
         allowed: tuple[str, ...] = HEAD_INPUTS if isinstance(self.node, Head) else (_MLP,)
         allowed = (_LOGITS,) if self.node is None else allowed
         if self.input not in allowed:
@@ -166,12 +172,14 @@ class Receiver:
 
     @classmethod
     def parse(cls, text: Any) -> Receiver:
-        """Read `9.6.q`, `m9` or `logits`. Raises InputError on any other form."""
-        written = _written(text)
+        """Read `9.6.q`, `m9`, `logits` or `9.6.q@span`. Raises InputError on any other form."""
+        written, at, span = _written(text).partition(_AT)
+        if at:
+            return cls.parse(written).at(span)
         if written == _LOGITS:
             return cls.logits()
         if re.fullmatch(r"m\d{1,9}", written):
-            return cls(parse_node(text), _MLP)  # type: ignore[arg-type]
+            return cls(parse_node(written), _MLP)  # type: ignore[arg-type]
         head, _, head_input = written.rpartition(".")
         if head_input not in HEAD_INPUTS:
             forms = "9.6.q, 9.6.k, 9.6.v, m9 or logits"
@@ -182,6 +190,14 @@ class Receiver:
     def head(self) -> Head | None:
         """The head whose input it is; None for an MLP and for the logits."""
         return self.node if isinstance(self.node, Head) else None
+
+    def at(self, span: str | None) -> Receiver:
+        """The same at the token positions of a span; at all with None.
+
+        >>> print(Receiver.parse("m9").at("end"))
+        m9@end
+        """
+        return replace(self, span=span)
 
     @property
     def is_logits(self) -> bool:
@@ -195,13 +211,15 @@ class Receiver:
         return self.head, self.input
 
     def __str__(self) -> str:
-        return f"{self.node}.{self.input}" if self.head else str(self.node or _LOGITS)
+        name = f"{self.node}.{self.input}" if self.head else str(self.node or _LOGITS)
+        return name if self.span is None else f"{name}{_AT}{self.span}"
 
     def __lt__(self, other: Receiver) -> bool:
         return self._order() < other._order()
 
-    def _order(self) -> tuple[bool, Place, str]:
-        return self.node is None, self.node._place if self.node else (0, 0, 0), self.input
+    def _order(self) -> tuple[bool, Place, str, str]:
+        place = self.node._place if self.node else (0, 0, 0)
+        return self.node is None, place, self.input, self.span or ""
 
 
 @dataclass(frozen=True, order=True)
@@ -271,24 +289,6 @@ class Edge:
 def _written(value: Any) -> str:
     """A text without spaces around it, or a node as a text; nothing of what is neither."""
     return str(value).strip() if isinstance(value, str | _Ordered) else ""
-
-
-def parse_effect(value: Any) -> float:
-    """Read an edge's effect from a file.
-
-    Raises:
-        InputError: It is no finite number.
-
-    >>> parse_effect("-0.25")
-    -0.25
-    """
-    try:
-        effect = float(value)
-    except (TypeError, ValueError, OverflowError):
-        effect = nan
-    if not isfinite(effect):
-        raise InputError(f"its effect must be a number, got {quoted(value)}")
-    return effect
 
 
 def all_heads(n_layers: int, n_heads: int) -> tuple[Head, ...]:

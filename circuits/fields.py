@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+from math import isfinite, nan
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, ValidationError
 
 from circuits.components import Connection, Head, Node, parse_node
+from circuits.errors import InputError, quoted
 
 
 def first_problem(error: ValidationError) -> str:
     """The first field that is wrong, and how."""
     first = error.errors()[0]
     return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+
+
+def parse_effect(value: Any) -> float:
+    """Read an edge's effect from a file.
+
+    Raises:
+        InputError: It is no finite number.
+
+    >>> parse_effect("-0.25")
+    -0.25
+    """
+    try:
+        effect = float(value)
+    except (TypeError, ValueError, OverflowError):
+        effect = nan
+    if not isfinite(effect):
+        raise InputError(f"its effect must be a number, got {quoted(value)}")
+    return effect
 
 
 def _parse_heads(value: Any) -> Any:

@@ -4,6 +4,8 @@ The only place that knows these three things. With `mlps="path"` heads are the n
 belong to the paths between them (Wang et al. 2022, arXiv 2211.00593, appendix B). With
 `mlps="nodes"` MLPs and the token embedding are nodes, too, and every query head has keys and values
 of its own: the graph of EAP-IG and of the MIB circuit track (Hanna et al. 2024, arXiv 2403.17806).
+With `spans` every receiver of that graph is one for each span of token positions: an edge is then
+one at these positions alone (compare PEAP: Haklay et al. 2025, arXiv 2502.04577).
 """
 
 from __future__ import annotations
@@ -25,6 +27,8 @@ from circuits.components import (
 )
 from circuits.errors import InputError, MismatchError, SettingError
 from circuits.runtime.sizes import check_sizes
+from circuits.tasks import Spans
+from circuits.tasks.spans import END
 
 Mlps = Literal["path", "nodes"]
 Depth = tuple[int, bool]
@@ -39,6 +43,17 @@ def depth(node: Node) -> Depth:
     return node.layer, isinstance(node, MLP)
 
 
+def has_span(receiver: Receiver, spans: Spans | None) -> bool:
+    """Whether a receiver is at one of some spans; at all positions where there are none.
+
+    >>> has_span(Receiver.parse("m0"), None), has_span(Receiver.parse("m0@end"), None)
+    (True, False)
+    """
+    if spans is None:
+        return receiver.span is None
+    return receiver.span == END if receiver.is_logits else receiver.span in spans.names
+
+
 @dataclass(frozen=True)
 class ModelGraph:
     """Nodes and receivers of a model, and the edges between them.
@@ -49,10 +64,11 @@ class ModelGraph:
         n_kv_heads: Key/value heads in each; query heads share them in groups.
         parallel_mlp: Whether a layer's MLP reads what its heads read, and not what they write.
         mlps: Whether MLPs belong to the "path"s between heads, or are "nodes".
+        spans: The spans of token positions that edges are told apart by; None: by none.
 
     Raises:
-        SettingError: A number is out of range, the heads cannot be shared out, or `mlps` is
-            unknown.
+        SettingError: A number is out of range, the heads cannot be shared out, `mlps` is unknown,
+            or there are spans where MLPs are no nodes.
 
     >>> graph = ModelGraph(n_layers=12, n_heads=12, n_kv_heads=12, mlps="nodes")
     >>> graph.n_edges
@@ -66,6 +82,7 @@ class ModelGraph:
     n_kv_heads: int
     parallel_mlp: bool = False
     mlps: Mlps = "path"
+    spans: Spans | None = None
 
     def __post_init__(self) -> None:
         for name in ("n_layers", "n_heads", "n_kv_heads"):
@@ -81,6 +98,10 @@ class ModelGraph:
             )
         if self.mlps not in get_args(Mlps):
             raise SettingError(f"mlps must be one of {get_args(Mlps)}, got {self.mlps!r}")
+        if self.spans is not None and not self.has_mlps:
+            raise SettingError(
+                "paths through MLPs act at all positions: spans of edges need mlps='nodes'"
+            )
 
     @property
     def has_mlps(self) -> bool:
@@ -103,14 +124,44 @@ class ModelGraph:
     def receivers(self) -> tuple[Receiver, ...]:
         """Everything that reads, from the lowest layer up; a shared key or value once."""
         by_layer = (r for layer in range(self.n_layers) for r in self._of_layer(layer))
-        return (*by_layer, Receiver.logits())
+        return (*by_layer, *self.at_spans(Receiver.logits()))
 
     def _of_layer(self, layer: int) -> Iterator[Receiver]:
         heads = self.heads[layer * self.n_heads : (layer + 1) * self.n_heads]
         every = (Receiver(head, name) for name in HEAD_INPUTS for head in heads)
-        yield from (receiver for receiver in every if self.unit(receiver) == receiver)
-        if self.has_mlps:
-            yield Receiver.mlp(layer)
+        units = [receiver for receiver in every if self.unit(receiver) == receiver]
+        for receiver in [*units, *([Receiver.mlp(layer)] if self.has_mlps else [])]:
+            yield from self.at_spans(receiver)
+
+    def at_spans(self, receiver: Receiver) -> tuple[Receiver, ...]:
+        """What a receiver at all positions is here: itself, or one for each span.
+
+        The logits read the last span, "end", alone.
+        """
+        if self.spans is None:
+            return (receiver,)
+        names = (END,) if receiver.is_logits else self.spans.names
+        return tuple(receiver.at(name) for name in names)
+
+    @property
+    def n_spans(self) -> int:
+        """How many spans edges are told apart by; 1 where by none."""
+        return 1 if self.spans is None else len(self.spans.names)
+
+    def span_of(self, receiver: Receiver) -> int:
+        """The place of a receiver's span; 0 where edges are not told apart by spans."""
+        self.check(receiver)
+        return 0 if self.spans is None else self.spans.names.index(str(receiver.span))
+
+    def writes_at(self, receiver: Receiver) -> tuple[int, ...]:
+        """Places of the spans at which its node's output depends on what is read there.
+
+        A query and an MLP act where they are read; keys and values at and behind that.
+        """
+        own = self.span_of(receiver)
+        if self.spans is None or receiver.input not in ("k", "v"):
+            return (own,)
+        return self.spans.reached[own]
 
     def below(self, receiver: Receiver) -> slice:
         """Which of the senders a receiver may read: always the first so many."""
@@ -149,9 +200,9 @@ class ModelGraph:
             return ()
         self.check(node)
         if isinstance(node, MLP):
-            return (Receiver.mlp(node.layer),)
-        receivers = tuple(Receiver(node, name) for name in HEAD_INPUTS)
-        return tuple(receiver for receiver in receivers if self.below(receiver).stop)
+            return self.at_spans(Receiver.mlp(node.layer))
+        every = (self.at_spans(Receiver(node, name)) for name in HEAD_INPUTS)
+        return tuple(one for receivers in every for one in receivers if self.below(one).stop)
 
     def sharing(self, receiver: Receiver) -> tuple[Receiver, ...]:
         """The receiver, and for a key or value those of all query heads that share it."""
@@ -160,7 +211,7 @@ class ModelGraph:
         group = self.n_heads // self.n_kv_heads
         first = receiver.head.index // group * group
         members = (Head(receiver.head.layer, index) for index in range(first, first + group))
-        return tuple(Receiver(member, receiver.input) for member in members)
+        return tuple(Receiver(member, receiver.input, receiver.span) for member in members)
 
     def unit(self, receiver: Receiver) -> Receiver:
         """The receiver itself; for a shared key or value the first head's of those that share it.
@@ -213,7 +264,7 @@ class ModelGraph:
     def __contains__(self, part: Node | Receiver) -> bool:
         """Whether a node or receiver is one of this graph's."""
         if isinstance(part, Receiver):
-            return part.node is None or part.node in self
+            return has_span(part, self.spans) and (part.node is None or part.node in self)
         if isinstance(part, Head):
             return part.layer < self.n_layers and part.index < self.n_heads
         return self.has_mlps and part.layer < self.n_layers
@@ -243,4 +294,5 @@ class ModelGraph:
     @property
     def shape(self) -> str:
         """The model's size in words."""
-        return f"a model of {self.n_layers} layers x {self.n_heads} heads"
+        spans = "" if self.spans is None else f" with the spans {', '.join(self.spans.names)}"
+        return f"a model of {self.n_layers} layers x {self.n_heads} heads{spans}"

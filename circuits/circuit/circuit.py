@@ -13,8 +13,9 @@ from circuits.circuit.overlap import Overlap
 from circuits.circuit.reading import parts_of, parts_of_json
 from circuits.components import MLP, Connection, Edge, Head, Node
 from circuits.errors import InputError, MismatchError, quoted
-from circuits.graph import Mlps
+from circuits.graph import Mlps, has_span
 from circuits.runtime.sizes import check_sizes
+from circuits.tasks import Spans
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Circuit:
     By default nodes are attention heads, and MLPs belong to the paths between them. With
     `mlps="nodes"` MLPs and the embedding are nodes, too, those at the ends of edges: circuits on
     the graph of EAP-IG (`ModelGraph`). `a & b`, `a | b` and `a - b` combine circuits of the same
-    model and graph.
+    model and graph. With `spans` an edge is one at the token positions of a span alone.
 
     Attributes:
         heads: Query heads.
@@ -32,10 +33,12 @@ class Circuit:
         n_layers: Layers of the model.
         n_heads: Query heads in each of them.
         mlps: Whether MLPs belong to the "path"s between heads, or are "nodes".
+        spans: The spans that its edges are told apart by; None: edges act at all positions.
 
     Raises:
         InputError: A node is outside the model, an edge touches a head outside the circuit or does
-            not lead upward, two edges are the same path, or `mlps` is unknown.
+            not lead upward, or to no span of the circuit, two edges are the same path, or `mlps` is
+            unknown.
 
     >>> name_movers = Circuit.of_heads(["9.6", "9.9", "10.0"], n_layers=12, n_heads=12)
     >>> Head(9, 6) in name_movers, f"{name_movers.sparsity:.0%}"
@@ -53,6 +56,7 @@ class Circuit:
     n_layers: int
     n_heads: int
     mlps: Mlps = "path"
+    spans: Spans | None = None
 
     def __post_init__(self) -> None:
         check_sizes(self.n_layers, self.n_heads)
@@ -81,6 +85,9 @@ class Circuit:
             )
         if not all(end in self.heads for end in edge.ends if isinstance(end, Head)):
             raise InputError(f"edge {edge} leaves the circuit of {len(self.heads)} heads")
+        if not has_span(edge.receiver, self.spans):
+            names = "no spans" if self.spans is None else f"the spans {', '.join(self.spans.names)}"
+            raise InputError(f"edge {edge} is at a span that the circuit, of {names}, has not")
         if any(isinstance(end, MLP) and end.layer >= self.n_layers for end in others):
             raise InputError(f"edge {edge} is outside {self._shape}")
         if not all(edge.sender < end for end in edge.ends[1:]) or edge.stays_in_layer:
@@ -156,11 +163,12 @@ class Circuit:
         return json.dumps(self.to_dict(), indent=1)
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain lists and numbers; `mlps` is there only where these are nodes."""
+        """As plain lists and numbers; `mlps` where these are nodes, `spans` where there are."""
         return {
             "n_layers": self.n_layers,
             "n_heads": self.n_heads,
             **({} if self.mlps == "path" else {"mlps": self.mlps}),
+            **({} if self.spans is None else {"spans": self.spans.to_list()}),
             "heads": [str(head) for head in sorted(self.heads)],
             "edges": [
                 {"sender": str(edge.sender), "receiver": str(edge.receiver), "effect": edge.effect}
@@ -186,7 +194,7 @@ class Circuit:
 
     def _of(self, heads: frozenset[Head], edges: frozenset[Edge]) -> Circuit:
         """Another circuit of the same model and graph."""
-        return Circuit(heads, edges, self.n_layers, self.n_heads, self.mlps)
+        return Circuit(heads, edges, self.n_layers, self.n_heads, self.mlps, self.spans)
 
     @property
     def _shape(self) -> str:
@@ -205,3 +213,14 @@ class Circuit:
                 f'mlps="{other.mlps}": their heads alone can be compared, as Circuit.of_heads of '
                 "each"
             )
+        check_same_spans(self.spans, other.spans)
+
+
+def check_same_spans(mine: Spans | None, theirs: Spans | None) -> None:
+    """Raise MismatchError where edges are told apart by spans of other names."""
+    one, other = (() if spans is None else spans.names for spans in (mine, theirs))
+    if set(one) != set(other):
+        raise MismatchError(
+            f"edges are told apart by spans on both sides, or on none: here by "
+            f"{', '.join(one) or 'none'}, there by {', '.join(other) or 'none'}"
+        )

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from circuits.circuit.circuit import Circuit
+from circuits.circuit.circuit import Circuit, check_same_spans
 from circuits.components import Edge, Head
 from circuits.errors import InputError, MismatchError
 from circuits.graph import ModelGraph
@@ -106,7 +106,7 @@ def circuit_of_edges(
         for receiver in graph.members(graph.receivers[row])
     )
     heads = frozenset(end for edge in found for end in edge.ends if isinstance(end, Head))
-    return Circuit(heads, found, graph.n_layers, graph.n_heads, graph.mlps)
+    return Circuit(heads, found, graph.n_layers, graph.n_heads, graph.mlps, graph.spans)
 
 
 def edge_mask(circuit: Circuit, graph: ModelGraph) -> Bool[Tensor, "receiver sender"]:
@@ -124,6 +124,7 @@ def edge_mask(circuit: Circuit, graph: ModelGraph) -> Bool[Tensor, "receiver sen
             f'the circuit is one of {shape[0]} layers x {shape[1]} heads with mlps="{circuit.mlps}"'
             f', the graph one of {own[0]} x {own[1]} with mlps="{graph.mlps}"'
         )
+    check_same_spans(circuit.spans, graph.spans)
     edges = torch.zeros(len(graph.receivers), len(graph.senders), dtype=torch.bool)
     places = [(graph.row(e.receiver), graph.column(e.sender)) for e in circuit.edges]
     if places:

@@ -6,13 +6,15 @@ import json
 from collections.abc import Callable
 from typing import Any, TypeVar, get_args
 
-from circuits.components import Edge, Head, Receiver, parse_effect, parse_node
+from circuits.components import Edge, Head, Receiver, parse_node
 from circuits.errors import FormatError, quoted
+from circuits.fields import parse_effect
 from circuits.graph import Mlps
+from circuits.tasks import Spans
 
 Read = TypeVar("Read")
-Parts = tuple[frozenset[Head], frozenset[Edge], int, int, Mlps]
-"""Heads, edges, layers, heads in each, and what MLPs are."""
+Parts = tuple[frozenset[Head], frozenset[Edge], int, int, Mlps, Spans | None]
+"""Heads, edges, layers, heads in each, what MLPs are, and the spans of edges."""
 
 
 def parts_of_json(text: str) -> Parts:
@@ -40,7 +42,8 @@ def parts_of(data: Any) -> Parts:
     ]
     n_layers, n_heads = (_entry(name, _whole, data[name]) for name in ("n_layers", "n_heads"))
     mlps = _entry("mlps", parse_mlps, data.get("mlps", "path"))
-    return frozenset(heads), frozenset(edges), n_layers, n_heads, mlps
+    spans = None if data.get("spans") is None else _entry("spans", Spans.from_list, data["spans"])
+    return frozenset(heads), frozenset(edges), n_layers, n_heads, mlps, spans
 
 
 def parse_mlps(value: Any) -> Mlps:

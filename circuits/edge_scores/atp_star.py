@@ -101,11 +101,12 @@ def _with_fixed(dropped: _Dropped, receivers: ExactReceivers, progress: Progress
     heads = [reader for reader in receivers.run.readers if isinstance(reader, Heads)]
     for reader, _ in progress.each(heads, [reader.n_below for reader in heads]):
         slopes = dropped.of_layer(reader.layer, reader.columns)
-        with torch.no_grad():
-            plain, *above = receivers.of_heads(reader, _FIXED, slopes)
-        size = torch.stack(above).abs().sum(0) if above else torch.zeros_like(plain)
-        fixed = _signed(plain, size, reader.layer, n_layers=n_layers).flatten(0, 1)
-        found[reader.rows[: len(fixed)], : reader.n_below] = fixed.to(found.device)
+        for span, rows in reader.by_span:
+            with torch.no_grad():
+                plain, *above = receivers.of_heads(reader, _FIXED, slopes, span)
+            size = torch.stack(above).abs().sum(0) if above else torch.zeros_like(plain)
+            fixed = _signed(plain, size, reader.layer, n_layers=n_layers).flatten(0, 1)
+            found[rows[: len(fixed)], : reader.n_below] = fixed.to(found.device)
     return found.cpu()
 
 

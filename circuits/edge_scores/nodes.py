@@ -8,6 +8,7 @@ EAP-IG's code, `attribute_node.py`, whose points these are).
 
 from __future__ import annotations
 
+import torch
 from einops import reduce
 from jaxtyping import Float
 from torch import Tensor
@@ -33,20 +34,24 @@ def node_scores(scores: EdgeValues) -> Float[Tensor, "sender *prompt"]:
     return scores.values.nansum(0)
 
 
-def _spread(found: PerPrompt) -> PerPrompt:
-    """Every edge has the score of the node that it leaves."""
-    of_nodes = reduce(found, "receiver sender prompt -> 1 sender prompt", "sum")
-    return of_nodes.expand(found.shape)
+def _spread(runs: MaskedRuns, found: PerPrompt) -> PerPrompt:
+    """Every edge has the score of the node that it leaves, at its span."""
+    graph, spread = runs.graph, torch.empty_like(found)
+    span_of = torch.tensor([graph.span_of(receiver) for receiver in graph.receivers])
+    for span in range(graph.n_spans):
+        own = span_of == span
+        spread[own] = reduce(found[own], "receiver sender prompt -> 1 sender prompt", "sum")
+    return spread
 
 
 def _nap(runs: MaskedRuns, settings: EdgeScoreSettings, progress: Progress) -> PerPrompt:
-    return _spread(mean_gradients(runs, [Point()], progress))
+    return _spread(runs, mean_gradients(runs, [Point()], progress))
 
 
 def _nap_ig(runs: MaskedRuns, settings: EdgeScoreSettings, progress: Progress) -> PerPrompt:
     n = n_steps_of(settings)
     points = [Point(step / n) for step in range(1, n + 1)]
-    return _spread(mean_gradients(runs, points, progress))
+    return _spread(runs, mean_gradients(runs, points, progress))
 
 
 NAP = FunctionScorer(

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, eye_array, hstack
 
 from circuits.edge_scores.selection import By, EdgeMask, worth_of
 from circuits.errors import InputError, SettingError
@@ -28,6 +28,7 @@ def connected_edges(
 
     Each kept edge's sender has a kept edge into it (one of a head's q, k and v is enough, and the
     embedding needs none), and the node that reads has a kept edge out of it (the logits need none).
+    Where edges have spans a node is one at each of them, as `without_dead_ends` has it.
     An integer program of one variable for each edge and one for each node (scipy's `milp`, HiGHS);
     edges without a score are left out, so that `top_edges` first makes it small.
 
@@ -61,7 +62,7 @@ def connected_edges(
 
 @dataclass(frozen=True, eq=False)
 class _Program:
-    """Variables are the edges, then the nodes that send, 0 or 1.
+    """Variables are the edges, then the nodes that send, at each span, 0 or 1.
 
     Attributes:
         graph: Of all edges.
@@ -72,17 +73,33 @@ class _Program:
     graph: ModelGraph
     edges: Int[np.ndarray, "edge 2"]
 
+    @property
+    def n_nodes(self) -> int:
+        """How many nodes there are, each once for each span."""
+        return len(self.graph.senders) * self.graph.n_spans
+
     @cached_property
-    def readers(self) -> Int[np.ndarray, " edge"]:
-        """The node that reads, by its place among the senders; -1: the logits."""
-        nodes = [receiver.node for receiver in self.graph.receivers]
-        columns = [-1 if node is None else self.graph.column(node) for node in nodes]
-        return np.array(columns)[self.edges[:, 0]]
+    def sends(self) -> csr_array:
+        """By edge and node: whether the edge leaves the node, at its span."""
+        spans = np.array([self.graph.span_of(receiver) for receiver in self.graph.receivers])
+        rows, senders = self.edges.T
+        return self._marked(np.arange(len(rows)), senders * self.graph.n_spans + spans[rows])
+
+    @cached_property
+    def feeds(self) -> csr_array:
+        """By edge and node: whether the node, at a span, depends on the edge; none: the logits."""
+        places = [
+            (edge, self.graph.column(receiver.node) * self.graph.n_spans + span)
+            for edge, row in enumerate(self.edges[:, 0].tolist())
+            if (receiver := self.graph.receivers[row]).node is not None
+            for span in self.graph.writes_at(receiver)
+        ]
+        return self._marked(*np.array(places, dtype=np.int64).reshape(-1, 2).T)
 
     def solve(
         self, worth: Float[np.ndarray, " edge"], n: int, seconds: float | int
     ) -> Int[np.ndarray, " chosen"]:
-        n_edges, n_nodes = len(worth), len(self.graph.senders)
+        n_edges, n_nodes = len(worth), self.n_nodes
         count = csr_array(np.r_[np.ones(n_edges), np.zeros(n_nodes)][None])
         found = milp(
             -np.r_[worth, np.zeros(n_nodes)],
@@ -100,35 +117,21 @@ class _Program:
 
     def _ends(self) -> list[csr_array]:
         """Rows whose sums must be at most 0: edges need their nodes, and nodes need edges."""
-        reads, sends = self.readers, self.edges[:, 1]
-        inner = np.flatnonzero(reads >= 0)
-        every = np.arange(len(sends))
-        nodes = np.arange(1, len(self.graph.senders))
-        return [
-            self._rows(every, sends),
-            self._rows(inner, reads[inner]),
-            self._needs(nodes, reads),
-            self._needs(np.r_[0, nodes], sends),
-        ]
+        edges, nodes = eye_array(len(self.edges)), eye_array(self.n_nodes)
+        inner, above = np.flatnonzero(self.feeds.sum(1)), slice(self.graph.n_spans, None)
+        every = (
+            hstack([edges, -self.sends]),
+            hstack([edges, -self.feeds]).tocsr()[inner],
+            hstack([-self.feeds.T, nodes]).tocsr()[above],
+            hstack([-self.sends.T, nodes]),
+        )
+        return [rows.tocsr() for rows in every]
 
-    def _rows(self, edges: Int[np.ndarray, " some"], nodes: Int[np.ndarray, " some"]) -> csr_array:
-        """Edge less node: no edge without its node."""
-        n = len(edges)
-        rows, signs = np.tile(np.arange(n), 2), np.r_[np.ones(n), -np.ones(n)]
-        columns = np.r_[edges, len(self.edges) + nodes]
-        return coo_array((signs, (rows, columns)), shape=(n, self._width)).tocsr()
-
-    def _needs(self, nodes: Int[np.ndarray, " node"], ends: Int[np.ndarray, " edge"]) -> csr_array:
-        """Node less the edges that end there: no node without one."""
-        own = np.flatnonzero(ends >= nodes[0])
-        rows = np.r_[np.arange(len(nodes)), ends[own] - nodes[0]]
-        signs = np.r_[np.ones(len(nodes)), -np.ones(len(own))]
-        columns = np.r_[len(self.edges) + nodes, own]
-        return coo_array((signs, (rows, columns)), shape=(len(nodes), self._width)).tocsr()
-
-    @property
-    def _width(self) -> int:
-        return len(self.edges) + len(self.graph.senders)
+    def _marked(
+        self, edges: Int[np.ndarray, " place"], nodes: Int[np.ndarray, " place"]
+    ) -> csr_array:
+        shape = len(self.edges), self.n_nodes
+        return coo_array((np.ones(len(edges)), (edges, nodes)), shape=shape).tocsr()
 
 
 def _at_most_0(rows: csr_array) -> LinearConstraint:

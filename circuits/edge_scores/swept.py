@@ -14,8 +14,6 @@ Gradients are averaged over the path of EAP-IG (`circuits.edge_scores.gradients`
 from __future__ import annotations
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from circuits.edge_scores.gradients import n_steps_of
 from circuits.edge_scores.registry import EdgeScoreSettings
@@ -43,7 +41,7 @@ def _swept(runs: MaskedRuns, settings: EdgeScoreSettings, progress: Progress) ->
             step(1.0)
         clean = WeightedEdges(outputs, runs.every_edge).upward
         with torch.no_grad():
-            return _on_all_receivers(ExactReceivers(clean, max_rows), slopes, layers)
+            return ExactReceivers(clean, max_rows).of_all(slopes, layers).cpu()
 
     return runs.of_all(run, progress)
 
@@ -52,18 +50,6 @@ def most_rows(runs: MaskedRuns) -> int:
     """How many rows of (sender, token) pass a layer at once, in a half of the memory."""
     activations = runs.activations
     return rows_together(activations.model, activations.pairs, runs.memory_bytes // 2)[0]
-
-
-def _on_all_receivers(
-    receivers: ExactReceivers, slopes: Float[Tensor, "sender token d_model"], progress: Progress
-) -> PerPrompt:
-    outputs, readers = receivers.run.outputs, receivers.run.readers
-    shape = len(outputs.graph.receivers), len(outputs.graph.senders), len(outputs.paired.pairs)
-    found = slopes.new_zeros(shape)
-    for reader, _ in progress.each(readers, [reader.n_below for reader in readers]):
-        lost = receivers.of(reader, slopes[reader.columns])
-        found[reader.rows, : reader.n_below] = lost.to(found.device)
-    return found.cpu()
 
 
 SWEPT = FunctionScorer(

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from circuits.circuit.dead_ends import is_read
 from circuits.circuit.edge_sets import check_edges
 from circuits.edge_scores import EdgeScoreSettings
 from circuits.edge_search.descent import places
@@ -177,8 +178,7 @@ class _Removal:
 
     def at(self, row: int) -> None:
         """Decide on every edge into a receiver."""
-        node = self.graph.receivers[row].node
-        if node is not None and not self.edges[:, self.graph.column(node)].any():
+        if not is_read(self.graph, self.graph.receivers[row], self.edges):
             self.edges[row] = False
             return
         senders = self.edges[row].nonzero()[:, 0].flip(0).tolist()

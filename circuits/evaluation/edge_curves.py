@@ -215,7 +215,7 @@ def _check(evaluator: EdgeEvaluator, scores: EdgeValues, keep: float | int | Non
         raise SettingError(f"keep must be a faithfulness above 0, 1 that of the model; got {keep}")
     # Where MLPs are nodes, no key or value is shared, whatever a file of scores says of that.
     mine, own = (
-        (graph.n_layers, graph.n_heads, graph.parallel_mlp, graph.mlps)
+        (graph.n_layers, graph.n_heads, graph.parallel_mlp, graph.mlps, graph.spans)
         for graph in (scores.graph, evaluator.graph)
     )
     if mine != own:

@@ -147,11 +147,12 @@ class Evaluator:
         Where MLPs are nodes of the circuit, every edge of that graph which is none of its own.
 
         Raises:
-            MismatchError: The circuit is one of a model of another size.
+            MismatchError: The circuit is one of a model of another size, or of other spans than
+                the prompts have.
 
         """
         if circuit.mlps == "nodes":
-            edges = edge_mask(circuit, self.model.graph("nodes"))
+            edges = edge_mask(circuit, self.on_edges.graph)
             return self.on_edges.metrics(edges[None], progress)[0]
         found = edge_ablated_metric(
             self.model, self.pairs, circuit.edges, self.metric, progress=progress

@@ -129,7 +129,7 @@ class _Taking:
         """Share of the model's paths that are no edge."""
         if not self.has_edges:
             return None
-        graph = self.evaluator.model.graph(self.circuit.mlps)
+        graph = self.evaluator.model.graph(self.circuit.mlps, self.circuit.spans)
         return 1 - graph.n_distinct(self.circuit.connections) / graph.n_edges
 
     def curves(self) -> dict[Ranking, Curve]:

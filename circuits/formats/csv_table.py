@@ -13,8 +13,9 @@ import io
 
 from circuits.circuit import Circuit
 from circuits.circuit.reading import parse_mlps
-from circuits.components import Edge, Head, Node, Receiver, parse_effect, parse_node
+from circuits.components import Edge, Head, Node, Receiver, parse_node
 from circuits.errors import FormatError, quoted, quoted_list
+from circuits.fields import parse_effect
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
 from circuits.formats.networks import sizes_of

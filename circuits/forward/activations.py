@@ -141,8 +141,8 @@ class Activations:
         return _in_order(self.batches, "corrupted")
 
     def graph(self, mlps: Mlps = "path") -> ModelGraph:
-        """The model's nodes and edges."""
-        return self.model.graph(mlps)
+        """The model's nodes and edges; where MLPs are nodes, by the spans that prompts have."""
+        return self.model.graph(mlps, self.pairs.spans if mlps == "nodes" else None)
 
 
 def _in_order(

@@ -23,6 +23,7 @@ from circuits.forward.layers import Layer
 from circuits.forward.projections import TensorMap
 from circuits.forward.tables import PositionTables
 from circuits.graph import Mlps, ModelGraph
+from circuits.tasks import Spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,10 +101,10 @@ class LayeredModel:
         """Every device that weights are on."""
         return devices_of(self.bridge)
 
-    def graph(self, mlps: Mlps = "path") -> ModelGraph:
-        """The model's nodes, receivers and edges; `mlps` as in `ModelGraph`."""
+    def graph(self, mlps: Mlps = "path", spans: Spans | None = None) -> ModelGraph:
+        """The model's nodes, receivers and edges; `mlps` and `spans` as in `ModelGraph`."""
         parallel = any(layer.parallel for layer in self.layers)
-        return ModelGraph(self.n_layers, self.n_heads, self.n_kv_heads, parallel, mlps)
+        return ModelGraph(self.n_layers, self.n_heads, self.n_kv_heads, parallel, mlps, spans)
 
     def embed(self, tokens: Int[Tensor, "prompt pos"]) -> Float[Tensor, "prompt pos d_model"]:
         """resid_pre of the first layer, from the bridge itself (scaling, learned positions).

@@ -17,10 +17,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from circuits.components import Head
-from circuits.masking.node_outputs import NodeOutputs, Stream
+from circuits.masking.node_outputs import NodeOutputs, SpanTokens, Stream
 
 Weights = Float[Tensor, "*circuit receiver sender"]
 """Of every edge, 0 to 1, in the order of the graph; 0 where there is none."""
+SpanWeights = Float[Tensor, "*circuit span receiver sender"]
+"""The same of some receivers, at each span; of one span where there are none."""
 Changes = Float[Tensor, "*circuit held token d_model"]
 """How much more senders give than on the corrupted prompts: all, or those that are held."""
 Sums = Float[Tensor, "*circuit receiver token d_model"]
@@ -76,10 +78,27 @@ class Mixing:
             self._known[n_senders] = tuple(self._parts(n_senders))
         return self._known[n_senders]
 
-    def sums(self, part: Part, weights: Weights, changes: Changes) -> Sums:
-        """What the senders of a part give receivers, a row of weights for each of these."""
+    def sums(
+        self, part: Part, weights: SpanWeights, changes: Changes, spans: Sequence[SpanTokens]
+    ) -> Sums:
+        """What the senders of a part give receivers, a row of weights for each of these.
+
+        Args:
+            part: Of the senders that may be read.
+            weights: At each span.
+            changes: Those that are held.
+            spans: The tokens of each; others are given nothing.
+
+        """
         own, given = weights[..., part.place], changes[..., part.held_place, :, :]
-        return einsum(own, given, "... r sender, ... sender token d -> ... r token d")
+        added = "... r sender, ... sender token d -> ... r token d"
+        if spans[0].is_all:
+            return einsum(own[..., 0, :, :], given, added)
+        sums = given.new_zeros((*own.shape[:-3], own.shape[-2], *given.shape[-2:]))
+        for place, span in enumerate(spans):
+            some = own[..., place, :, :], given[..., span.places, :]
+            sums[..., span.places, :] = einsum(*some, added)
+        return sums
 
     def streams(
         self, base: Stream, parts: Sequence[Part], sums: Sequence[Sums]

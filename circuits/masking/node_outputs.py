@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from circuits.forward import Layer
@@ -37,6 +37,53 @@ class LayerStreams:
     attention: Stream
     mlp: Stream
     projected: Stream
+
+
+Places = slice | Int[Tensor, " _"]
+
+
+@dataclass(frozen=True, eq=False)
+class SpanTokens:
+    """Which of the packed tokens a span has.
+
+    Attributes:
+        places: Of all of them; a slice, which copies nothing, where they are all tokens.
+        by_prompt: Of those of each prompt that has any: its number, and their places.
+
+    """
+
+    places: Places
+    by_prompt: tuple[tuple[int, Places], ...]
+
+    @classmethod
+    def of(
+        cls, places: Int[Tensor, " place"], prompts: Int[Tensor, " token"], is_all: bool = False
+    ) -> SpanTokens:
+        """From places among all tokens, rising, and the prompt of each token."""
+        numbers, counts = prompts[places].unique_consecutive(return_counts=True)
+        own = zip(numbers.tolist(), places.split(counts.tolist()), strict=True)
+        by_prompt = tuple((number, _following(some)) for number, some in own)
+        return cls(slice(None) if is_all else _following(places), by_prompt)
+
+    @property
+    def is_all(self) -> bool:
+        """Whether these are all tokens, because there are no spans."""
+        return self.places == slice(None)
+
+    def alone(self, x: Float[Tensor, "*batch token d"]) -> Float[Tensor, "*batch token d"]:
+        """What these tokens have, and 0 for all others."""
+        if self.is_all:
+            return x
+        found = torch.zeros_like(x)
+        found[..., self.places, :] = x[..., self.places, :]
+        return found
+
+
+def _following(places: Int[Tensor, " place"]) -> Places:
+    """A slice where places follow each other."""
+    if len(places) and int(places[-1] - places[0]) + 1 == len(places):
+        return slice(int(places[0]), int(places[-1]) + 1)
+    return places
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,8 +135,18 @@ class NodeOutputs:
 
     @cached_property
     def graph(self) -> ModelGraph:
-        """The nodes and edges: MLPs and the embedding are nodes."""
-        return self.paired.model.graph("nodes")
+        """The nodes and edges: MLPs and the embedding are nodes, with the spans of the prompts."""
+        return self.paired.model.graph("nodes", self.paired.pairs.spans)
+
+    @cached_property
+    def by_span(self) -> tuple[SpanTokens, ...]:
+        """The tokens of each span; all of them as one where prompts have no spans."""
+        prompts, span = self.tokens.prompt.cpu(), self.paired.pairs.span
+        if span is None:
+            return (SpanTokens.of(torch.arange(len(prompts)), prompts, is_all=True),)
+        of_tokens = span.cpu()[prompts, self.tokens.position.cpu()]
+        every = (of_tokens.eq(place).nonzero()[:, 0] for place in range(self.graph.n_spans))
+        return tuple(SpanTokens.of(places, prompts) for places in every)
 
     @cached_property
     def clean_logits(self) -> Float[Tensor, "prompt vocab"]:

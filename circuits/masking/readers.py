@@ -14,7 +14,7 @@ from torch import Tensor
 
 from circuits.components import HEAD_INPUTS, MLP, Head, HeadInput, Node, Receiver
 from circuits.masking.mixing import Changes, Sums
-from circuits.masking.node_outputs import NodeOutputs, Stream
+from circuits.masking.node_outputs import NodeOutputs, SpanTokens, Stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Reader(ABC):
     @property
     @abstractmethod
     def receivers(self) -> tuple[Receiver, ...]:
-        """What they read by."""
+        """What they read by, at all positions."""
 
     @property
     @abstractmethod
@@ -44,9 +44,18 @@ class Reader(ABC):
         """The stream that they read in the corrupted run."""
 
     @cached_property
+    def by_span(self) -> tuple[tuple[SpanTokens, list[int]], ...]:
+        """The tokens of each span that is read, and the places of the receivers there."""
+        graph, found = self.outputs.graph, []
+        for at_span in zip(*map(graph.at_spans, self.receivers), strict=True):
+            tokens = self.outputs.by_span[graph.span_of(at_span[0])]
+            found.append((tokens, [graph.row(receiver) for receiver in at_span]))
+        return tuple(found)
+
+    @cached_property
     def rows(self) -> list[int]:
-        """The places of the receivers in the graph."""
-        return [self.outputs.graph.row(receiver) for receiver in self.receivers]
+        """The places of the receivers in the graph, span by span."""
+        return [row for _, rows in self.by_span for row in rows]
 
     @cached_property
     def columns(self) -> list[int]:
@@ -56,7 +65,8 @@ class Reader(ABC):
     @cached_property
     def n_below(self) -> int:
         """How many senders they may read: the first ones."""
-        return self.outputs.graph.below(self.receivers[0]).stop
+        graph = self.outputs.graph
+        return graph.below(graph.at_spans(self.receivers[0])[0]).stop
 
     @abstractmethod
     def read(self, streams: Sums) -> Tensor:

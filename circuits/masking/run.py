@@ -14,7 +14,7 @@ from torch import Tensor
 from circuits.components import HEAD_INPUTS, Head, Node, Receiver
 from circuits.errors import MismatchError
 from circuits.masking.mixing import Changes, Part, Weights
-from circuits.masking.node_outputs import NodeOutputs
+from circuits.masking.node_outputs import NodeOutputs, SpanTokens
 from circuits.masking.readers import Reader, readers_of
 from circuits.masking.upward import Upward
 from circuits.metrics import kl_divergence
@@ -41,7 +41,8 @@ class WeightedEdges:
 
     Attributes:
         outputs: What senders give on these prompts.
-        weights: Of every edge; of several circuits at once where there are leading dimensions.
+        weights: Of every edge, one at each span where prompts have spans; of several circuits at
+            once where there are leading dimensions.
         embedded: How far the embedding is on its way from the corrupted prompt, 0, to the clean
             one, 1.
         like: A run of the same prompts whose weights are the same up to some receiver: what it
@@ -142,10 +143,10 @@ class WeightedEdges:
         graph = self.outputs.graph
         differs = self.weights.ne(self.like.weights).any(-1)
         differs = differs.reshape(-1, len(graph.receivers)).any(0).nonzero()
-        first = graph.receivers[int(differs[0]) if len(differs) else -1]
-        if first.head is None:
-            return graph.row(first)
-        return graph.row(Receiver(Head(first.head.layer, 0), HEAD_INPUTS[0]))
+        first = graph.receivers[int(differs[0]) if len(differs) else -1].at(None)
+        if first.head is not None:
+            first = Receiver(Head(first.head.layer, 0), HEAD_INPUTS[0])
+        return graph.row(graph.at_spans(first)[0])
 
 
 class _Backward:
@@ -158,7 +159,6 @@ class _Backward:
         shape = len(run.outputs.paired.pairs), len(graph.receivers), len(graph.senders)
         self.slopes = along.new_zeros(shape)
         self.towards = torch.zeros_like(run.changes)
-        self.n_tokens = run.outputs.tokens.prompt.bincount(minlength=shape[0]).tolist()
 
     def slopes_of_all(self) -> Float[Tensor, "prompt receiver sender"]:
         """Of each prompt's metric by the weight of each edge into what is read."""
@@ -184,19 +184,32 @@ class _Backward:
     def _take_in(
         self, reader: Reader, part: Part, slope: Float[Tensor, "receiver token d_model"]
     ) -> None:
-        weights = self.run.weights_of(reader)[:, part.place].to(slope)
+        weights = self.run.weights_of(reader)[..., part.place].to(slope)
+        given, columns = self.along[part.place], torch.tensor(part.columns)
+        for place, (span, rows) in enumerate(reader.by_span):
+            self._send(part, span, weights[place], slope[:, span.places])
+            at = torch.tensor(rows)[:, None]
+            for prompt, own in span.by_prompt:
+                self.slopes[prompt, at, columns] = einsum(
+                    slope[:, own], given[:, own], "r token d, sender token d -> r sender"
+                )
+
+    def _send(
+        self,
+        part: Part,
+        span: SpanTokens,
+        weights: Float[Tensor, "row sender"],
+        slope: Float[Tensor, "receiver token d_model"],
+    ) -> None:
+        """Add to the gradients by what senders give at the tokens of a span."""
         if len(weights) == 1:
             slopes = reduce(slope, "r token d -> 1 token d", "sum")
             sent = rearrange(weights, "1 sender -> sender 1 1") * slopes
         else:
             sent = einsum(weights, slope, "r sender, r token d -> sender token d")
-        self.towards[part.place] += sent
-        given, start = self.along[part.place], 0
-        rows = torch.tensor(reader.rows)[:, None]
-        columns = torch.tensor(part.columns)
-        for prompt, n in enumerate(self.n_tokens):
-            own = slice(start, start + n)
-            self.slopes[prompt, rows, columns] = einsum(
-                slope[:, own], given[:, own], "r token d, sender token d -> r sender"
-            )
-            start += n
+        if isinstance(part.place, slice):
+            self.towards[part.place][:, span.places] += sent
+        else:
+            own = self.towards[part.place]
+            own[:, span.places] += sent
+            self.towards[part.place] = own

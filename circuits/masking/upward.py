@@ -11,8 +11,8 @@ from einops import rearrange
 from jaxtyping import Float
 from torch import Tensor
 
-from circuits.masking.mixing import Changes, Mixing, Part, Sums, Weights
-from circuits.masking.node_outputs import NodeOutputs
+from circuits.masking.mixing import Changes, Mixing, Part, SpanWeights, Sums, Weights
+from circuits.masking.node_outputs import NodeOutputs, SpanTokens
 from circuits.masking.readers import Logits, Reader
 
 
@@ -101,9 +101,14 @@ class Upward:
             return False
         return bool((self._read_by(reader) == like._read_by(reader)).all())
 
-    def weights_of(self, reader: Reader) -> Weights:
-        """By receiver of a reader; a single row where all of them read one and the same stream."""
-        own = self.weights[..., reader.rows, :]
+    def weights_of(self, reader: Reader) -> SpanWeights:
+        """By span and receiver; a single row where all receivers read one and the same stream."""
+        n_spans = len(reader.by_span)
+        own = rearrange(
+            self.weights[..., reader.rows, :],
+            "... (span r) sender -> ... span r sender",
+            span=n_spans,
+        )
         read = own[..., : reader.n_below]
         return own[..., :1, :] if bool((read == read[..., :1, :]).all()) else own
 
@@ -118,7 +123,8 @@ class Upward:
     def sums(self, reader: Reader, changes: Changes) -> list[Sums]:
         """What each part gives the receivers of a reader."""
         weights = self.weights_of(reader).to(changes)
-        return [self._mixing.sums(part, weights, changes) for part in self.parts(reader)]
+        spans = [tokens for tokens, _ in reader.by_span]
+        return [self._mixing.sums(part, weights, changes, spans) for part in self.parts(reader)]
 
     def read(self, reader: Reader, sums: Sequence[Sums]) -> Tensor:
         """What a reader makes of what the parts give it."""
@@ -133,14 +139,15 @@ class Upward:
 
     def for_each(self, reader: Reader, sums: Float[Tensor, "... token d_model"]) -> Sums:
         """One row for each receiver of each circuit, also where all of them have the same."""
-        return sums.expand(*self.weights.shape[:-2], len(reader.rows), *sums.shape[-2:])
+        return sums.expand(*self.weights.shape[:-2], len(reader.receivers), *sums.shape[-2:])
 
     def without_each(
-        self, reader: Reader, together: int
+        self, reader: Reader, together: int, span: SpanTokens
     ) -> Iterator[tuple[list[int], Float[Tensor, "sender 1 token d_model"]]]:
         """What a reader reads without each of its senders alone, some at once: columns, streams.
 
-        All receivers of the reader must read the same stream.
+        Without what a sender gives at the tokens of a span. All receivers of the reader must read
+        the same stream, at all spans.
         """
         parts = self.parts(reader)
         weights, sums = self.weights_of(reader).to(self.changes), self.sums(reader, self.changes)
@@ -148,7 +155,10 @@ class Upward:
             for start in range(0, len(part.columns), together):
                 columns = list(part.columns[start : start + together])
                 held = list(part.held[start : start + together])
-                given = rearrange(weights[0, columns], "sender -> sender 1 1") * self.changes[held]
+                given = (
+                    rearrange(weights[0, 0, columns], "sender -> sender 1 1") * self.changes[held]
+                )
+                lost = rearrange(span.alone(given), "sender ... -> sender 1 ...")
                 without = [one.expand(len(columns), *one.shape) for one in sums]
-                without[place] = sums[place] - rearrange(given, "sender ... -> sender 1 ...")
+                without[place] = sums[place] - lost
                 yield columns, self._mixing.streams(reader.base, parts, without)

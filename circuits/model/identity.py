@@ -14,6 +14,7 @@ from transformer_lens.model_bridge import TransformerBridge
 from circuits.errors import MismatchError
 from circuits.forward.extraction import architecture_of, has_parallel_mlp, n_kv_heads_of
 from circuits.graph import Mlps, ModelGraph
+from circuits.tasks import Spans
 
 _Versions = tuple[tuple[str, int, int], ...]
 _hashes: WeakKeyDictionary[TransformerBridge, tuple[_Versions, str]] = WeakKeyDictionary()
@@ -53,10 +54,10 @@ class ModelIdentity:
     weight_hash: str
     parallel_mlp: bool | None = None
 
-    def graph(self, mlps: Mlps = "path") -> ModelGraph:
+    def graph(self, mlps: Mlps = "path", spans: Spans | None = None) -> ModelGraph:
         """Nodes, receivers and edges of such a model."""
         sizes = self.n_layers, self.n_heads, self.n_kv_heads
-        return ModelGraph(*sizes, bool(self.parallel_mlp), mlps)
+        return ModelGraph(*sizes, bool(self.parallel_mlp), mlps, spans)
 
 
 def identify(bridge: TransformerBridge) -> ModelIdentity:

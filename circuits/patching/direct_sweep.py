@@ -49,13 +49,9 @@ class _DirectSweep:
         outputs = NodeOutputs.of(batch.paired)
         clean = WeightedEdges(outputs, every_edge(outputs.graph).float())
         slopes = clean.backward(outputs.change).by_output
-        receivers, readers = ExactReceivers(clean.upward, max_rows), clean.upward.readers
-        found = torch.zeros(*clean.weights.shape, len(batch.prompts), device=slopes.device)
-        for reader, _ in progress.each(readers, [reader.n_below for reader in readers]):
-            with torch.no_grad():
-                lost = receivers.of(reader, slopes[reader.columns])
-            found[reader.rows, : reader.n_below] = -lost.to(found.device)
-        _add(found, outputs.graph, frozenset(outputs.graph.with_others(heads)), sums)
+        with torch.no_grad():
+            lost = ExactReceivers(clean.upward, max_rows).of_all(slopes, progress)
+        _add(-lost, outputs.graph, frozenset(outputs.graph.with_others(heads)), sums)
 
 
 SWEEP = _DirectSweep()

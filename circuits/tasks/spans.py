@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from circuits.errors import InputError, TaskError, quoted
 from circuits.tasks.text import Piece
@@ -84,6 +85,27 @@ class Spans:
             }
         every = range(len(names))
         return cls(names, tuple(tuple(t for t in every if (s, t) in behind) for s in every))
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """As plain lists and texts: each span, and what its keys and values can reach."""
+        reached = ([self.names[place] for place in places] for places in self.reached)
+        return [
+            {"name": name, "reaches": names}
+            for name, names in zip(self.names, reached, strict=True)
+        ]
+
+    @classmethod
+    def from_list(cls, entries: Any) -> Spans:
+        """Read what `to_list` gave.
+
+        Raises:
+            InputError: The spans do not fit together.
+            KeyError, TypeError: An entry is malformed.
+
+        """
+        places = {str(entry["name"]): place for place, entry in enumerate(entries)}
+        reached = (tuple(places[name] for name in entry["reaches"]) for entry in entries)
+        return cls(tuple(places), tuple(reached))
 
 
 def _in_order(labels: Sequence[Sequence[str]]) -> tuple[str, ...]:

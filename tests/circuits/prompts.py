@@ -51,6 +51,14 @@ def ragged_pairs(n: int = 5, seed: int = 12, vocabulary: int = 101, width: int =
     )
 
 
+def spanned_pairs(n: int = 5, labels: str = "abacb", **settings: int) -> PromptPairs:
+    """The same with spans: each token has one of the labels in turn, the last one "end"."""
+    pairs = ragged_pairs(n, **settings)
+    return pairs.labelled(
+        [[*(labels[place % len(labels)] for place in range(int(end))), "end"] for end in pairs.end]
+    )
+
+
 def word_tokenizer() -> PreTrainedTokenizerFast:
     return native.word_tokenizer([f"w{number}" for number in range(VOCABULARY)])
 

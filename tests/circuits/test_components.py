@@ -16,11 +16,10 @@ from circuits.components import (
     Head,
     Receiver,
     all_heads,
-    parse_effect,
     parse_node,
 )
 from circuits.errors import InputError
-from circuits.fields import ConnectionSet, HeadSet
+from circuits.fields import ConnectionSet, HeadSet, parse_effect
 
 heads = st.builds(Head, st.integers(0, 200), st.integers(0, 200))
 layers = st.integers(0, 200)

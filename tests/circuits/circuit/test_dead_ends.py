@@ -7,10 +7,12 @@ import time
 import pytest
 import torch
 
-from circuits.circuit import every_edge, without_dead_ends
-from circuits.components import Connection, Embedding
+from circuits.circuit import circuit_of_edges, every_edge, without_dead_ends
+from circuits.circuit.dead_ends import is_read
+from circuits.components import Connection, Embedding, Head, Receiver
 from circuits.errors import InputError, MismatchError
 from circuits.graph import ModelGraph
+from circuits.tasks import Spans
 
 GRAPHS = (
     ModelGraph(3, 2, 2, mlps="nodes"),
@@ -72,6 +74,68 @@ def test_a_loop_that_ended_a_round_early_would_be_noticed() -> None:
     assert without_dead_ends(graph, whole).equal(whole)
     fed_by_nothing = whole & ~matrix(graph, [Connection.parse("embed -> 0.0.q")])
     assert not without_dead_ends(graph, fed_by_nothing).any()
+
+
+SPANS = Spans.of([["a", "b", "a", "end"], ["b", "c", "end"]])
+"""Of a and b each can reach the other; c is reached, and reaches the end alone."""
+
+
+def one_edge_at_a_time(graph: ModelGraph, edges: torch.Tensor) -> torch.Tensor:
+    """With spans: an edge is alive where something feeds its sender and reads its receiver."""
+    left = edges.clone()
+    while True:
+        pairs = [(graph.receivers[r], graph.senders[c]) for r, c in left.nonzero().tolist()]
+
+        def is_alive(receiver, sender, pairs=pairs) -> bool:
+            span = graph.span_of(receiver)
+            fed = sender == Embedding() or any(
+                other.node == sender and span in graph.writes_at(other) for other, _ in pairs
+            )
+            return fed and (
+                receiver.is_logits
+                or any(
+                    reads == receiver.node and graph.span_of(other) in graph.writes_at(receiver)
+                    for other, reads in pairs
+                )
+            )
+
+        dead = [pair for pair in pairs if not is_alive(*pair)]
+        if not dead:
+            return left
+        for receiver, sender in dead:
+            left[graph.row(receiver), graph.column(sender)] = False
+
+
+@pytest.mark.parametrize("parallel", [False, True])
+def test_with_spans_a_node_is_one_at_each_of_them(parallel: bool) -> None:
+    graph = ModelGraph(2, 2, 1, parallel, "nodes", SPANS)
+    sets = drawn(graph, 6)
+    expected = torch.stack([one_edge_at_a_time(graph, one) for one in sets])
+    assert without_dead_ends(graph, sets).equal(expected)
+    assert any(0 < after.sum() < one.sum() for one, after in zip(sets, expected, strict=True))
+
+
+def test_what_is_read_at_a_span_must_be_written_there() -> None:
+    graph = ModelGraph(2, 1, 1, mlps="nodes", spans=SPANS)
+
+    def left(*names: str) -> set[str]:
+        edges = without_dead_ends(graph, matrix(graph, map(Connection.parse, names)))
+        return set(map(str, circuit_of_edges(graph, edges).connections))
+
+    chain = "embed -> 0.0.v@b", "0.0 -> m1@a", "m1 -> logits@end"
+    assert not left(*chain)  # m1 writes at a, and the logits read at the end.
+    through_attention = "embed -> 0.0.v@b", "0.0 -> 1.0.k@a", "1.0 -> logits@end"
+    assert left(*through_attention) == set(through_attention)
+    assert not left("embed -> 0.0.q@b", *through_attention[1:])  # A query acts where it is read.
+    assert not left("embed -> 0.0.v@c", *through_attention[1:])  # No a stands behind a c.
+
+
+def test_what_is_read_where_a_receiver_leads_to() -> None:
+    graph = ModelGraph(2, 1, 1, mlps="nodes", spans=SPANS)
+    edges = matrix(graph, [Connection.parse("0.0 -> m1@a")])
+    read = {str(r) for r in graph.receivers if r.node == Head(0, 0) and is_read(graph, r, edges)}
+    assert read == {"0.0.q@a", "0.0.k@a", "0.0.v@a", "0.0.k@b", "0.0.v@b"}
+    assert is_read(graph, Receiver.parse("logits@end"), edges & False)
 
 
 def test_all_edges_and_none_stay() -> None:

@@ -99,8 +99,8 @@ class ByHand:
         for receiver in self.graph.receivers:
             slope = self.slope(receiver, base)
             for sender in self.graph.senders_below(receiver):
-                along = self.change(sender, slope)
-                found[self.graph.row(receiver), self.graph.column(sender)] = along.sum((1, 2))
+                along = self.change(sender, slope).sum(2) * self.at(receiver)
+                found[self.graph.row(receiver), self.graph.column(sender)] = along.sum(1)
         return found
 
     def look(self, base: Hooks) -> None:
@@ -157,7 +157,7 @@ class ByHand:
 
     def lost(self, receiver: Receiver, sender: Node) -> Tensor:
         """What a receiver gives less (of a head z) where one of its senders gives less, alone."""
-        change = self.written(sender)
+        change = self.written(sender) * self.at(receiver)[..., None]
         if receiver.is_logits:
             last = f"blocks.{self.graph.n_layers - 1}.hook_resid_post"
             logits = [self.run(hooks) for hooks in ({}, {last: lambda value: value - change})]
@@ -180,6 +180,12 @@ class ByHand:
 
         self.run({site: put, z_name: _keep(kept, z_name)}, stop=layer + 1)
         return (z - kept[z_name])[:, :, receiver.head.index]
+
+    def at(self, receiver: Receiver) -> Tensor:
+        """The positions that a receiver reads at."""
+        if self.pairs.span is None:
+            return torch.ones_like(self.pairs.clean, dtype=torch.bool)
+        return self.pairs.span == self.graph.span_of(receiver)
 
     def written(self, sender: Node) -> Stream:
         """How much less reaches the streams above where a sender gives its corrupted output."""

@@ -136,7 +136,7 @@ def test_how_many_senders_pass_together_changes_nothing() -> None:
     (reader,) = (one for one in run.readers if isinstance(one, Heads) and one.layer == 2)
     slopes = torch.randn(2, 4, len(outputs.tokens), 32)
     one, many = (
-        ExactReceivers(run, max_rows).of_heads(reader, ("k", "v"), slopes)
+        ExactReceivers(run, max_rows).of_heads(reader, ("k", "v"), slopes, outputs.by_span[0])
         for max_rows in (1, 10_000)
     )
     torch.testing.assert_close(one, many, rtol=1e-4, atol=1e-5)

@@ -94,6 +94,20 @@ class OnePrompt:
         return self.block(layer, resid, [site], replace)[site] - resid
 
     def stream(self, receiver: Receiver) -> Stream:
+        """At each span that of the edges there, where prompts have spans."""
+        spans = self.graph.at_spans(receiver)
+        streams = [self.stream_of(one) for one in spans]
+        if self.pairs.span is None:
+            return streams[0]
+        total, span = torch.zeros_like(streams[0]), self.pairs.span[0, : streams[0].shape[1]]
+        for one, stream in zip(spans, streams, strict=True):
+            at = span == self.graph.span_of(one)
+            total[:, at] = stream[:, at]
+        # Before the first difference all streams are clean.
+        total[:, span < 0] = streams[0][:, span < 0]
+        return total
+
+    def stream_of(self, receiver: Receiver) -> Stream:
         """Every sender gives w times its present, 1 - w times its corrupted output."""
         row, below = self.weights[self.graph.row(receiver)], self.graph.below(receiver).stop
         if row.any():

@@ -142,7 +142,7 @@ def test_one_stream_for_all_receivers_is_one_for_each(family: str, monkeypatch) 
     def by_row(run: Upward, reader) -> torch.Tensor:
         rows.append(len(reader.rows))
         # A row that differs where nothing is read; 1 + epsilon is not 1.
-        return run.weights[..., reader.rows, :] * (1 + 1e-7)
+        return run.weights[..., None, reader.rows, :] * (1 + 1e-7)
 
     monkeypatch.setattr(Upward, "weights_of", by_row)
     for one, other in zip(fast, found(), strict=True):
