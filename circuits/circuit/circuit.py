@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_args
 
@@ -13,7 +13,7 @@ from circuits.circuit.overlap import Overlap
 from circuits.circuit.reading import parts_of, parts_of_json
 from circuits.components import MLP, Connection, Edge, Head, Node
 from circuits.errors import InputError, MismatchError, quoted
-from circuits.graph import Mlps, has_span
+from circuits.graph import Mlps, ModelGraph, has_span
 from circuits.runtime.sizes import check_sizes
 from circuits.tasks import Spans
 
@@ -103,6 +103,12 @@ class Circuit:
         """
         return cls(frozenset(map(Head.parse, heads)), frozenset(), n_layers, n_heads)
 
+    @classmethod
+    def empty(cls, graph: ModelGraph) -> Circuit:
+        """The circuit of no heads and edges of a graph."""
+        of = graph.n_layers, graph.n_heads, graph.mlps, graph.spans
+        return cls(frozenset(), frozenset(), *of)
+
     def __len__(self) -> int:
         return len(self.heads)
 
@@ -129,6 +135,21 @@ class Circuit:
         kept = self.nodes & frozenset(nodes)
         inside = (edge for edge in self.edges if kept.issuperset(edge.ends))
         return self._of(self.heads & kept, frozenset(inside))
+
+    def without_spans(self) -> Circuit:
+        """The same edges at all positions, for what cannot tell them apart; effects add up.
+
+        It keeps more than the circuit does: an edge at one span becomes one at every span.
+
+        >>> circuit.without_spans() == circuit  # it has none
+        True
+        """
+        effects: dict[Connection, float] = {}
+        for edge in self.edges:
+            path = Connection(edge.sender, edge.receiver.at(None))
+            effects[path] = effects.get(path, 0.0) + edge.effect
+        edges = (Edge(path.sender, path.receiver, effect) for path, effect in effects.items())
+        return replace(self, edges=frozenset(edges), spans=None)
 
     def __and__(self, other: Circuit) -> Circuit:
         """Nodes in both, with this circuit's edges between them."""

@@ -109,7 +109,7 @@ def compare_circuits(
         theirs = reference.circuit
     else:
         theirs = reference
-    graph = replace(graph or _graph_of(found, reference), mlps=mine.mlps)
+    graph = replace(graph or _graph_of(found, reference), mlps=mine.mlps, spans=mine.spans)
     connections = reference.connections
     overlap = mine.compare(theirs)
     n_possible = mine.n_layers * mine.n_heads

@@ -95,7 +95,8 @@ def effect_strengths(
         senders[connection.receiver].append(connection.sender)
     strengths, positive = [], []
     nodes = graph.senders if graph.has_mlps else graph.heads
-    for receiver in (Receiver.logits(), *(r for node in nodes for r in graph.inputs(node))):
+    logits = graph.at_spans(Receiver.logits())
+    for receiver in (*logits, *(r for node in nodes for r in graph.inputs(node))):
         row = effects.into(receiver).abs().nan_to_num(0.0)
         known = torch.zeros(len(row), dtype=torch.bool)
         known[[graph.column(sender) for sender in senders[receiver]]] = True

@@ -27,7 +27,7 @@ from circuits.search.rules import SelectionRule
 from circuits.search.source import SEARCHES, SearchSettings
 
 _KEPT = "Which heads and paths are kept"
-Start = Literal["all", "pruned"]
+Start, Positions = Literal["all", "pruned"], Literal["all", "spans"]
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,12 @@ class DiscoveryConfig(Checked):
         "in-context, acdc, a score of edges such as eap-ig, app or path-patching.",
         choices=get_args(Mlps),
         metavar="MLPS",
+    )
+    positions: Positions = setting(
+        "all",
+        "With --mlps nodes: an edge for all token positions, or for each span that the task names.",
+        choices=get_args(Positions),
+        metavar="WHICH",
     )
     prune_by: str = setting(
         "attribution",

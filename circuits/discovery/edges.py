@@ -137,7 +137,7 @@ def rank(session: Session, runs: MaskedRuns, progress: Progress = SILENT) -> dic
     config = session.config
     names = (IN_CONTEXT.name, OTHER) if config.method == IN_CONTEXT.name else (config.method,)
     key = {"keep": config.keep, "rankings": names, "seed": config.seed}
-    graph = session.model.graph("nodes")
+    graph = session.graph
     if (known := session.store.ranked(key)) is not None:
         return {name: EdgeValues(graph, known[name]) for name in names}
     found = {name: _ranked(session, runs, name, part) for name, part in progress.each(names)}

@@ -80,7 +80,8 @@ class Evaluating:
             known = [*known, *chosen_by.clean_text]
         n_prompts = evaluation_size(task, config.n_prompts, len(known))
         n = sample_size(task, n_prompts, settings.n_mean_prompts, len(known))
-        everything = held_out_pairs(task, tokenizer_of(self.bridge), n, seed, known)
+        tokenizer, spans = tokenizer_of(self.bridge), own.pairs.spans
+        everything = held_out_pairs(task, tokenizer, n, seed, known, spans=spans)
         return self._evaluator(everything[:n_prompts], everything)
 
 

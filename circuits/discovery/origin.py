@@ -61,12 +61,16 @@ def check_rows(task: Task, name: str, digest: str | None) -> None:
 def sample_pairs(
     model: TransformerBridge, task: Task, config: DiscoveryConfig
 ) -> tuple[PromptPairs, PromptPairs]:
-    """The prompts of a discovery, and the larger sample of the same task for mean outputs."""
+    """The prompts of a discovery, and the larger sample of the same task for mean outputs.
+
+    With spans those that occur in the larger one, if the settings tell edges apart by them.
+    """
     n_others = sum(other_counts(task, config)) if config.recipe.chooses else 0
     n = sample_size(task, config.n_prompts, config.n_mean_prompts, n_others)
-    everything = task.sample(
-        tokenizer_of(model), n=n, seed=config.seed, n_templates=config.n_templates
-    )
+    tokenizer = tokenizer_of(model)
+    everything = task.sample(tokenizer, n=n, seed=config.seed, n_templates=config.n_templates)
+    if config.positions == "spans":
+        everything = everything.with_spans(tokenizer)
     return everything[: config.n_prompts], everything
 
 
@@ -124,7 +128,9 @@ def other_pairs(
         )
     n, templates = n_chosen_by + n_reported, frozenset(known.template.tolist())
     tokenizer, texts = tokenizer_of(model), known.clean_text
-    rest = held_out_pairs(task, tokenizer, n, config.seed + 1, texts, templates, _OTHERWISE)
+    rest = held_out_pairs(
+        task, tokenizer, n, config.seed + 1, texts, templates, _OTHERWISE, known.spans
+    )
     chosen_by = rest.template.argsort(stable=True)[torch.arange(n_chosen_by) * n // n_chosen_by]
     reported = torch.ones(n, dtype=torch.bool)
     reported[chosen_by] = False

@@ -167,7 +167,7 @@ class Pipeline:
         """
         graph = self.session.graph
         if self.verdict.refuses:
-            nothing = Circuit(frozenset(), frozenset(), graph.n_layers, graph.n_heads, graph.mlps)
+            nothing = Circuit.empty(graph)
             return [Grown(nothing, None) for _ in rules]
         candidates = merged_candidates(self.prunings)
         with self.meter.stage("patching") as part:

@@ -23,6 +23,7 @@ _KEY_PARTS = {
     "metric": "another metric",
     "engine": "another engine",
     "mlps": "other nodes (mlps)",
+    "positions": "edges at other positions (positions)",
 }
 
 
@@ -96,6 +97,8 @@ class Problem:
         }
         if self.config.has_mlps:
             key["mlps"] = self.config.mlps
+        if self.config.positions == "spans":
+            key["positions"] = self.config.positions
         # Means are over more rows of a file than the prompts are.
         return key if self.task_digest is None else {**key, "rows": self.task_digest}
 

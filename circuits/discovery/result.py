@@ -37,7 +37,6 @@ from circuits.statistics.intervals import Estimate
 from circuits.tasks import Task
 
 _EFFECTS, _SCORES, _RANKINGS = "effects.", "scores.", "rankings."
-_EVALUATION = "evaluation"
 
 
 @dataclass(frozen=True, eq=False)
@@ -186,7 +185,7 @@ class Discovery:
         bridge = model_of(source.model) if model is None else model
         self.check_model(bridge)
         given = Progress.of(progress)
-        part = given if given.name else given.stage(_EVALUATION)
+        part = given if given.name else given.stage("evaluation")
         with taking_part(workers, directory) as sharing:
             return Evaluating(self, bridge, task, config, sharing).evaluation(part)
 
@@ -263,6 +262,7 @@ class Discovery:
 
         """
         record, circuit, tensors = read_run(directory)
+        model = record.provenance.model
         return cls(
             circuit=circuit,
             performance=record.performance,
@@ -277,7 +277,7 @@ class Discovery:
             verdict=record.verdict,
             sizes=record.sizes,
             contributions=record.contributions,
-            rankings=read_rankings(directory, _named(tensors, _RANKINGS), record.provenance.model),
+            rankings=read_rankings(directory, _named(tensors, _RANKINGS), model, circuit.spans),
             edge_worth=record.edge_worth,
         )
 

@@ -77,7 +77,7 @@ class Session:
 
         Raises:
             UnsupportedModelError: The model's forward pass cannot be run in pieces.
-            TaskError: The task cannot give so many prompts.
+            TaskError: The task cannot give so many prompts, or no spans where these are asked for.
             ResumeError: A run of just this is to be resumed, and the directory holds none.
             OverwriteError: The directory holds something else, which is not to be replaced.
 
@@ -97,7 +97,7 @@ class Session:
                 "settings it was begun with, or name another directory"
             )
         kept.check(config, problem.provenance(), replaced)
-        store = Store(layered.graph(config.mlps), problem.key, work)
+        store = Store(layered.graph(config.mlps, pairs.spans), problem.key, work)
         activations = Activations(layered, pairs, get_metric(config.metric))
         remember_task(task)
         return cls(task, problem, activations, mean_pairs, kept, store, replaced, continues)

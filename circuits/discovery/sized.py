@@ -14,6 +14,7 @@ from circuits.errors import FormatError, MismatchError
 from circuits.evaluation import EdgePoint, SizePoint
 from circuits.model import ModelIdentity
 from circuits.patching import EdgeValues
+from circuits.tasks import Spans
 
 
 def circuit_at(point: SizePoint, found: Circuit, rankings: Mapping[str, EdgeValues]) -> Circuit:
@@ -30,10 +31,13 @@ def circuit_at(point: SizePoint, found: Circuit, rankings: Mapping[str, EdgeValu
 
 
 def read_rankings(
-    directory: str | Path, named: Mapping[str, Tensor], model: ModelIdentity
+    directory: str | Path,
+    named: Mapping[str, Tensor],
+    model: ModelIdentity,
+    spans: Spans | None,
 ) -> dict[str, EdgeValues]:
     """The rankings of a saved run. Raises FormatError where they are not such a model's."""
-    graph = model.graph("nodes")
+    graph = model.graph("nodes", spans)
     try:
         return {name: EdgeValues(graph, values) for name, values in named.items()}
     except MismatchError as error:

@@ -36,7 +36,7 @@ def check_used(config: DiscoveryConfig) -> None:
 
 def _unused(config: DiscoveryConfig) -> Iterator[str]:
     of_others = OF_THRESHOLDS if config.recipe.chooses else OF_A_CHOICE
-    paths = OF_PATHS if config.chooses_edges else ()
+    paths = OF_PATHS if config.chooses_edges else ("positions",)
     if config.has_mlps and not config.scorers:
         # Means are what heads are pruned by alone: edges are corrupted.
         paths = dict.fromkeys((*paths, "n_mean_prompts"))
@@ -64,7 +64,9 @@ def _check(config: DiscoveryConfig, name: str, value: Any, usual: Any) -> None:
             others = "method in-context"
     elif config.recipe.chooses:
         others = "method app or path-patching"
-    if name in OF_ACDC:
+    if name == "positions":
+        others = "method in-context" if config.has_mlps else "mlps 'nodes'"
+    elif name in OF_ACDC:
         others = "method 'acdc' with mlps 'nodes'"
     elif config.removes_edges and name in _OF_A_PRUNED_START:
         where, others = f"{where} and start {config.start!r}", "start 'pruned'"

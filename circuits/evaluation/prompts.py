@@ -8,7 +8,7 @@ from collections.abc import Collection
 import torch
 
 from circuits.errors import TaskError
-from circuits.tasks import PromptPairs, Task
+from circuits.tasks import PromptPairs, Spans, Task
 from circuits.tasks.tokenization import Tokenizer
 
 _FEWEST = 2
@@ -86,13 +86,15 @@ def held_out_pairs(
     known: Collection[str],
     templates: Collection[int] | None = None,
     otherwise: str = _ON_THE_SAME,
+    spans: Spans | None = None,
 ) -> PromptPairs:
     """Sample `n` pairs whose clean prompts are none of the `known` ones, of all templates or some.
 
-    Corrupted prompts may recur: a task has few of some (greater-than has one for each century).
+    With spans, tokens are told apart by these. Corrupted prompts may recur: a task has few of some
+    (greater-than has one for each century).
 
     Raises:
-        TaskError: The task has too few other prompts.
+        TaskError: The task has too few other prompts, or they have other spans.
 
     >>> fresh = held_out_pairs(task, tokenizer, n=4, seed=0, known=pairs.clean_text)
     >>> len(fresh), set(fresh.clean_text).isdisjoint(pairs.clean_text)
@@ -115,6 +117,7 @@ def held_out_pairs(
             if text not in known and (templates is None or template in templates)
         ]
         if len(fresh) >= n:
-            return drawn[torch.tensor(fresh[:n])]
+            found = drawn[torch.tensor(fresh[:n])]
+            return found if spans is None else found.with_spans(tokenizer, spans)
         # Of few templates, or of words, many more may be needed: then not one by one.
         wanted += max(n - len(fresh), wanted // 2 if templates and task.n_pairs is None else 0)

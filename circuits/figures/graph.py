@@ -25,6 +25,7 @@ _MARKS = {
     MLP: ("MLPs", "square"),
     Embedding: ("embedding", "diamond"),
 }
+_BETWEEN_SPANS = 0.05
 _POINTS = 17
 _MOST_FOR_LAYOUT = 200
 _ABOVE_AND_BELOW, _BESIDE = 150, 84
@@ -45,7 +46,8 @@ def circuit_figure(
 
     Only layers with nodes are shown: heads as circles, MLPs as squares above their layer's heads,
     the embedding as a diamond. Edges are blue where they help the answer (effect below 0), else
-    red; wide by |effect|; dashed into keys, dotted into values, else solid.
+    red; wide by |effect|; dashed into keys, dotted into values, else solid. Edges of one pair at
+    several spans stand side by side in the order of the spans, and say which it is.
 
     Args:
         circuit: What to draw.
@@ -73,9 +75,7 @@ def circuit_figure(
     if height is None:
         height = round(_ABOVE_AND_BELOW + np.clip(800 / layout.n_rows, 36, 64) * layout.n_rows)
     row_pixels = (height - _ABOVE_AND_BELOW) / layout.n_rows
-    largest = max((abs(edge.effect) for edge in ranked), default=0.0) or 1.0
-    figure = go.Figure([_edge_trace(edge, layout, largest, palette) for edge in reversed(ranked)])
-    figure.add_traces(_legend(palette))
+    figure = go.Figure([*_edge_traces(circuit, ranked, layout, palette), *_legend(palette)])
     column_pixels = ((width or _PAGE) - _BESIDE) / (layout.width + 1.4)
     size = float(np.clip(min(0.74 * row_pixels, 0.9 * column_pixels), 12, 32))
     figure.add_traces(_node_traces(heads, circuit, ranked, layout, size, palette))
@@ -103,13 +103,31 @@ def _subtitle(ranked: list[Edge]) -> str:
     return f"wider: larger effect, up to {edge.effect:+.2g} ({edge.sender} → {edge.receiver})"
 
 
-def _edge_trace(edge: Edge, layout: Layout, largest: float, palette: Palette) -> go.Scatter:
+def _edge_traces(
+    circuit: Circuit, ranked: list[Edge], layout: Layout, palette: Palette
+) -> list[go.Scatter]:
+    """The strongest on top; those of each span somewhat aside, so that they hide no other."""
+    largest = max((abs(edge.effect) for edge in ranked), default=0.0) or 1.0
+    names = [None] if circuit.spans is None else circuit.spans.names
+    aside = {
+        name: _BETWEEN_SPANS * (place - (len(names) - 1) / 2) for place, name in enumerate(names)
+    }
+    return [
+        _edge_trace(edge, layout, largest, palette, aside[edge.receiver.span])
+        for edge in reversed(ranked)
+    ]
+
+
+def _edge_trace(
+    edge: Edge, layout: Layout, largest: float, palette: Palette, aside: float
+) -> go.Scatter:
     receiver, share = edge.receiver, abs(edge.effect) / largest
-    start, low = layout.x[edge.sender], layout.y(edge.sender)
+    start, low = layout.x[edge.sender] + aside, layout.y(edge.sender)
     if receiver.node is None:
         end, high = start, layout.top
     else:
-        end, high = layout.x[receiver.node] + _PORTS[receiver.input], layout.y(receiver.node)
+        end = layout.x[receiver.node] + _PORTS[receiver.input] + aside
+        high = layout.y(receiver.node)
     up = np.linspace(0, 1, _POINTS)
     colour = palette.helps if edge.effect < 0 else palette.hurts
     return go.Scatter(

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from circuits.circuit import Circuit
-from circuits.errors import FormatError
+from circuits.errors import FormatError, InputError
 from circuits.formats.eap_export import GraphConfig
 from circuits.formats.eap_import import GraphReading
 from circuits.formats.messages import Exported, Imported
@@ -36,12 +36,19 @@ def export_circuit(
 
     Raises:
         FormatError: The format is unknown.
-        InputError: The format cannot hold this circuit, or needs `graph`.
+        InputError: The format cannot hold this circuit, such as spans where it does not say
+            `keeps_spans`, or needs `graph`.
 
     >>> print(export_circuit(circuit, "csv").text.splitlines()[0])
     sender,receiver,effect,n_layers,n_heads
     """
-    return FORMATS.get(format).write(circuit, Known(graph, effects, config))
+    writer = FORMATS.get(format)
+    if circuit.spans is not None and not getattr(writer, "keeps_spans", False):
+        raise InputError(
+            f"format {format!r} does not tell edges apart by spans of positions: write json, which "
+            "does, or the circuit without them (Circuit.without_spans, --without-spans)"
+        )
+    return writer.write(circuit, Known(graph, effects, config))
 
 
 def import_circuit(

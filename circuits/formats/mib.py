@@ -24,7 +24,7 @@ def importances(circuit: Circuit, ranking: EdgeValues, d_model: int) -> str:
         d_model: Width of the model's residual stream.
 
     Raises:
-        InputError: MLPs are no nodes of the circuit, or an edge has no score.
+        InputError: MLPs are no nodes of the circuit, edges have spans, or one has no score.
 
     >>> import json
     >>> from circuits.edge_search import chosen_edges
@@ -35,6 +35,11 @@ def importances(circuit: Circuit, ranking: EdgeValues, d_model: int) -> str:
     True
     """
     graph = ranking.graph
+    if circuit.spans is not None or graph.spans is not None:
+        raise InputError(
+            "MIB's circuit localization track knows edges at all positions alone: discover without "
+            "spans (positions 'all')"
+        )
     if circuit.mlps != "nodes" or not graph.has_mlps:
         raise InputError(
             "MIB's circuit localization track scores edges among MLPs and the embedding, too: "

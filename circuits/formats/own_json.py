@@ -14,6 +14,7 @@ class _Json:
     name = "json"
     description = "ours, as in a run's circuit.json"
     suffixes = ()
+    keeps_spans = True
 
     def write(self, circuit: Circuit, known: Known) -> Exported:
         """Write a circuit."""

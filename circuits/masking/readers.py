@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import torch
 from einops import rearrange
@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from circuits.components import HEAD_INPUTS, MLP, Head, HeadInput, Node, Receiver
+from circuits.graph import ModelGraph
 from circuits.masking.mixing import Changes, Sums
 from circuits.masking.node_outputs import NodeOutputs, SpanTokens, Stream
 
@@ -46,11 +47,8 @@ class Reader(ABC):
     @cached_property
     def by_span(self) -> tuple[tuple[SpanTokens, list[int]], ...]:
         """The tokens of each span that is read, and the places of the receivers there."""
-        graph, found = self.outputs.graph, []
-        for at_span in zip(*map(graph.at_spans, self.receivers), strict=True):
-            tokens = self.outputs.by_span[graph.span_of(at_span[0])]
-            found.append((tokens, [graph.row(receiver) for receiver in at_span]))
-        return tuple(found)
+        every = _rows_by_span(self.outputs.graph, self.receivers)
+        return tuple((self.outputs.by_span[span], list(rows)) for span, rows in every)
 
     @cached_property
     def rows(self) -> list[int]:
@@ -177,6 +175,17 @@ class Logits(Reader):
         """What is behind the metric."""
         final = self.outputs.tokens.ends(streams[..., 0, :, :])
         return self.outputs.paired.model.unembed(final)
+
+
+@lru_cache(maxsize=4096)
+def _rows_by_span(
+    graph: ModelGraph, receivers: tuple[Receiver, ...]
+) -> tuple[tuple[int, tuple[int, ...]], ...]:
+    """Of each span that receivers are at, its place, and theirs there."""
+    return tuple(
+        (graph.span_of(at_span[0]), tuple(map(graph.row, at_span)))
+        for at_span in zip(*map(graph.at_spans, receivers), strict=True)
+    )
 
 
 def readers_of(outputs: NodeOutputs, used: Bool[Tensor, " sender"]) -> Iterator[Reader]:

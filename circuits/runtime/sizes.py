@@ -1,4 +1,4 @@
-"""How much there may be: of memory as people write it, of prompts, of heads."""
+"""How much there may be: of memory and shares as people write them, of prompts, of heads."""
 
 from __future__ import annotations
 

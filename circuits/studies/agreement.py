@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from statistics import fmean
 
 from circuits.circuit import Circuit, circuit_of_edges, edge_mask, without_dead_ends
@@ -94,7 +95,7 @@ def consensus_circuit(
         if _unit(path, graph) in units
         and all(end in heads for end in path.ends if isinstance(end, Head))
     )
-    found = Circuit(heads, edges, graph.n_layers, graph.n_heads, graph.mlps)
+    found = replace(Circuit.empty(graph), heads=heads, edges=edges)
     return _connected(found, graph) if graph.has_mlps else found
 
 
@@ -103,7 +104,7 @@ def _connected(circuit: Circuit, graph: ModelGraph) -> Circuit:
     left = circuit_of_edges(graph, without_dead_ends(graph, edge_mask(circuit, graph)))
     paths = left.connections
     edges = frozenset(edge for edge in circuit.edges if edge.connection in paths)
-    return Circuit(left.heads, edges, graph.n_layers, graph.n_heads, graph.mlps)
+    return replace(left, edges=edges)
 
 
 def _unit(edge: Connection, graph: ModelGraph) -> Unit:

@@ -111,7 +111,8 @@ def _unseen(study: SeedStudy, model: LayeredModel, task: Task, n: int) -> Sample
     # The seed after a run's own draws what that run is reported on.
     seed = 2 + max(run.seed for run in study.runs)
     tokenizer = tokenizer_of(model.bridge)
-    found = held_out_pairs(task, tokenizer, n_all, seed, seen, otherwise=_OTHERWISE)
+    spans = study.found.circuit.spans
+    found = held_out_pairs(task, tokenizer, n_all, seed, seen, otherwise=_OTHERWISE, spans=spans)
     return found[:n], found
 
 

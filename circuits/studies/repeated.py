@@ -21,7 +21,8 @@ from circuits.runtime.progress import Progress
 from circuits.runtime.workers import Workers
 from circuits.studies.seed_record import check_study_replaceable
 from circuits.studies.seed_result import SeedRun
-from circuits.tasks import Task
+from circuits.tasks import Spans, Task
+from circuits.tasks.spans import END
 
 AGAINST_DIRECTORY = "against"
 Against = str | Reference | Circuit
@@ -45,7 +46,12 @@ class Repeated:
     def __post_init__(self) -> None:
         """Refuse a circuit of another model's shape, or graph, before any work is done."""
         sizes = self.model.n_layers, self.model.n_heads
-        nothing = Circuit(frozenset(), frozenset(), *sizes, self.config.mlps)
+        spans = self.against.spans if isinstance(self.against, Circuit) else None
+        if self.config.positions == "spans" and spans is None:
+            spans = Spans.of([[END]])
+        elif self.config.positions != "spans":
+            spans = None
+        nothing = Circuit(frozenset(), frozenset(), *sizes, self.config.mlps, spans)
         if isinstance(self.against, Reference):
             check_same_shape(self.against, nothing)
             nothing.compare(self.against.circuit)

@@ -146,7 +146,7 @@ class SeedStudy:
     @property
     def graph(self) -> ModelGraph:
         """The nodes and edges that circuits are made of."""
-        return self.found.provenance.model.graph(self.found.config.mlps)
+        return self.found.provenance.model.graph(self.found.config.mlps, self.found.circuit.spans)
 
     @property
     def circuits(self) -> tuple[Circuit, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import torch
@@ -10,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from circuits.model import native
 from circuits.tasks import PromptPair, PromptPairs, Task, Words
+from circuits.tasks.text import joined
 from tests.circuits.families import VOCABULARY
 
 LENGTHS = (6, 8)
@@ -106,6 +108,21 @@ class ToyTask(Task):
                 before, after = self.bridge(torch.tensor([clean, corrupted]).to(there))[:, -1]
             self._known[key] = int((before - after).argmax()), int(before.argmin())
         return self._known[key]
+
+
+class NamedTask(ToyTask):
+    """The same, with names for the pieces of its prompts."""
+
+    name = "named"
+
+    def draw(self, rng: Random, variant: int, words: Words) -> PromptPair:
+        pair = super().draw(rng, variant, words)
+        labels = ["", "changed", "kept", "changed 2"]
+        parts = [
+            (f"{word} ", labels[place] if place < len(labels) else "")
+            for place, word in enumerate(pair.clean.split())
+        ]
+        return replace(pair, pieces=joined(parts)[1])
 
 
 def _text(numbers: list[int]) -> str:

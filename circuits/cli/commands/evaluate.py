@@ -140,7 +140,10 @@ def _of_circuit(
         part = progress.stage(_EVALUATION)
         n_prompts = evaluation_size(task, config.n_prompts)
         n = sample_size(task, n_prompts, defaults.n_mean_prompts)
-        everything = task.sample(tokenizer_of(bridge), n=n, seed=config.seed or 0)
+        tokenizer = tokenizer_of(bridge)
+        everything = task.sample(tokenizer, n=n, seed=config.seed or 0)
+        if circuit.spans is not None:
+            everything = everything.with_spans(tokenizer, circuit.spans)
         evaluator = Evaluator(bridge, everything[:n_prompts], everything)
         evaluation = evaluate_circuit(circuit, evaluator, config=config, progress=part)
     shown = task.spec or task.name

@@ -67,6 +67,13 @@ PlainNodes = Annotated[
         rich_help_panel=_EAP_IG,
     ),
 ]
+WithoutSpans = Annotated[
+    bool,
+    typer.Option(
+        "--without-spans",
+        help="Write edges at spans of positions as edges at all positions.",
+    ),
+]
 Width = Annotated[
     int | None,
     typer.Option(
@@ -131,6 +138,7 @@ def export(
     out: options.OutFile = None,
     without_mlps: WithoutMlps = False,
     plain_nodes: PlainNodes = False,
+    without_spans: WithoutSpans = False,
     kv_heads: KeyValueHeads = None,
     d_model: Width = None,
     parallel_mlp: ParallelMlp = None,
@@ -149,7 +157,8 @@ def export(
         raise UsageError(f"options of eap-ig were given for {chosen}; add --format eap-ig")
     with usage_errors():
         known = (None, None, config) if chosen != "eap-ig" else _known(source, shape, config)
-        exported = export_circuit(circuit_of(source), chosen, *known)
+        found = circuit_of(source)
+        exported = export_circuit(found.without_spans() if without_spans else found, chosen, *known)
     for note in exported.notes:
         print_note(note)
     if chosen == "eap-ig" and _parallel_mlp(source, shape) is None:
