@@ -31,6 +31,8 @@ from circuits.tasks import Spans
 from circuits.tasks.spans import END
 
 Mlps = Literal["path", "nodes"]
+Positions = Literal["all", "spans"]
+"""Whether an edge acts at all token positions, or there is one for each span of them."""
 Depth = tuple[int, bool]
 
 

@@ -16,7 +16,7 @@ from circuits.discovery.methods import (
 from circuits.discovery.uses import OF_A_CHOICE, OF_ACDC, OF_THRESHOLDS, check_used
 from circuits.edge_scores.registry import EdgeScoreSettings
 from circuits.errors import SettingError
-from circuits.graph import Mlps
+from circuits.graph import Mlps, Positions
 from circuits.metrics.registry import METRICS
 from circuits.patching.estimators import engine_names
 from circuits.pruning.rule import PruningRule
@@ -27,7 +27,7 @@ from circuits.search.rules import SelectionRule
 from circuits.search.source import SEARCHES, SearchSettings
 
 _KEPT = "Which heads and paths are kept"
-Start, Positions = Literal["all", "pruned"], Literal["all", "spans"]
+Start = Literal["all", "pruned"]
 
 
 @dataclass(frozen=True)

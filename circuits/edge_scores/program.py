@@ -125,7 +125,7 @@ class _Program:
             hstack([-self.feeds.T, nodes]).tocsr()[above],
             hstack([-self.sends.T, nodes]),
         )
-        return [rows.tocsr() for rows in every]
+        return [csr_array(rows) for rows in every]
 
     def _marked(
         self, edges: Int[np.ndarray, " place"], nodes: Int[np.ndarray, " place"]

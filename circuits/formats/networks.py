@@ -148,7 +148,7 @@ def circuit_of_parts(
 
     """
     mlps = parse_mlps(sizes.get("mlps") or "path")
-    counts = {name: _count(name, sizes[name]) for name in ("n_layers", "n_heads")}
+    counts = [_count(name, sizes[name]) for name in ("n_layers", "n_heads")]
     parse = Head.parse if mlps == "path" else parse_node
     heads = {_at(where, parse, name) for name, where in nodes.items() if name != LOGITS}
     found = frozenset(
@@ -160,7 +160,7 @@ def circuit_of_parts(
         for sender, child, data, where in edges
     )
     heads = frozenset(node for node in heads if isinstance(node, Head))
-    return Circuit(heads, found, **counts, mlps=mlps)
+    return Circuit(heads, found, *counts, mlps=mlps)
 
 
 def _place(node: Node) -> dict[str, int]:
