@@ -123,7 +123,7 @@ def _defaults() -> dict[str, str]:
         "metrics": config.metric,
         "scores": config.prune_by,
         "engines": config.engine,
-        "direct_engines": config.engine,
+        "engines_of_direct_edges": config.engine,
         "searches": config.search,
         "methods": config.method,
         "executors": Workers().executor,

@@ -101,7 +101,7 @@ ESTIMATORS: Registry[EdgeEstimator] = Registry(
 """Every way of finding the effects of paths between heads, with the MLPs in them."""
 
 DIRECT_ESTIMATORS: Registry[EdgeEstimator] = Registry(
-    "direct engine",
+    "engine of direct edges",
     {
         "reference": "circuits.patching.direct_reference:REFERENCE",
         "exact": "circuits.patching.direct_exact:EXACT",

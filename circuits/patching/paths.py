@@ -150,6 +150,7 @@ def effect_table(
 
     >>> effect_table(model, pairs).effects(Receiver.logits()).shape
     torch.Size([3, 4])
+    >>> from circuits.components import Embedding
     >>> effect_table(model, pairs, mlps="nodes").of(Embedding(), Receiver.parse("m0")) != 0
     True
     """
@@ -184,6 +185,7 @@ def edge_sums(
         keep: Called with the sums after every batch of prompts, for example to save them.
         mlps: Whether MLPs belong to the paths, or are nodes.
 
+    >>> from circuits.patching import ESTIMATORS
     >>> plan = plan_work(layered, pairs, graph.heads)
     >>> sums = edge_sums(activations, ESTIMATORS.get("sweep"), graph.heads, plan)
     >>> sums.changes.values.shape  # receiver, sender, prompt

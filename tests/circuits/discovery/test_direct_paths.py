@@ -163,6 +163,6 @@ def test_what_does_not_go_together_is_refused(toy, settings, words) -> None:
 def test_an_engine_of_paths_alone_has_no_direct_edges(toy) -> None:
     with (
         ESTIMATORS.with_entry(Nothing()),
-        pytest.raises(CircuitsError, match="unknown direct engine 'nothing'"),
+        pytest.raises(CircuitsError, match="unknown engine of direct edges 'nothing'"),
     ):
         found_by(toy, engine="nothing")
