@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from circuits import EvaluationConfig
+from circuits import EvaluationConfig, discover_circuit
 from circuits.errors import ModelOptionError
 from circuits.model import load_model, placement
 from circuits.runtime import precision
@@ -17,6 +17,7 @@ from circuits.runtime.precision import has_float64, in_float64
 from circuits.tasks import PromptPairs
 from tests.circuits.conftest import toy_discovery
 
+EDGES = {"mlps": "nodes", "n_prompts": 2}
 SEEN: Counter[str] = Counter()
 
 
@@ -72,12 +73,15 @@ def test_the_simulation_refuses() -> None:
         {"method": "in-context", "keep": 70.0, "n_validation_prompts": 6, "n_held_out_prompts": 6},
         {"method": "app", "prune_by": "merged-flap"},
         {"method": "app", "engine": "exact"},
+        {"keep": 10.0, "n_validation_prompts": 2, "n_held_out_prompts": 2} | EDGES,
+        {"method": "path-patching"} | EDGES,
     ],
-    ids=["in-context", "flap", "exact"],
+    ids=["in-context", "flap", "exact", "edges", "direct paths"],
 )
 def test_a_whole_search_without_float64(toy, on_mps, settings) -> None:
-    found = toy_discovery(*toy, **settings)
-    assert len(found.circuit)
+    search = discover_circuit if "mlps" in settings else toy_discovery
+    found = search(*toy, **settings)
+    assert found.circuit.edges
     found.evaluate(*toy, EvaluationConfig(prompts="discovery", n_resamples=20))
     assert SEEN["linear"] > 10
     assert SEEN["cpu"] > 10
