@@ -1,11 +1,10 @@
 """Circuits of edges by every method, on the field's graph and by its test.
 
-python -m benchmarks.edges [--task ioi] [--method eap-ig] [--seeds 3] [--write]
+python -m benchmarks.edges [--task ioi] [--method eap-ig] [--seeds 3] [--workers 1] [--write]
 
 For every task, seed and method: 16 prompts to find on, 16 others to choose by, 64 more to report
 on, the same for all methods. Each has a process of its own, so that its peak of memory is its own.
-What was measured is kept, so that the benchmark goes on where it was stopped, and several processes
-may share the work, each with tasks of its own.
+What was measured is kept, so that the benchmark goes on where it was stopped.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import multiprocessing
 import warnings
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -97,20 +96,22 @@ def _ends(of: Estimate) -> list[float]:
     return [of.value, of.low, of.high]
 
 
-def _in_its_own_process(model: str, task: str, method: str, seed: int) -> Row:
+def _in_its_own_process(model: str, device: str, task: str, method: str, seed: int) -> Row:
     warnings.simplefilter("ignore")
     config = DiscoveryConfig(method, mlps="nodes", seed=seed, keep=KEEP, n_held_out_prompts=64)
     if method == "acdc":
         # From all edges it would take a pass for each of them, many times.
         config = replace(config, start="pruned")
-    return measure(load_model(model), get_task(task), config)
+    return measure(load_model(model, device=device), get_task(task), config)
 
 
 def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
     method: Annotated[list[str] | None, typer.Option(help="A method; all without.")] = None,
     model: str = DEFAULT_MODEL,
+    device: str = "cpu",
     seeds: int = 3,
+    workers: Annotated[int, typer.Option(help="How many are measured at once.")] = 1,
     out: Path = RESULTS,
     write: Write = False,
 ) -> None:
@@ -128,14 +129,18 @@ def main(
                     yield from ((name, way, seed) for way in some)
 
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(1, mp_context=context, max_tasks_per_child=1) as processes:
-        for name, way, seed in asked():
-            if (key := f"{name} {seed} {way}") not in known():
-                row = processes.submit(_in_its_own_process, model, name, way, seed).result()
-                told = f"{row['edges']} edges keep {row['held_out'][0]:.0f} %"
-                Console(stderr=True, soft_wrap=True).print(f"{key}: {told}")
-                # Read again: another process may have written since.
-                publish({**about, "rows": known() | {key: row}}, out, "", None)
+    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1) as processes:
+        running = {
+            processes.submit(_in_its_own_process, model, device, name, way, seed): key
+            for name, way, seed in asked()
+            if (key := f"{name} {seed} {way}") not in known()
+        }
+        for done in as_completed(running):
+            key, row = running[done], done.result()
+            told = f"{row['edges']} edges keep {row['held_out'][0]:.0f} %"
+            Console(stderr=True, soft_wrap=True).print(f"{key}: {told}")
+            # Read again: another process may have written since.
+            publish({**about, "rows": known() | {key: row}}, out, "", None)
     measured = {**about, "rows": known()}
     publish(measured, out, markdown(measured), "edges table" if write else None)
     publish(measured, out, summary(measured), "edges summary" if write else None)

@@ -121,6 +121,7 @@ def _row(point: SizePoint, kept: Estimate) -> Row:
 def main(
     task: Annotated[list[str] | None, typer.Option(help="A task to measure; all without.")] = None,
     model: str = DEFAULT_MODEL,
+    device: str = "cpu",
     seeds: int = 10,
     rival_seeds: Annotated[int, typer.Option(help="Of how many seeds rivals are run.")] = 10,
     again: Annotated[
@@ -130,7 +131,7 @@ def main(
     write: Write = False,
 ) -> None:
     """Measure what is not known yet, and write the figures as JSON and as a table."""
-    bridge, about = load_model(model), {"model": model}
+    bridge, about = load_model(model, device=device), {"model": model}
     warnings.simplefilter("ignore")
 
     def known() -> dict[str, Row]:

@@ -1,21 +1,23 @@
 """Rows of a table as prompt pairs, and everything that is wrong with them, row by row.
 
-A table has the columns `clean`, `corrupted`, `correct` and `wrong`, and `template` where it likes;
-a column of another name is mapped by `Columns`. An answer column holds one answer as text, or
-several as a list of texts. Answers carry their leading space, as the model would write it.
+A table has the columns `clean`, `corrupted`, `correct` and `wrong`, `template` and `pieces` where
+it likes; a column of another name is mapped by `Columns`. An answer column holds one answer as
+text, or several as a list of texts. Answers carry their leading space, as the model would write it.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any
 
 from xxhash import xxh3_128_hexdigest
 
 from circuits.errors import TaskError, quoted, quoted_list
+from circuits.tasks.spans import piece_cells, read_pieces
 from circuits.tasks.text import PromptPair
 
 _PROMPTS, _ANSWERS = ("clean", "corrupted"), ("correct", "wrong")
@@ -34,6 +36,8 @@ class Columns:
         wrong: The answers that they are compared with: a text, or a list of texts.
         template: Label of the pairs whose positions line up, a number or a text; the column may be
             missing, and pairs of equal length in tokens then share a template.
+        pieces: Parts of the clean prompt that have names, for edges at spans of positions; the
+            column may be missing.
 
     >>> Columns(clean="prompt", wrong="foil").changed
     {'clean': 'prompt', 'wrong': 'foil'}
@@ -44,6 +48,7 @@ class Columns:
     correct: str = "correct"
     wrong: str = "wrong"
     template: str = "template"
+    pieces: str = "pieces"
 
     @property
     def needed(self) -> dict[str, str]:
@@ -130,7 +135,9 @@ class ParsedTable:
         """A hash of the pairs (XXH3, 128 bits, hexadecimal), whatever file they were read from."""
         pairs = [(p.pair.clean, p.pair.corrupted, p.pair.correct, p.pair.wrong) for p in self.pairs]
         templates = [p.pair.template for p in self.pairs] if self.has_templates else None
-        return xxh3_128_hexdigest(json.dumps([pairs, templates]).encode())
+        pieces = [piece_cells(p.pair.pieces) for p in self.pairs]
+        known = [pairs, templates, *([pieces] if any(pieces) else [])]
+        return xxh3_128_hexdigest(json.dumps(known).encode())
 
 
 class RowsError(TaskError):
@@ -159,7 +166,7 @@ class RowsError(TaskError):
 def parse_table(table: Table, columns: Columns) -> ParsedTable:
     """Make pairs of rows, and collect every problem of every row."""
     has_templates = columns.template in table.columns or "template" in columns.changed
-    drafts, problems = [], [*_whole_table(table, columns, has_templates), *table.problems]
+    drafts, problems = [], [*_whole_table(table, columns), *table.problems]
     if not any(problem.row is None for problem in problems):
         drafts, found = _drafts(table, columns, has_templates)
         problems += found
@@ -177,11 +184,11 @@ def in_order(problems: Iterable[RowProblem]) -> tuple[RowProblem, ...]:
     return tuple(sorted(problems, key=lambda found: -1 if found.row is None else found.row))
 
 
-def _whole_table(table: Table, columns: Columns, has_templates: bool) -> list[RowProblem]:
+def _whole_table(table: Table, columns: Columns) -> list[RowProblem]:
     """A column that no row has, or no rows: one problem, not one for every row."""
     if not table.rows and not table.problems:
         return [RowProblem(None, "there are no rows")]
-    needed = columns.needed | ({"template": columns.template} if has_templates else {})
+    needed = columns.needed | columns.changed
     there = quoted_list(table.columns)
     return [
         RowProblem(
@@ -217,9 +224,12 @@ def _draft(row: Row, columns: Columns, has_templates: bool) -> tuple[dict[str, A
     """What the row gives for a `PromptPair`, and what is wrong with the rest."""
     draft: dict[str, Any] = {}
     problems: list[str] = []
+    readers: dict[str, Callable[[Any], Any]]
     readers = {**dict.fromkeys(_PROMPTS, _prompt), **dict.fromkeys(_ANSWERS, _answers)}
     if has_templates:
         readers["template"] = _label
+    if columns.pieces in row.cells:
+        readers["pieces"] = partial(read_pieces, clean=row.cells.get(columns.clean))
     for role, read in readers.items():
         name = getattr(columns, role)
         try:

@@ -6,8 +6,9 @@ others in that of the piece which has most of their characters, and the rest in 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from circuits.errors import InputError, TaskError, quoted
@@ -106,6 +107,52 @@ class Spans:
         places = {str(entry["name"]): place for place, entry in enumerate(entries)}
         reached = (tuple(places[name] for name in entry["reaches"]) for entry in entries)
         return cls(tuple(places), tuple(reached))
+
+
+def read_pieces(cell: Any, clean: Any) -> tuple[Piece, ...]:
+    """Read a cell of a table: what `piece_cells` gave, as such or as JSON.
+
+    Raises:
+        TaskError: The cell is no list of pieces of the clean prompt.
+
+    >>> read_pieces([{"label": "name 1", "start": 5, "stop": 9}], "When Mary and John")
+    (Piece(label='name 1', start=5, stop=9),)
+    """
+    entries = _from_json(cell) if isinstance(cell, str) else cell
+    if not isinstance(entries, list | tuple | None) or not all(map(_is_piece, entries or ())):
+        raise TaskError(
+            'must be a list of pieces, {"label": "name 1", "start": 5, "stop": 9} with characters '
+            f"of the clean prompt counted from 0, got {quoted(cell, 60)}"
+        )
+    pieces = tuple(Piece(each["label"], each["start"], each["stop"]) for each in entries or ())
+    for piece in pieces:
+        if isinstance(clean, str) and not 0 <= piece.start < piece.stop <= len(clean):
+            ends = f"{piece.start} to {piece.stop}"
+            raise TaskError(f"has a piece of characters {ends} of {len(clean)}")
+        try:
+            check_label(piece.label)
+        except InputError as error:
+            raise TaskError(f"has a label that cannot be one: {error}") from error
+    return pieces
+
+
+def piece_cells(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
+    """Pieces as a cell of a table."""
+    return [asdict(piece) for piece in pieces]
+
+
+def _from_json(text: str) -> Any:
+    try:
+        return json.loads(text) if text else None
+    except (ValueError, RecursionError):
+        return text
+
+
+def _is_piece(entry: Any) -> bool:
+    if not isinstance(entry, dict) or entry.keys() != {"label", "start", "stop"}:
+        return False
+    ends = entry["start"], entry["stop"]
+    return isinstance(entry["label"], str) and all(type(end) is int for end in ends)
 
 
 def _in_order(labels: Sequence[Sequence[str]]) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from circuits.errors import FormatError, TaskError, quoted_list
 from circuits.runtime.reading import read_text
 from circuits.tasks.rows import Columns, Row, RowProblem, Table, shown
+from circuits.tasks.spans import piece_cells
 from circuits.tasks.text import PromptPair
 
 if TYPE_CHECKING:
@@ -59,13 +60,14 @@ def read_dataset(dataset: Dataset, columns: Columns) -> Table:
 
 
 def pairs_to_dataset(pairs: Iterable[PromptPair]) -> Dataset:
-    """Pairs as a dataset with the usual columns; answers are lists of texts."""
+    """Pairs as a dataset with the usual columns; answers are lists of texts, pieces of objects."""
     from datasets import Dataset, Features, List, Value
 
-    text = Value("string")
+    text, number = Value("string"), Value("int64")
     kinds = {"clean": text, "corrupted": text, "correct": List(text), "wrong": List(text)}
-    features = Features({**kinds, "template": Value("int64")})
-    return Dataset.from_list([_cells(pair) for pair in pairs], features=features)
+    kinds |= {"template": number, "pieces": List({"label": text, "start": number, "stop": number})}
+    names, rows = _written(pairs, with_templates=True)
+    return Dataset.from_list(rows, features=Features({name: kinds[name] for name in names}))
 
 
 def pairs_to_bytes(
@@ -77,18 +79,16 @@ def pairs_to_bytes(
         TaskError: The suffix is neither.
 
     """
-    suffix, rows = checked_suffix(path), [_cells(pair) for pair in pairs]
-    if not with_templates:
-        rows = [{name: row[name] for name in row if name != "template"} for row in rows]
+    suffix, (names, rows) = checked_suffix(path), _written(pairs, with_templates)
     if suffix != CSV_SUFFIX:
         return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode()
     file = io.StringIO(newline="")
-    names = _COLUMNS if with_templates else _COLUMNS[:-1]
     writer = csv.DictWriter(file, names, lineterminator="\n", quoting=csv.QUOTE_NONNUMERIC)
     writer.writeheader()
     for row in rows:
         answers = {name: _answer_cell(row[name]) for name in ("correct", "wrong")}
-        writer.writerow({**row, **answers})
+        pieces = {"pieces": json.dumps(row["pieces"])} if "pieces" in names else {}
+        writer.writerow({**row, **answers, **pieces})
     return file.getvalue().encode()
 
 
@@ -99,7 +99,19 @@ def _cells(pair: PromptPair) -> dict[str, Any]:
         "correct": list(pair.correct),
         "wrong": list(pair.wrong),
         "template": pair.template,
+        "pieces": piece_cells(pair.pieces),
     }
+
+
+def _written(
+    pairs: Iterable[PromptPair], with_templates: bool
+) -> tuple[tuple[str, ...], list[dict[str, Any]]]:
+    """The columns that are written, that of pieces where a pair has any; and the cells of them."""
+    rows = [_cells(pair) for pair in pairs]
+    without = set() if with_templates else {"template"}
+    without |= set() if any(row["pieces"] for row in rows) else {"pieces"}
+    names = tuple(name for name in _COLUMNS if name not in without)
+    return names, [{name: row[name] for name in names} for row in rows]
 
 
 def _read_jsonl(text: str) -> Table:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
+from concurrent.futures import Future
 
 import pytest
 
@@ -63,9 +63,10 @@ def test_what_is_known_is_not_measured_again(row, tmp_path, monkeypatch) -> None
 
         def __exit__(self, *_: object) -> None: ...
 
-        def submit(self, _: object, model: str, task: str, method: str, seed: int):
+        def submit(self, _: object, model: str, device: str, task: str, method: str, seed: int):
             asked.append(f"{task} {method} {seed}")
-            return SimpleNamespace(result=lambda: row)
+            (done := Future()).set_result(row)
+            return done
 
     monkeypatch.setattr(edges, "ProcessPoolExecutor", Alone)
     out = tmp_path / "edges.json"

@@ -72,7 +72,7 @@ def test_what_is_known_is_not_measured_again(row, toy, tmp_path, monkeypatch) ->
 
     monkeypatch.setattr(rivals, "measure_default", measured)
     monkeypatch.setattr(rivals, "measure_rivals", others)
-    monkeypatch.setattr(rivals, "load_model", lambda name: toy[0])
+    monkeypatch.setattr(rivals, "load_model", lambda name, device: toy[0])
     monkeypatch.setattr(rivals, "get_task", lambda name: toy[1])
     monkeypatch.setattr(rivals, "Pipeline", lambda session: type("Run", (), {"session": session}))
     out = tmp_path / "rivals.json"
@@ -93,7 +93,7 @@ def test_the_default_is_measured_again_on_other_code(row, toy, tmp_path, monkeyp
         return row | {"ways": {"default": row["ways"]["default"]}}
 
     monkeypatch.setattr(rivals, "measure_default", measured)
-    monkeypatch.setattr(rivals, "load_model", lambda name: toy[0])
+    monkeypatch.setattr(rivals, "load_model", lambda name, device: toy[0])
     monkeypatch.setattr(rivals, "get_task", lambda name: toy[1])
     monkeypatch.setattr(rivals, "Pipeline", lambda session: type("Run", (), {"session": session}))
     for again, expected in ((False, []), (True, [0]), (True, [0])):

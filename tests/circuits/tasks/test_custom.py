@@ -179,6 +179,7 @@ def test_every_built_in_task_comes_back_equal(task_name, kind, smollm2_tokenizer
     assert again.task == task_name
     assert again.clean_text == pairs.clean_text
     assert again.corrupted_text == pairs.corrupted_text
+    assert again.pieces == pairs.pieces
     for name in TENSORS:
         assert torch.equal(getattr(again, name), getattr(pairs, name)), name
 

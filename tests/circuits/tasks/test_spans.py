@@ -1,13 +1,14 @@
 """Token spans: the pieces that tasks name, found among tokens by the tokenizer's offsets."""
 
+import json
 from dataclasses import replace
 
 import pytest
 import torch
 
 from circuits.errors import InputError, TaskError
-from circuits.tasks import Piece, PromptPair, Spans, get_task
-from circuits.tasks.spans import token_labels
+from circuits.tasks import Piece, PromptPair, Spans, get_task, open_task
+from circuits.tasks.spans import read_pieces, token_labels
 from circuits.tasks.text import filled, joined
 from tests.circuits.prompts import ragged_pairs, word_tokenizer
 from tests.circuits.tasks.fakes import PieceTokenizer
@@ -126,3 +127,35 @@ def test_pieces_are_where_their_text_is():
     assert (text, pieces) == ("The war of 1732.", (Piece("y", 11, 15),))
     assert joined([("a", "x"), ("", "y"), ("b", "")]) == ("ab", (Piece("x", 0, 1),))
     assert PromptPair("a", "b", (" c",), (" d",)).pieces == ()
+
+
+@pytest.mark.parametrize(
+    ("cell", "message"),
+    [
+        ("Mary", r"must be a list of pieces, \{\"label\": .*got 'Mary'"),
+        ([{"label": "name"}], "must be a list of pieces"),
+        ([{"label": "name", "start": 5, "stop": 9.0}], "must be a list of pieces"),
+        ([{"label": "name", "start": 2, "stop": 9}], "characters 2 to 9 of 8"),
+        ([{"label": "a@b", "start": 0, "stop": 4}], "has a label that cannot be one: a span is"),
+    ],
+)
+def test_a_cell_that_names_no_pieces_is_refused(cell, message):
+    with pytest.raises(TaskError, match=message):
+        read_pieces(cell, "Mary and")
+
+
+def test_rows_name_pieces(tmp_path):
+    """One row need not name any; they are part of what the table is."""
+    rows = [
+        {"clean": f"w{n} w1", "corrupted": "w2 w1", "correct": "w3", "wrong": "w4"} for n in (5, 6)
+    ]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    plain = open_task(str(path)).table.digest
+    rows[0]["pieces"] = [{"label": "first", "start": 0, "stop": 2}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = open_task(str(path))
+    assert [numbered.pair.pieces for numbered in task.table.pairs] == [(Piece("first", 0, 2),), ()]
+    assert task.table.digest != plain
+    with pytest.raises(TaskError, match=r"column 'parts' is missing.*\?pieces=NAME"):
+        open_task(f"{path}?pieces=parts")
