@@ -332,7 +332,7 @@ def test_every_setting_reaches_the_config(toy) -> None:
         "n_sampled_paths": 3,
     }
     every = {one.name for one in fields(DiscoveryConfig)}
-    assert settings.keys() == every - {*OF_A_CHOICE, *OF_ACDC, "mlps"}
+    assert settings.keys() == every - {*OF_A_CHOICE, *OF_ACDC, "mlps", "positions"}
     found = discover_circuit(*toy, **settings)
     assert found.config == DiscoveryConfig(**settings)
     assert len(found.circuit) == 3

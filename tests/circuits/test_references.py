@@ -43,7 +43,15 @@ MINE = {
         {"sender": "2.0", "receiver": "logits"},
     ],
 }
-LATER = {"mlps", "search", "n_edges", "keep", "n_validation_prompts", "n_held_out_prompts"}
+LATER = {
+    "mlps",
+    "positions",
+    "search",
+    "n_edges",
+    "keep",
+    "n_validation_prompts",
+    "n_held_out_prompts",
+}
 LATER |= {"start", "divergence_threshold", "most_passes"}
 """Settings that there were none of when references were made: one search, no choice of a size."""
 SHAPES = {entry.name: (entry.n_layers, entry.n_heads) for entry in list_models()}

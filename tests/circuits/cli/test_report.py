@@ -45,8 +45,8 @@ class TestReport:
         assert f"Written to {run}/report.html (" in result.stdout
         page = Page((run / "report.html").read_text())
         assert (
-            "circuits discover ioi \\ --method app \\ --mlps path \\ --prune-by attribution \\"
-            in page.text
+            "circuits discover ioi \\ --method app \\ --mlps path \\ --positions all \\ "
+            "--prune-by attribution \\" in page.text
         )
         assert "clean prompt When" in page.text
         (run / "report.html").unlink()
@@ -131,7 +131,7 @@ class TestCommands:
         )
         for mine, usual in ((strange, DiscoveryConfig()), (strange.selection, SelectionRule())):
             same = {n for n, value in vars(usual).items() if getattr(mine, n) == value}
-            assert same <= {"mlps", "memory_bytes", *OF_ACDC, *OF_A_CHOICE} - {"keep"}
+            assert same <= {"mlps", "positions", "memory_bytes", *OF_ACDC, *OF_A_CHOICE} - {"keep"}
         _, options = told(self.with_config(saved, strange))
         assert inputs.discovery_config(options) == strange
 
