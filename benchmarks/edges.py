@@ -129,18 +129,22 @@ def main(
                     yield from ((name, way, seed) for way in some)
 
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1) as processes:
-        running = {
-            processes.submit(_in_its_own_process, model, device, name, way, seed): key
-            for name, way, seed in asked()
-            if (key := f"{name} {seed} {way}") not in known()
-        }
+    processes = ProcessPoolExecutor(workers, mp_context=context, max_tasks_per_child=1)
+    running = {
+        processes.submit(_in_its_own_process, model, device, name, way, seed): key
+        for name, way, seed in asked()
+        if (key := f"{name} {seed} {way}") not in known()
+    }
+    try:
         for done in as_completed(running):
             key, row = running[done], done.result()
             told = f"{row['edges']} edges keep {row['held_out'][0]:.0f} %"
             Console(stderr=True, soft_wrap=True).print(f"{key}: {told}")
             # Read again: another process may have written since.
             publish({**about, "rows": known() | {key: row}}, out, "", None)
+    finally:
+        # What has not begun is not waited for where a row fails, or at Ctrl-C.
+        processes.shutdown(cancel_futures=True)
     measured = {**about, "rows": known()}
     publish(measured, out, markdown(measured), "edges table" if write else None)
     publish(measured, out, summary(measured), "edges summary" if write else None)

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from circuits.components import Receiver
-from circuits.discovery.record import TENSOR_FILE, RunRecord
-from circuits.errors import FormatError, cause
 from circuits.graph import ModelGraph
 from circuits.patching import EdgeValues
 
@@ -56,20 +53,3 @@ def as_one(tensors: Mapping[str, Tensor], graph: ModelGraph) -> EdgeValues:
     if is_old(tensors):
         return edge_values(tensors, graph)
     return EdgeValues(graph, tensors["values"].to(torch.float32))
-
-
-def read_effects(
-    directory: str | Path, named: Mapping[str, Tensor], record: RunRecord
-) -> EdgeValues | None:
-    """The effects of a saved run; None where there are none.
-
-    Raises FormatError where they are not such a model's.
-    """
-    model = record.provenance.model
-    try:
-        return as_one(named, model.graph(record.config.mlps)) if named else None
-    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        raise FormatError(
-            f"the saved run in {directory} is damaged: its effects in {TENSOR_FILE} are not those "
-            f"of {model.name}: {cause(error)}"
-        ) from error

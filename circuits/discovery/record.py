@@ -16,6 +16,7 @@ from xxhash import xxh3_128_hexdigest
 
 from circuits.behaviour import Behaviour, Verdict
 from circuits.circuit import Circuit
+from circuits.discovery import legacy
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.overwriting import (
     CIRCUIT_FILE,
@@ -27,10 +28,11 @@ from circuits.discovery.overwriting import (
     question,
 )
 from circuits.discovery.problem import Provenance
-from circuits.errors import FormatError, MissingRunError
+from circuits.errors import FormatError, MissingRunError, cause
 from circuits.evaluation.contributions import Contributions
 from circuits.evaluation.sizes import SizeCurve
 from circuits.fields import EdgeName, first_problem
+from circuits.patching import EdgeValues
 from circuits.pruning import Pruning
 from circuits.runtime.cost import Cost
 from circuits.runtime.files import settle, write_atomically
@@ -128,6 +130,23 @@ def read_run(directory: str | Path) -> tuple[RunRecord, Circuit, dict[str, Tenso
             return _read({name: read_file(directory / name, _MOST[name]) for name in files})
     except (ValidationError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         raise FormatError(f"the saved run in {directory} is damaged: {_reason(error)}") from error
+
+
+def read_effects(
+    directory: str | Path, named: Mapping[str, Tensor], record: RunRecord
+) -> EdgeValues | None:
+    """The effects of a saved run; None where there are none.
+
+    Raises FormatError where they are not such a model's.
+    """
+    model = record.provenance.model
+    try:
+        return legacy.as_one(named, model.graph(record.config.mlps)) if named else None
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise FormatError(
+            f"the saved run in {directory} is damaged: its effects in {TENSOR_FILE} are not those "
+            f"of {model.name}: {cause(error)}"
+        ) from error
 
 
 def _read(files: dict[str, bytes]) -> tuple[RunRecord, Circuit, dict[str, Tensor]]:

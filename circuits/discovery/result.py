@@ -16,10 +16,9 @@ from circuits.circuit import Circuit
 from circuits.components import Connection, Head, all_heads
 from circuits.discovery.config import DiscoveryConfig
 from circuits.discovery.evaluating import Evaluating, taking_part
-from circuits.discovery.legacy import read_effects
 from circuits.discovery.origin import check_rows, task_of
 from circuits.discovery.problem import Provenance
-from circuits.discovery.record import RunRecord, read_run, write_run
+from circuits.discovery.record import RunRecord, read_effects, read_run, write_run
 from circuits.discovery.sized import circuit_at, read_rankings
 from circuits.errors import InputError
 from circuits.evaluation import Evaluation, EvaluationConfig, choose_scores

@@ -55,22 +55,25 @@ def uses_of_score(name: str) -> tuple[str, ...]:
 def _check(config: DiscoveryConfig, name: str, value: Any, usual: Any) -> None:
     if value is None or value == usual:
         return
-    where, others = "", "method in-context"
-    if config.has_mlps:
-        where, others = " with mlps 'nodes'", "mlps 'path'"
-        if config.chooses_edges and name not in OF_A_CHOICE:
-            others = "method 'app' or 'path-patching'"
-        elif name in OF_A_CHOICE:
-            others = "method in-context"
-    elif config.recipe.chooses:
-        others = "method app or path-patching"
-    if name == "positions":
-        others = "method in-context" if config.has_mlps else "mlps 'nodes'"
-    elif name in OF_ACDC:
-        others = "method 'acdc' with mlps 'nodes'"
-    elif config.removes_edges and name in _OF_A_PRUNED_START:
-        where, others = f"{where} and start {config.start!r}", "start 'pruned'"
+    where = " with mlps 'nodes'" if config.has_mlps else ""
+    if config.removes_edges and name in _OF_A_PRUNED_START:
+        where += f" and start {config.start!r}"
     raise SettingError(
         f"method {config.method!r}{where} has no use for {name} (got {in_words(value)}): leave it "
-        f"out, or give {others}"
+        f"out, or give {_what_has(config, name)}"
     )
+
+
+def _what_has(config: DiscoveryConfig, name: str) -> str:
+    """What to give for a setting to be of use."""
+    if name in OF_ACDC:
+        return "method 'acdc' with mlps 'nodes'"
+    if name == "positions":
+        return "method in-context" if config.has_mlps else "mlps 'nodes'"
+    if config.removes_edges and name in _OF_A_PRUNED_START:
+        return "start 'pruned'"
+    if name in OF_A_CHOICE:
+        return "method in-context"
+    if config.chooses_edges:
+        return "method 'app' or 'path-patching'"
+    return "mlps 'path'" if config.has_mlps else "method app or path-patching"

@@ -6,7 +6,6 @@ others in that of the piece which has most of their characters, and the rest in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -110,7 +109,7 @@ class Spans:
 
 
 def read_pieces(cell: Any, clean: Any) -> tuple[Piece, ...]:
-    """Read a cell of a table: what `piece_cells` gave, as such or as JSON.
+    """Read a cell of a table: what `piece_cells` gave, or nothing.
 
     Raises:
         TaskError: The cell is no list of pieces of the clean prompt.
@@ -118,13 +117,13 @@ def read_pieces(cell: Any, clean: Any) -> tuple[Piece, ...]:
     >>> read_pieces([{"label": "name 1", "start": 5, "stop": 9}], "When Mary and John")
     (Piece(label='name 1', start=5, stop=9),)
     """
-    entries = _from_json(cell) if isinstance(cell, str) else cell
-    if not isinstance(entries, list | tuple | None) or not all(map(_is_piece, entries or ())):
+    entries = () if cell is None or cell == "" else cell
+    if not isinstance(entries, list | tuple) or not all(map(_is_piece, entries)):
         raise TaskError(
             'must be a list of pieces, {"label": "name 1", "start": 5, "stop": 9} with characters '
             f"of the clean prompt counted from 0, got {quoted(cell, 60)}"
         )
-    pieces = tuple(Piece(each["label"], each["start"], each["stop"]) for each in entries or ())
+    pieces = tuple(Piece(each["label"], each["start"], each["stop"]) for each in entries)
     for piece in pieces:
         if isinstance(clean, str) and not 0 <= piece.start < piece.stop <= len(clean):
             ends = f"{piece.start} to {piece.stop}"
@@ -139,13 +138,6 @@ def read_pieces(cell: Any, clean: Any) -> tuple[Piece, ...]:
 def piece_cells(pieces: Sequence[Piece]) -> list[dict[str, Any]]:
     """Pieces as a cell of a table."""
     return [asdict(piece) for piece in pieces]
-
-
-def _from_json(text: str) -> Any:
-    try:
-        return json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        return text
 
 
 def _is_piece(entry: Any) -> bool:

@@ -200,19 +200,21 @@ def _records(text: str) -> Iterator[tuple[int, Any]]:
 
 
 def _csv_cells(cells: dict[str, str], columns: Columns) -> dict[str, Any]:
-    answers = {columns.correct, columns.wrong}
-    return {name: _listed(cell) if name in answers else cell for name, cell in cells.items()}
+    lists = {columns.correct: str, columns.wrong: str, columns.pieces: dict}
+    return {
+        name: _listed(cell, lists[name]) if name in lists else cell for name, cell in cells.items()
+    }
 
 
-def _listed(cell: str) -> str | list[str]:
-    """Several answers where the cell is a JSON list of texts; else one answer."""
+def _listed(cell: str, of: type = str) -> str | list[Any]:
+    """What the cell lists where it is a JSON list, of texts or of objects; else the cell."""
     if not cell.startswith("["):
         return cell
     try:
         found = json.loads(cell)
     except (ValueError, RecursionError):
         return cell
-    is_list = isinstance(found, list) and all(isinstance(answer, str) for answer in found)
+    is_list = isinstance(found, list) and all(isinstance(item, of) for item in found)
     return found if is_list else cell
 
 

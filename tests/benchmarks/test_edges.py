@@ -58,10 +58,7 @@ def test_what_is_known_is_not_measured_again(row, tmp_path, monkeypatch) -> None
     class Alone:
         def __init__(self, *_: object, **__: object) -> None: ...
 
-        def __enter__(self) -> Alone:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
+        def shutdown(self, *, cancel_futures: bool) -> None: ...
 
         def submit(self, _: object, model: str, device: str, task: str, method: str, seed: int):
             asked.append(f"{task} {method} {seed}")
